@@ -1,0 +1,32 @@
+/*  yami_message - the inside of yam_message, for senders and receivers.
+
+    Invariants:
+    (1) block is NULL exactly for messages under construction; then body and properties are in own memory.
+    (2) record's slices point into block or into own memory, both alive as long as the message.
+*/
+#ifndef YAMI_MESSAGE_H
+#define YAMI_MESSAGE_H
+
+#include "yam_message.h"
+#include "yami_batch.h"
+#include "yami_block.h"
+
+struct yam_message {
+    yami_block_t *block;   //  owned reference to the frame; NULL when built by the user
+    yami_record_t record;  //  body, properties, flags
+    uint64_t sequence;
+    uint64_t token;        //  lease, 0 when there is none
+    int64_t time_ms;
+    uint32_t deliveries;
+    uint32_t failures;
+    char *scratch;         //  owned; what the last getter returned; NULL until used
+    uint8_t *built;        //  owned; encoded properties of a message under construction
+    char *subject;         //  owned; subject taken from a transport frame, NULL otherwise
+};
+
+//  A received message: takes one more reference to block. Never NULL (one fixed-size allocation, not
+//  zeroed beyond need: hot path).
+yam_message_t *
+yami_message_received(yami_block_t *block, const yami_record_t *record);
+
+#endif
