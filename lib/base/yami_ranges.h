@@ -35,7 +35,8 @@ void
 yami_ranges_clear(yami_ranges_t *self);
 
 //  Adds first..last (first <= last). Returns how many sequences were new (0 when all were there), or
-//  -1 with errno ENOSPC (range limit) or ENOMEM; nothing changed then.
+//  -1 with errno ENOSPC (range limit), ENOMEM or EINVAL (last >= INT64_MAX, so that a count always
+//  fits); nothing changed then.
 int64_t
 yami_ranges_add(yami_ranges_t *self, uint64_t first, uint64_t last);
 
