@@ -1,5 +1,6 @@
 //  Shared bytes: one counter, freed by whoever drops the last reference.
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -23,12 +24,11 @@ yami_block_new(const void *data, size_t size, void (*release)(void *hint), void 
 static yami_block_t *
 s_new_with_bytes(size_t size, size_t limit, uint8_t **bytes_p)
 {
-    size_t header_size = sizeof(yami_block_t);
-    if (limit > SIZE_MAX - header_size) {
-        limit = SIZE_MAX - header_size;
+    if (size > limit || size > PTRDIFF_MAX - sizeof(yami_block_t)) {
+        (void) yami_fail(EMSGSIZE, "%zu bytes are more than the limit of %zu", size, limit);
+        return NULL;
     }
-    size_t total = size > limit ? SIZE_MAX : header_size + size;
-    yami_block_t *self = yami_try_alloc(total, header_size + limit);
+    yami_block_t *self = yami_try_alloc(sizeof *self + size, SIZE_MAX);
     if (!self) {
         return NULL;
     }

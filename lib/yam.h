@@ -1,0 +1,24 @@
+/*  yam.h - the one include for applications. ZeroMQ's sockets with a memory.
+
+        yam_t          one per program: context and engine             yam_context.h
+        yam_push/pull  queues: each message to one consumer            yam_push.h  yam_pull.h
+        yam_pub/sub    topics: each message to every subscription      yam_pub.h   yam_sub.h
+        yam_relay      a store between them                            yam_relay.h
+        yam_message    a message with properties                       yam_message.h
+        yam_error()    what went wrong, in words                       yam_error.h
+*/
+#ifndef YAM_H
+#define YAM_H
+
+#include "yam_confirm.h"
+#include "yam_context.h"
+#include "yam_error.h"
+#include "yam_message.h"
+#include "yam_pub.h"
+#include "yam_pull.h"
+#include "yam_push.h"
+#include "yam_relay.h"
+#include "yam_status.h"
+#include "yam_sub.h"
+
+#endif
