@@ -1,0 +1,241 @@
+#   Yam: brokerless messaging with a memory.
+#
+#   make            library and programs, into build/       make demo       see it work
+#   make check      everything CI runs, one last line       make bench      measure (WORKLOAD= SIZES= QUICK=1)
+#   make install    PREFIX [/usr/local], DESTDIR            make uninstall  the reverse
+#   make layers headers metrics lint fmt                    the parts of check one looks at alone
+#   make examples   examples/*.c against a staged install   make sim        SEEDS=N SEED=K
+#
+#   SAN=address,undefined or SAN=thread builds into a folder of its own. CC, CFLAGS and LDFLAGS are
+#   honoured. Missing Debian packages are installed first; DEPS=no leaves that out.
+
+VERSION   = 0.1.0
+SONAME    = libyam.so.0
+PREFIX   ?= /usr/local
+CFLAGS   ?= -O2 -g
+SAN      ?=
+BUILD    ?= build$(if $(SAN),/san-$(subst $(COMMA),-,$(SAN)))
+OBJ       = $(BUILD)/obj
+COMMA     = ,
+JOBS     ?= $(shell nproc)
+SUBMAKE   = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+RUN       = tests/tools/run_tests
+
+#   -- What the build needs. Asked lazily, and once: `deps` may just have installed it. ---------------
+
+PACKAGES  = build-essential pkg-config libzmq3-dev libczmq-dev libmsgpack-dev libsodium-dev \
+            libcmocka-dev libisal-dev libsqlite3-dev libjansson-dev libsmartcols-dev \
+            libsystemd-dev scdoc
+CHECK_PACKAGES = clang clang-tidy clang-format cppcheck libclang-rt-14-dev liblmdb-dev strace \
+            python3 python3-zmq python3-msgpack $(if $(shell command -v node),,nodejs npm)
+
+once      = $(eval $(1) := $(2))$($(1))
+MSGPACK   = $(call once,MSGPACK,$(shell pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack))
+PKG_LIB   = libzmq libczmq $(MSGPACK) libsodium libisal sqlite3
+PKG_BIN   = jansson smartcols libsystemd
+PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(PKG_LIB) $(PKG_BIN)))
+LIB_LIBS  = $(call once,LIB_LIBS,$(shell pkg-config --libs $(PKG_LIB)) -lm)
+BIN_LIBS  = $(call once,BIN_LIBS,$(shell pkg-config --libs $(PKG_BIN)))
+TEST_LIBS = $(call once,TEST_LIBS,$(shell pkg-config --libs cmocka))
+
+WARNINGS  = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+            -Wwrite-strings -Wundef -Wvla -Wformat=2 $(if $(WERROR),-Werror)
+SAN_FLAGS = $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+C_FLAGS   = -std=c11 -D_GNU_SOURCE -DYAM_VERSION='"$(VERSION)"' -fPIC -fvisibility=hidden -pthread \
+            $(WARNINGS) $(CFLAGS) $(SAN_FLAGS) $(PKG_CFLAGS)
+L_FLAGS   = -pthread $(LDFLAGS) $(SAN_FLAGS) -Wl,--as-needed
+
+#   -- What there is: a new file or folder is found, not listed. -------------------------------------
+
+LIB_SRC   = $(wildcard lib/*/*.c patterns/*/*.c)
+BIN_SRC   = $(wildcard daemons/*/*.c)
+TEST_SRC  = $(foreach kind,unit system interop fuzz bench,$(wildcard tests/$(kind)/*.c))
+HELP_SRC  = $(wildcard tests/support/*.c)
+SIM_SRC   = $(wildcard tests/sim/*.c)
+EXAMPLES  = $(wildcard examples/*.c)
+PUBLIC    = $(wildcard lib/yam.h lib/*/yam_*.h patterns/*/yam_*.h)
+ALL_SRC   = $(LIB_SRC) $(BIN_SRC) $(TEST_SRC) $(HELP_SRC) $(SIM_SRC)
+ALL_TEXT  = $(ALL_SRC) $(EXAMPLES) $(wildcard lib/*.h $(addsuffix *.h,$(sort $(dir $(ALL_SRC) $(PUBLIC)))))
+SCRIPTS   = $(filter-out %.c %.h,$(wildcard tests/system/test_* tests/interop/test_*))
+
+objects   = $(patsubst %.c,$(OBJ)/%.o,$(1))
+LIB_A     = $(BUILD)/libyam.a
+LIB_SO    = $(if $(SAN),,$(BUILD)/$(SONAME))
+BINS      = $(patsubst daemons/%,$(BUILD)/bin/%,$(patsubst %/,%,$(sort $(dir $(BIN_SRC)))))
+MANS      = $(patsubst %.scd,$(BUILD)/man/%,$(wildcard daemons/*/*.scd))
+UNITS     = $(wildcard daemons/*/*.service)
+TESTS     = $(patsubst tests/%.c,$(BUILD)/%,$(TEST_SRC))
+SIM       = $(if $(SIM_SRC),$(BUILD)/sim/sim)
+EXAMPLE_BINS = $(patsubst %.c,$(BUILD)/%,$(EXAMPLES))
+runnable  = $(foreach test,$(TESTS),$(if $(filter test_%,$(notdir $(test))),$(test))) $(SCRIPTS)
+
+#   -- For people ------------------------------------------------------------------------------------
+
+.PHONY: all build tests examples check demo bench sim layers headers metrics lint tidy fmt \
+        install uninstall clean deps FORCE
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: deps
+	+@$(SUBMAKE) build
+
+check lint: PACKAGES += $(CHECK_PACKAGES)
+bench: PACKAGES += liblmdb-dev python3
+
+deps:
+	@$(if $(filter no,$(DEPS)),:,tests/tools/install_packages $(PACKAGES))
+
+CHECK = $(SUBMAKE) DEPS=no WERROR=1
+check: deps
+	+@$(RUN) --build $(BUILD) 'build=$(CHECK) build tests' 'layers=$(CHECK) layers' \
+	    'headers=$(CHECK) headers' 'metrics=$(CHECK) metrics' 'lint=$(CHECK) lint' \
+	    'examples=$(CHECK) examples' $(runnable) \
+	    $(if $(SAN),,$(call check_again,address,undefined))
+check_again = --build build/san-$(1)-$(2) 'build $(1),$(2)=$(CHECK) build tests SAN=$(1),$(2)' \
+              $(patsubst $(BUILD)/%,build/san-$(1)-$(2)/%,$(runnable))
+
+demo: deps
+	+@$(SUBMAKE) build
+	@YAM_BIN=$(abspath $(BUILD)/bin) YAM_BUILD=$(abspath $(BUILD)) examples/demo.sh
+
+bench: deps
+	+@$(SUBMAKE) build $(filter $(BUILD)/bench/%,$(TESTS))
+	@YAM_BIN=$(abspath $(BUILD)/bin) YAM_BUILD=$(abspath $(BUILD)) \
+	    WORKLOAD='$(WORKLOAD)' SIZES='$(SIZES)' QUICK='$(QUICK)' tests/bench/run
+
+sim: deps
+	+@$(SUBMAKE) $(SIM)
+	@$(SIM) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED))
+
+build: $(LIB_A) $(LIB_SO) $(BINS) $(MANS)
+tests: $(TESTS) $(SIM)
+examples: $(EXAMPLE_BINS)
+
+clean:
+	rm -rf build
+
+#   -- Compiling: a layer sees itself and what is below; of a pattern, others see only yam_*.h ---------
+
+LIB_INCLUDE     = -Ilib/base -Ilib/wire -Ilib/store -Ilib/net
+$(OBJ)/lib/%:      INCLUDE = -Ilib/base
+$(OBJ)/lib/net/%:  INCLUDE = $(LIB_INCLUDE)
+$(OBJ)/patterns/%: INCLUDE = $(LIB_INCLUDE) -I$(BUILD)/include
+$(OBJ)/daemons/%:  INCLUDE = $(LIB_INCLUDE) -I$(BUILD)/include
+$(OBJ)/tests/%:    INCLUDE = $(LIB_INCLUDE) -I$(BUILD)/include $(addprefix -I,$(wildcard patterns/* daemons/* tests/support))
+$(OBJ)/examples/%: INCLUDE = -I$(BUILD)/include
+
+#   The .d file says what both the object and its lint stamp depend on.
+$(OBJ)/%.o: %.c $(BUILD)/flags | $(BUILD)/include/.linked
+	@mkdir -p $(@D)
+	$(CC) $(C_FLAGS) $(INCLUDE) -MMD -MP -MT '$@ $(@:.o=.tidy)' -c -o $@ $<
+
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo "$(CC) $(C_FLAGS)" | cmp -s - $@ || echo "$(CC) $(C_FLAGS)" > $@
+
+#   All public headers in one folder, as they will be installed.
+$(BUILD)/include/.linked: $(PUBLIC)
+	@mkdir -p $(@D)
+	@ln -sf $(abspath $(PUBLIC)) $(@D) && touch $@
+
+-include $(patsubst %.o,%.d,$(call objects,$(ALL_SRC)))
+
+#   -- Linking ---------------------------------------------------------------------------------------
+
+$(LIB_A): $(call objects,$(LIB_SRC))
+	rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/$(SONAME): $(call objects,$(LIB_SRC)) lib/yam.map
+	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=lib/yam.map -Wl,-z,defs \
+	    $(L_FLAGS) -o $@ $(filter %.o,$^) $(LIB_LIBS)
+	ln -sf $(SONAME) $(BUILD)/libyam.so
+
+.SECONDEXPANSION:
+$(BINS): $(BUILD)/bin/%: $$(call objects,$$(wildcard daemons/%/*.c)) $(LIB_A)
+	@mkdir -p $(@D)
+	$(CC) $(L_FLAGS) -o $@ $^ $(LIB_LIBS) $(BIN_LIBS)
+
+$(TESTS): $(BUILD)/%: $(OBJ)/tests/%.o $(call objects,$(HELP_SRC)) $(LIB_A)
+	@mkdir -p $(@D)
+	$(CC) $(L_FLAGS) -o $@ $^ $(LIB_LIBS) $(BIN_LIBS) $(TEST_LIBS) $(if $(findstring /bench/,$@),-llmdb)
+
+$(BUILD)/sim/sim: $(call objects,$(SIM_SRC) $(HELP_SRC)) $(LIB_A)
+	@mkdir -p $(@D)
+	$(CC) $(L_FLAGS) -o $@ $^ $(LIB_LIBS) $(TEST_LIBS)
+
+$(BUILD)/man/%: %.scd
+	@mkdir -p $(@D)
+	scdoc < $< > $@
+
+#   Examples see only what a user sees: the installed headers, library and yam.pc.
+STAGE   = $(abspath $(BUILD)/stage)
+STAGED  = PKG_CONFIG_SYSROOT_DIR=$(STAGE) PKG_CONFIG_PATH=$(STAGE)/usr/lib/pkgconfig \
+          PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 pkg-config
+$(BUILD)/stage/.done: $(LIB_A) $(LIB_SO) $(BINS) $(MANS) $(PUBLIC) yam.pc.in
+	rm -rf $(STAGE)
+	@$(MAKE) --no-print-directory install DESTDIR=$(STAGE) PREFIX=/usr
+	@touch $@
+
+$(EXAMPLE_BINS): $(BUILD)/examples/%: examples/%.c $(BUILD)/stage/.done
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) -o $@ $< $$($(STAGED) --cflags --libs yam) \
+	    -Wl,-rpath,'$$ORIGIN/../stage/usr/lib' -Wl,--as-needed -lzmq -lczmq -lsqlite3
+
+#   -- Installing ------------------------------------------------------------------------------------
+
+TO      = $(DESTDIR)$(PREFIX)
+install: build
+	install -d $(TO)/include/yam $(TO)/lib/pkgconfig $(TO)/bin
+	install -m 644 $(PUBLIC) $(TO)/include/yam
+	install -m 644 $(LIB_A) $(TO)/lib
+	install -m 755 $(BUILD)/$(SONAME) $(TO)/lib
+	ln -sf $(SONAME) $(TO)/lib/libyam.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS@|$(LIB_LIBS)|' \
+	    yam.pc.in > $(TO)/lib/pkgconfig/yam.pc
+	$(if $(BINS),install -m 755 $(BINS) $(TO)/bin)
+	$(foreach man,$(MANS),install -D -m 644 $(man) $(TO)/$(call man_path,$(man))$(NEWLINE))
+	$(foreach unit,$(UNITS),install -D -m 644 $(unit) $(TO)/lib/systemd/system/$(notdir $(unit))$(NEWLINE))
+
+uninstall:
+	rm -rf $(TO)/include/yam
+	rm -f $(TO)/lib/libyam.a $(TO)/lib/$(SONAME) $(TO)/lib/libyam.so $(TO)/lib/pkgconfig/yam.pc \
+	    $(addprefix $(TO)/bin/,$(notdir $(BINS))) $(addprefix $(TO)/,$(foreach man,$(MANS),$(call man_path,$(man)))) \
+	    $(addprefix $(TO)/lib/systemd/system/,$(notdir $(UNITS)))
+
+man_path = share/man/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
+define NEWLINE
+
+
+endef
+
+#   -- Looking at the sources ------------------------------------------------------------------------
+
+layers:
+	@tests/tools/layers
+
+headers: $(BUILD)/include/.linked
+	@CC='$(CC)' CXX='$(CXX)' tests/tools/headers $(BUILD)/include $(notdir $(PUBLIC))
+
+metrics:
+	@tests/tools/metrics
+
+#   clang-tidy is slow, so a stamp says which sources have passed; the others are quick.
+lint: deps
+	+@$(SUBMAKE) tidy
+	@mkdir -p $(BUILD)/cppcheck
+	cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability --inline-suppr \
+	    --suppressions-list=tests/tools/cppcheck.txt --error-exitcode=1 -j $(JOBS) \
+	    --cppcheck-build-dir=$(BUILD)/cppcheck -D_GNU_SOURCE $(LIB_INCLUDE) lib patterns daemons tests examples
+	clang-format --dry-run -Werror $(ALL_TEXT)
+
+tidy: $(patsubst %.o,%.tidy,$(call objects,$(ALL_SRC) $(EXAMPLES)))
+$(OBJ)/%.tidy: %.c .clang-tidy | $(BUILD)/include/.linked
+	@mkdir -p $(@D)
+	@echo clang-tidy $<
+	@clang-tidy --quiet --warnings-as-errors='*' $< -- -std=c11 -D_GNU_SOURCE $(PKG_CFLAGS) $(INCLUDE) 2>&1 \
+	    | { ! grep -E -A5 'warning:|error:'; }
+	@touch $@
+
+fmt:
+	clang-format -i $(ALL_TEXT)
