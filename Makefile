@@ -7,7 +7,7 @@
 #   make examples   examples/*.c against a staged install   make sim        SEEDS=N SEED=K
 #
 #   SAN=address,undefined or SAN=thread builds into a folder of its own. CC, CFLAGS and LDFLAGS are
-#   honoured. Missing Debian packages are installed first; DEPS=no leaves that out.
+#   honoured; V=1 shows whole commands. Missing Debian packages are installed first; DEPS=no leaves that out.
 
 VERSION   = 0.1.0
 SONAME    = libyam.so.0
@@ -20,6 +20,7 @@ COMMA     = ,
 JOBS     ?= $(shell nproc)
 SUBMAKE   = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 RUN       = tests/tools/run_tests
+SHOW      = $(if $(V),,@echo "  $(1)";)
 
 #   -- What the build needs. Asked lazily, and once: `deps` may just have installed it. ---------------
 
@@ -50,7 +51,7 @@ L_FLAGS   = -pthread $(LDFLAGS) $(SAN_FLAGS) -Wl,--as-needed
 LIB_SRC   = $(wildcard lib/*/*.c patterns/*/*.c)
 BIN_SRC   = $(wildcard daemons/*/*.c)
 TEST_SRC  = $(foreach kind,unit system interop fuzz bench,$(wildcard tests/$(kind)/*.c))
-HELP_SRC  = $(wildcard tests/support/*.c)
+HELP_SRC  = $(wildcard tests/support/*.c tests/*/*/*.c)
 SIM_SRC   = $(wildcard tests/sim/*.c)
 EXAMPLES  = $(wildcard examples/*.c)
 PUBLIC    = $(wildcard lib/yam.h lib/*/yam_*.h patterns/*/yam_*.h)
@@ -59,6 +60,7 @@ ALL_TEXT  = $(ALL_SRC) $(EXAMPLES) $(wildcard lib/*.h $(addsuffix *.h,$(sort $(d
 SCRIPTS   = $(filter-out %.c %.h,$(wildcard tests/system/test_* tests/interop/test_*))
 
 objects   = $(patsubst %.c,$(OBJ)/%.o,$(1))
+helpers   = $(call objects,$(filter tests/support/% tests/$(1)/%,$(HELP_SRC)))
 LIB_A     = $(BUILD)/libyam.a
 LIB_SO    = $(if $(SAN),,$(BUILD)/$(SONAME))
 BINS      = $(patsubst daemons/%,$(BUILD)/bin/%,$(patsubst %/,%,$(sort $(dir $(BIN_SRC)))))
@@ -121,13 +123,13 @@ $(OBJ)/lib/%:      INCLUDE = -Ilib/base
 $(OBJ)/lib/net/%:  INCLUDE = $(LIB_INCLUDE)
 $(OBJ)/patterns/%: INCLUDE = $(LIB_INCLUDE) -I$(BUILD)/include
 $(OBJ)/daemons/%:  INCLUDE = $(LIB_INCLUDE) -I$(BUILD)/include
-$(OBJ)/tests/%:    INCLUDE = $(LIB_INCLUDE) -I$(BUILD)/include $(addprefix -I,$(wildcard patterns/* daemons/* tests/support))
+$(OBJ)/tests/%:    INCLUDE = $(LIB_INCLUDE) -I$(BUILD)/include $(addprefix -I,$(wildcard patterns/* daemons/* tests/support tests/bench/*))
 $(OBJ)/examples/%: INCLUDE = -I$(BUILD)/include
 
 #   The .d file says what both the object and its lint stamp depend on.
 $(OBJ)/%.o: %.c $(BUILD)/flags | $(BUILD)/include/.linked
 	@mkdir -p $(@D)
-	$(CC) $(C_FLAGS) $(INCLUDE) -MMD -MP -MT '$@ $(@:.o=.tidy)' -c -o $@ $<
+	$(call SHOW,cc   $<)$(CC) $(C_FLAGS) $(INCLUDE) -MMD -MP -MT '$@ $(@:.o=.tidy)' -c -o $@ $<
 
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
@@ -143,43 +145,42 @@ $(BUILD)/include/.linked: $(PUBLIC)
 #   -- Linking ---------------------------------------------------------------------------------------
 
 $(LIB_A): $(call objects,$(LIB_SRC))
-	rm -f $@
-	ar rcs $@ $^
+	$(call SHOW,ar   $@)rm -f $@ && ar rcs $@ $^
 
 $(BUILD)/$(SONAME): $(call objects,$(LIB_SRC)) lib/yam.map
-	$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=lib/yam.map -Wl,-z,defs \
+	$(call SHOW,link $@)$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=lib/yam.map -Wl,-z,defs \
 	    $(L_FLAGS) -o $@ $(filter %.o,$^) $(LIB_LIBS)
-	ln -sf $(SONAME) $(BUILD)/libyam.so
+	@ln -sf $(SONAME) $(BUILD)/libyam.so
 
 .SECONDEXPANSION:
 $(BINS): $(BUILD)/bin/%: $$(call objects,$$(wildcard daemons/%/*.c)) $(LIB_A)
 	@mkdir -p $(@D)
-	$(CC) $(L_FLAGS) -o $@ $^ $(LIB_LIBS) $(BIN_LIBS)
+	$(call SHOW,link $@)$(CC) $(L_FLAGS) -o $@ $^ $(LIB_LIBS) $(BIN_LIBS)
 
-$(TESTS): $(BUILD)/%: $(OBJ)/tests/%.o $(call objects,$(HELP_SRC)) $(LIB_A)
+$(TESTS): $(BUILD)/%: $(OBJ)/tests/%.o $$(call helpers,$$(firstword $$(subst /, ,$$*))) $(LIB_A)
 	@mkdir -p $(@D)
-	$(CC) $(L_FLAGS) -o $@ $^ $(LIB_LIBS) $(BIN_LIBS) $(TEST_LIBS) $(if $(findstring /bench/,$@),-llmdb)
+	$(call SHOW,link $@)$(CC) $(L_FLAGS) -o $@ $^ $(LIB_LIBS) $(BIN_LIBS) $(TEST_LIBS) $(if $(findstring /bench/,$@),-llmdb)
 
-$(BUILD)/sim/sim: $(call objects,$(SIM_SRC) $(HELP_SRC)) $(LIB_A)
+$(BUILD)/sim/sim: $(call objects,$(SIM_SRC)) $(call helpers,sim) $(LIB_A)
 	@mkdir -p $(@D)
-	$(CC) $(L_FLAGS) -o $@ $^ $(LIB_LIBS) $(TEST_LIBS)
+	$(call SHOW,link $@)$(CC) $(L_FLAGS) -o $@ $^ $(LIB_LIBS) $(TEST_LIBS)
 
 $(BUILD)/man/%: %.scd
 	@mkdir -p $(@D)
-	scdoc < $< > $@
+	$(call SHOW,man  $@)scdoc < $< > $@
 
 #   Examples see only what a user sees: the installed headers, library and yam.pc.
 STAGE   = $(abspath $(BUILD)/stage)
 STAGED  = PKG_CONFIG_SYSROOT_DIR=$(STAGE) PKG_CONFIG_PATH=$(STAGE)/usr/lib/pkgconfig \
           PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 pkg-config
 $(BUILD)/stage/.done: $(LIB_A) $(LIB_SO) $(BINS) $(MANS) $(PUBLIC) yam.pc.in
-	rm -rf $(STAGE)
-	@$(MAKE) --no-print-directory install DESTDIR=$(STAGE) PREFIX=/usr
+	@rm -rf $(STAGE)
+	@$(MAKE) --no-print-directory install DESTDIR=$(STAGE) PREFIX=/usr > /dev/null
 	@touch $@
 
 $(EXAMPLE_BINS): $(BUILD)/examples/%: examples/%.c $(BUILD)/stage/.done
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) -o $@ $< $$($(STAGED) --cflags --libs yam) \
+	$(call SHOW,link $@)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) -o $@ $< $$($(STAGED) --cflags --libs yam) \
 	    -Wl,-rpath,'$$ORIGIN/../stage/usr/lib' -Wl,--as-needed -lzmq -lczmq -lsqlite3
 
 #   -- Installing ------------------------------------------------------------------------------------

@@ -51,8 +51,8 @@ typedef struct {
     uint8_t flags;
     uint8_t priority;
     uint32_t key_hash;
-    int64_t due_ms;         //  0 when not flagged
-    int64_t expiry_ms;      //  0 when not flagged
+    int64_t due_ms;         //  1..YAMI_LIMIT_TIME_MS; 0 when not flagged
+    int64_t expiry_ms;      //  the same
     yami_slice_t properties; //  msgpack map, empty when none
     yami_slice_t body;
 } yami_record_t;
@@ -75,8 +75,8 @@ yami_batch_next(const yami_batch_t *self, size_t *offset_p, yami_record_t *recor
 //  A batch under construction. Not thread-safe.
 typedef struct {
     uint8_t *bytes;    //  owned; header space first; NULL until the first record
-    size_t size;       //  bytes used, header included
-    size_t capacity;   //  bytes allocated
+    size_t size;       //  bytes used, header included, also when there is no record yet
+    size_t capacity;   //  bytes that may be used of what is allocated; 0 while bytes is NULL
     size_t limit;      //  most bytes of the whole frame
     uint32_t count;    //  records
 } yami_builder_t;
@@ -86,22 +86,26 @@ typedef struct {
 void
 yami_builder_init(yami_builder_t *self, size_t limit);
 
+//  Frees what it holds; empty then, and may be used again. Safe twice.
 void
 yami_builder_clear(yami_builder_t *self);
 
 //  Appends one record; record->properties and body are copied. Returns 0; or -1 with errno EAGAIN (the
-//  batch is full: finish it first), EMSGSIZE (too big for any batch) or ENOMEM; nothing changed then.
+//  batch is full: finish it first), EMSGSIZE (too big for any batch), EINVAL (flags, priority or a flagged
+//  time out of range) or ENOMEM; nothing changed then.
 int
 yami_builder_append(yami_builder_t *self, const yami_record_t *record);
 
 //  Writes header (fields of head except count and payload) and checksums, gives the frame as a block
-//  owned by the caller and leaves the builder empty. NULL with errno ENOMEM, then nothing changed. count
-//  must be > 0.
+//  owned by the caller and leaves the builder empty. The block is the builder's buffer itself, or a copy
+//  when less than a quarter of it is used. NULL with errno ENOMEM, then nothing changed. count must be > 0,
+//  and so must head->first_sequence.
 yami_block_t *
 yami_builder_finish(yami_builder_t *self, const yami_batch_t *head);
 
 //  A new frame holding records index..index+count-1 of batch, copied, with fresh checksums and the
-//  sequences they had. NULL with errno EPROTO, EINVAL (no such records) or ENOMEM.
+//  sequences they had; flag YAMI_BATCH_NO_CRC goes. Costs a walk over the records up to the last wanted.
+//  NULL with errno EPROTO, EINVAL (no such records) or ENOMEM.
 yami_block_t *
 yami_batch_slice(const yami_batch_t *self, uint32_t index, uint32_t count);
 

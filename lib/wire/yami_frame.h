@@ -163,9 +163,4 @@ yami_frame_range(const yami_frame_t *self, size_t *offset_p, yami_settle_t *rang
 const char *
 yami_frame_type_name(uint8_t type);
 
-yami_slice_t
-yami_slice(const void *data, size_t size);
-yami_slice_t
-yami_slice_text(const char *text);
-
 #endif

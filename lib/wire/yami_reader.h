@@ -88,6 +88,12 @@ yami_reader_fail(yami_reader_t *self);
 int
 yami_reader_finish(const yami_reader_t *self);
 
+//  A slice of size bytes / of a NUL-terminated text without its NUL; borrowed.
+yami_slice_t
+yami_slice(const void *data, size_t size);
+yami_slice_t
+yami_slice_text(const char *text);
+
 bool
 yami_slice_equal(yami_slice_t slice, const char *text);
 

@@ -11,13 +11,14 @@
 #include <stdint.h>
 
 #include "yami_block.h"
+#include "yami_bytes.h"
 
 typedef struct {
     uint8_t *data;   //  owned
     size_t size;     //  bytes written
     size_t capacity; //  bytes allocated
     size_t limit;    //  most bytes ever
-    bool failed;     //  sticky
+    int failed;      //  sticky: 0, or the errno of the first failure (EMSGSIZE, ENOMEM)
 } yami_writer_t;
 
 void
@@ -56,22 +57,8 @@ void
 yami_writer_bin(yami_writer_t *self, const void *bytes, size_t size);
 
 //  Moves what was written into a block the caller owns and clears the writer; or NULL with errno ENOMEM
-//  or EMSGSIZE.
+//  or EMSGSIZE; the writer is clear then, too.
 yami_block_t *
 yami_writer_finish(yami_writer_t *self);
-
-//  Little-endian stores and loads at any alignment, for headers that are patched in place.
-void
-yami_put_u16(uint8_t *at, uint16_t value);
-void
-yami_put_u32(uint8_t *at, uint32_t value);
-void
-yami_put_u64(uint8_t *at, uint64_t value);
-uint16_t
-yami_get_u16(const uint8_t *at);
-uint32_t
-yami_get_u32(const uint8_t *at);
-uint64_t
-yami_get_u64(const uint8_t *at);
 
 #endif

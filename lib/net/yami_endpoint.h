@@ -1,0 +1,62 @@
+/*  yami_endpoint - endpoint strings: "@tcp://*:9260,>ipc:///run/x?grade=sure&window=1000".
+
+    ['@' bind | '>' connect] transport "://" address {',' ...} ['?' name '=' value {'&' name '=' value}]
+    Without a sign the class's own default applies. Options hold for the whole list. Errors name the column.
+*/
+#ifndef YAMI_ENDPOINT_H
+#define YAMI_ENDPOINT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "yami_option.h"
+
+#define YAMI_ENDPOINT_LIMIT 16          //  addresses in one list
+#define YAMI_ENDPOINT_ADDRESS_LIMIT 255 //  bytes of one address
+
+enum { YAMI_GRADE_FAST = 0, YAMI_GRADE_SURE = 1 };
+enum { YAMI_FRAMING_BATCH = 0, YAMI_FRAMING_RAW = 1 };
+
+typedef struct {
+    bool is_bind;
+    char address[YAMI_ENDPOINT_ADDRESS_LIMIT + 1]; //  "tcp://host:1"
+    size_t column;                                 //  1-based, of its first character in the string
+} yami_address_t;
+
+typedef struct {
+    int64_t grade;           //  fast|sure [fast; sure when relay is given]
+    int64_t framing;         //  batch|raw [batch]
+    char relay[1024];        //  directory of a relay embedded here, or "memory"; "" = none
+    char name[201];          //  durable name of this producer
+    char group[201];         //  durable subscription
+    char start[32];          //  first|new|SEQUENCE
+    char subject[251];       //  prefix (fast) or filter (sure)
+    char server_key[41];     //  Z85 public key of the far end: CURVE on
+    int64_t window;          //  unconfirmed messages [65536]
+    int64_t window_bytes;    //  unconfirmed bytes [8 MiB]
+    int64_t batch_bytes;     //  most bytes of a batch frame [256 KiB]
+    int64_t credit;          //  unsettled messages asked for [65536]
+    int64_t credit_bytes;    //  [8 MiB]
+    int64_t lease_ms;        //  0 = the relay's
+    int64_t hwm;             //  frames in a socket's queue [64; raw 1000]
+    int64_t send_timeout_ms; //  -1 = for ever
+    int64_t linger_ms;       //  [5 s]
+    int64_t connect_timeout_ms; //  [5 s]
+    int64_t heartbeat_ms;    //  [1 s]
+} yami_endpoint_options_t;
+
+typedef struct {
+    yami_address_t addresses[YAMI_ENDPOINT_LIMIT];
+    size_t address_count;    //  >= 1
+    yami_endpoint_options_t options;
+} yami_endpoint_t;
+
+extern const yami_option_t yami_endpoint_option_table[];
+
+//  Parses text; bind_by_default decides for addresses without a sign. 0, or -1 with errno EINVAL and a sentence such as
+//  `endpoint ">tpc://x": unknown transport "tpc" at column 2 (use tcp, ipc, inproc, ws, tipc, norm, pgm or epgm)`.
+int
+yami_endpoint_parse(yami_endpoint_t *self, const char *text, bool bind_by_default);
+
+#endif
