@@ -11,7 +11,6 @@
 #include "yami_limits.h"
 
 #define KNOWN_RECORD_FLAGS (YAMI_RECORD_DUE | YAMI_RECORD_EXPIRY)
-#define PRIORITY_LIMIT 9
 
 static int
 s_malformed(void)
@@ -48,20 +47,19 @@ yami_batch_write_head(uint8_t *at, const yami_batch_t *head, uint32_t count, siz
 static bool
 s_head_is_sound(const yami_batch_t *self, const uint8_t *at, size_t size)
 {
-    return (self->flags & ~YAMI_BATCH_NO_CRC) == 0 && yami_get_u16(at + 6) == 0
-           && yami_get_u32(at + 8) == size - YAMI_BATCH_HEADER_SIZE && self->count > 0
-           && self->count <= YAMI_LIMIT_BATCH_COUNT
-           && self->count <= (size - YAMI_BATCH_HEADER_SIZE) / YAMI_RECORD_HEADER_SIZE
-           && self->first_sequence > 0
-           && self->first_sequence <= YAMI_LIMIT_SEQUENCE - self->count;
+    return (self->flags & ~YAMI_BATCH_NO_CRC) == 0 && yami_get_u16(at + 6) == 0 &&
+           yami_get_u32(at + 8) == size - YAMI_BATCH_HEADER_SIZE && self->count > 0 &&
+           self->count <= YAMI_LIMIT_BATCH_COUNT &&
+           self->count <= (size - YAMI_BATCH_HEADER_SIZE) / YAMI_RECORD_HEADER_SIZE &&
+           self->first_sequence > 0 && self->first_sequence <= YAMI_LIMIT_SEQUENCE - self->count;
 }
 
 int
 yami_batch_decode(yami_batch_t *self, const void *data, size_t size)
 {
     const uint8_t *at = data;
-    if (size < YAMI_BATCH_HEADER_SIZE || size > YAMI_LIMIT_FRAME
-        || yami_get_u32(at) != YAMI_BATCH_MAGIC || at[4] != YAMI_BATCH_VERSION) {
+    if (size < YAMI_BATCH_HEADER_SIZE || size > YAMI_LIMIT_FRAME ||
+        yami_get_u32(at) != YAMI_BATCH_MAGIC || at[4] != YAMI_BATCH_VERSION) {
         return s_malformed();
     }
     if (yami_get_u32(at + 52) != yami_crc32c(0, at, 52)) {
@@ -93,8 +91,8 @@ yami_batch_decode(yami_batch_t *self, const void *data, size_t size)
 static int
 s_times(yami_record_t *record, const uint8_t **at_p, size_t left)
 {
-    size_t needed = (record->flags & YAMI_RECORD_DUE ? 8u : 0u)
-                    + (record->flags & YAMI_RECORD_EXPIRY ? 8u : 0u);
+    size_t needed = (record->flags & YAMI_RECORD_DUE ? 8u : 0u) +
+                    (record->flags & YAMI_RECORD_EXPIRY ? 8u : 0u);
     if ((record->flags & ~KNOWN_RECORD_FLAGS) != 0 || left < needed) {
         return s_malformed();
     }
@@ -133,8 +131,8 @@ yami_batch_next(const yami_batch_t *self, size_t *offset_p, yami_record_t *recor
     if (record->flags != 0 && s_times(record, &at, (size_t) (end - at)) == -1) {
         return -1;
     }
-    if (record->priority > PRIORITY_LIMIT || body_size > YAMI_LIMIT_BODY
-        || (size_t) (end - at) < properties_size + body_size) {
+    if (record->priority > YAMI_PRIORITY_LIMIT || body_size > YAMI_LIMIT_BODY ||
+        (size_t) (end - at) < properties_size + body_size) {
         return s_malformed();
     }
     record->properties = yami_slice(at, properties_size);

@@ -32,6 +32,7 @@
 #define YAMI_RECORD_DUE 0x01
 #define YAMI_RECORD_EXPIRY 0x02
 #define YAMI_PRIORITY_DEFAULT 4
+#define YAMI_PRIORITY_LIMIT 9
 
 typedef struct {
     uint8_t bytes[16];
@@ -39,9 +40,9 @@ typedef struct {
 
 typedef struct {
     uint8_t flags;
-    uint32_t count;          //  records, 1..YAMI_LIMIT_BATCH_COUNT
-    uint32_t handle;         //  link-local channel
-    uint32_t epoch;          //  the producer's
+    uint32_t count;  //  records, 1..YAMI_LIMIT_BATCH_COUNT
+    uint32_t handle; //  link-local channel
+    uint32_t epoch;  //  the producer's
     yami_id_t producer;
     uint64_t first_sequence; //  the producer's, > 0
     yami_slice_t payload;    //  the records, borrowed
@@ -51,8 +52,8 @@ typedef struct {
     uint8_t flags;
     uint8_t priority;
     uint32_t key_hash;
-    int64_t due_ms;         //  1..YAMI_LIMIT_TIME_MS; 0 when not flagged
-    int64_t expiry_ms;      //  the same
+    int64_t due_ms;          //  1..YAMI_LIMIT_TIME_MS; 0 when not flagged
+    int64_t expiry_ms;       //  the same
     yami_slice_t properties; //  msgpack map, empty when none
     yami_slice_t body;
 } yami_record_t;
@@ -74,11 +75,11 @@ yami_batch_next(const yami_batch_t *self, size_t *offset_p, yami_record_t *recor
 
 //  A batch under construction. Not thread-safe.
 typedef struct {
-    uint8_t *bytes;    //  owned; header space first; NULL until the first record
-    size_t size;       //  bytes used, header included, also when there is no record yet
-    size_t capacity;   //  bytes that may be used of what is allocated; 0 while bytes is NULL
-    size_t limit;      //  most bytes of the whole frame
-    uint32_t count;    //  records
+    uint8_t *bytes;  //  owned; header space first; NULL until the first record
+    size_t size;     //  bytes used, header included, also when there is no record yet
+    size_t capacity; //  bytes that may be used of what is allocated; 0 while bytes is NULL
+    size_t limit;    //  most bytes of the whole frame
+    uint32_t count;  //  records
 } yami_builder_t;
 
 //  limit: most bytes of the finished frame, header included; a single record may always take up to

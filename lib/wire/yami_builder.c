@@ -21,7 +21,7 @@ yami_builder_init(yami_builder_t *self, size_t limit)
     size_t sound = limit < YAMI_BATCH_HEADER_SIZE ? YAMI_BATCH_HEADER_SIZE
                    : limit > YAMI_LIMIT_FRAME     ? YAMI_LIMIT_FRAME
                                                   : limit;
-    *self = (yami_builder_t){.size = YAMI_BATCH_HEADER_SIZE, .limit = sound};
+    *self = (yami_builder_t) {.size = YAMI_BATCH_HEADER_SIZE, .limit = sound};
 }
 
 void
@@ -62,8 +62,8 @@ s_times_are_sound(const yami_record_t *record)
     }
     bool due = record->due_ms > 0 && record->due_ms <= YAMI_LIMIT_TIME_MS;
     bool expiry = record->expiry_ms > 0 && record->expiry_ms <= YAMI_LIMIT_TIME_MS;
-    return (due || !(record->flags & YAMI_RECORD_DUE))
-           && (expiry || !(record->flags & YAMI_RECORD_EXPIRY));
+    return (due || !(record->flags & YAMI_RECORD_DUE)) &&
+           (expiry || !(record->flags & YAMI_RECORD_EXPIRY));
 }
 
 //  Writes the flagged times, returns where the next byte goes.
@@ -92,7 +92,7 @@ s_check(const yami_record_t *record)
         return yami_fail(EMSGSIZE, "%zu bytes of properties are more than the limit of %u",
                          record->properties.size, YAMI_LIMIT_PROPERTIES);
     }
-    if (record->priority > 9 || !s_times_are_sound(record)) {
+    if (record->priority > YAMI_PRIORITY_LIMIT || !s_times_are_sound(record)) {
         return yami_fail(EINVAL, "priority is 0..9, due and expiry are milliseconds since 1970");
     }
     return 0;
@@ -103,17 +103,17 @@ yami_builder_append(yami_builder_t *self, const yami_record_t *record)
 {
     size_t body_size = record->body.size;
     size_t properties_size = record->properties.size;
-    if ((body_size > YAMI_LIMIT_BODY || properties_size > YAMI_LIMIT_PROPERTIES
-         || record->priority > 9 || record->flags != 0)
-        && s_check(record) == -1) {
+    if ((body_size > YAMI_LIMIT_BODY || properties_size > YAMI_LIMIT_PROPERTIES ||
+         record->priority > YAMI_PRIORITY_LIMIT || record->flags != 0) &&
+        s_check(record) == -1) {
         return -1;
     }
-    size_t times_size = record->flags == 0 ? 0
+    size_t times_size = record->flags == 0                                        ? 0
                         : record->flags == (YAMI_RECORD_DUE | YAMI_RECORD_EXPIRY) ? 16
                                                                                   : 8;
     size_t needed = YAMI_RECORD_HEADER_SIZE + times_size + properties_size + body_size;
-    if ((self->size + needed > self->capacity || self->count == YAMI_LIMIT_BATCH_COUNT)
-        && s_make_room(self, needed) == -1) {
+    if ((self->size + needed > self->capacity || self->count == YAMI_LIMIT_BATCH_COUNT) &&
+        s_make_room(self, needed) == -1) {
         return -1;
     }
     uint8_t *at = self->bytes + self->size;

@@ -23,34 +23,47 @@
 #define YAMI_FRAME_HEADER_SIZE 16
 
 typedef enum {
-    YAMI_FRAME_HELLO = 1,      //  client: session, name, max-frame, heartbeat-ms
-    YAMI_FRAME_WELCOME = 2,    //  relay: session, name, level, max-frame, heartbeat-ms
-    YAMI_FRAME_ATTACH = 3,     //  client, handle: role, kind, channel, and producer: producer, epoch, first;
-                               //  consumer: group, durable, start, sequence, filter, lease-ms
-    YAMI_FRAME_ATTACHED = 4,   //  relay, handle: level, epoch, sequence; producer: messages, bytes
-    YAMI_FRAME_DETACH = 5,     //  client, handle
-    YAMI_FRAME_DETACHED = 6,   //  relay, handle: [status, text]; unasked when the relay ends it
-    YAMI_FRAME_CONFIRM = 7,    //  relay, handle: epoch, sequence (all up to it), level
-    YAMI_FRAME_REFUSE = 8,     //  relay, handle: epoch, first, last, status, [text]
-    YAMI_FRAME_CREDIT = 9,     //  either, handle: messages, bytes: totals since attach, absolute
-    YAMI_FRAME_DELIVER = 10,   //  relay, handle: token, base, first, last, deliveries, failures, time; a
-                               //  batch follows as the second part of the same message
-    YAMI_FRAME_ACK = 11,       //  client, handle: serial, ranges
-    YAMI_FRAME_NACK = 12,      //  client, handle: serial, ranges, [delay-ms], [text]
+    YAMI_FRAME_HELLO = 1,   //  client: session, name, max-frame, heartbeat-ms
+    YAMI_FRAME_WELCOME = 2, //  relay: session, name, level, max-frame, heartbeat-ms
+    YAMI_FRAME_ATTACH =
+        3, //  client, handle: role, kind, channel, and producer: producer, epoch, first;
+           //  consumer: group, durable, start, sequence, filter, lease-ms
+    YAMI_FRAME_ATTACHED = 4, //  relay, handle: level, epoch, sequence; producer: messages, bytes
+    YAMI_FRAME_DETACH = 5,   //  client, handle
+    YAMI_FRAME_DETACHED = 6, //  relay, handle: [status, text]; unasked when the relay ends it
+    YAMI_FRAME_CONFIRM = 7,  //  relay, handle: epoch, sequence (all up to it), level
+    YAMI_FRAME_REFUSE = 8,   //  relay, handle: epoch, first, last, status, [text]
+    YAMI_FRAME_CREDIT = 9,   //  either, handle: messages, bytes: totals since attach, absolute
+    YAMI_FRAME_DELIVER =
+        10,               //  relay, handle: token, base, first, last, deliveries, failures, time; a
+                          //  batch follows as the second part of the same message
+    YAMI_FRAME_ACK = 11,  //  client, handle: serial, ranges
+    YAMI_FRAME_NACK = 12, //  client, handle: serial, ranges, [delay-ms], [text]
     YAMI_FRAME_EXTEND = 13,    //  client, handle: serial, ranges
     YAMI_FRAME_REJECT = 14,    //  client, handle: serial, ranges, [text]
     YAMI_FRAME_RELEASE = 15,   //  client, handle: serial, ranges
     YAMI_FRAME_ACKED = 16,     //  relay, handle: serial (all settle frames up to it are durable)
     YAMI_FRAME_HEARTBEAT = 17, //  either
-    YAMI_FRAME_ADMIN = 18,     //  client: serial, command, [channel], [group], [target], [sequence], [messages]
-    YAMI_FRAME_REPLY = 19,     //  relay: serial, status, [text], [rows]
-    YAMI_FRAME_ERROR = 20,     //  either: status, [text]
-    YAMI_FRAME_GOODBYE = 21,   //  either: ends the session
+    YAMI_FRAME_ADMIN =
+        18, //  client: serial, command, [channel], [group], [target], [sequence], [messages]
+    YAMI_FRAME_REPLY = 19,   //  relay: serial, status, [text], [rows]
+    YAMI_FRAME_ERROR = 20,   //  either: status, [text]
+    YAMI_FRAME_GOODBYE = 21, //  either: ends the session
 } yami_frame_type_t;
 
-enum { YAMI_ROLE_PRODUCER = 1, YAMI_ROLE_CONSUMER = 2 };
-enum { YAMI_KIND_QUEUE = 1, YAMI_KIND_TOPIC = 2 };
-enum { YAMI_START_FIRST = 0, YAMI_START_NEW = 1, YAMI_START_SEQUENCE = 2 };
+enum {
+    YAMI_ROLE_PRODUCER = 1,
+    YAMI_ROLE_CONSUMER = 2
+};
+enum {
+    YAMI_KIND_QUEUE = 1,
+    YAMI_KIND_TOPIC = 2
+};
+enum {
+    YAMI_START_FIRST = 0,
+    YAMI_START_NEW = 1,
+    YAMI_START_SEQUENCE = 2
+};
 
 //  One settled range: sequences first..last of the lease named token.
 typedef struct {
@@ -97,20 +110,21 @@ enum {
 #define YAMI_F_ROWS (1ull << 32)
 
 typedef struct {
-    uint8_t type;           //  yami_frame_type_t
+    uint8_t type; //  yami_frame_type_t
     uint32_t handle;
-    uint64_t present;       //  YAMI_F_ bits of the fields below that are set; set by decode and by users of encode
-    uint64_t session;       //  random, chosen by the client for each HELLO
-    yami_slice_t name;      //  of the peer, for logs and statistics
-    uint64_t max_frame;     //  bytes
-    uint64_t heartbeat_ms;  //  the sender sends something at least this often
-    uint64_t level;         //  yam_level_t
+    uint64_t
+        present; //  YAMI_F_ bits of the fields below that are set; set by decode and by users of encode
+    uint64_t session;      //  random, chosen by the client for each HELLO
+    yami_slice_t name;     //  of the peer, for logs and statistics
+    uint64_t max_frame;    //  bytes
+    uint64_t heartbeat_ms; //  the sender sends something at least this often
+    uint64_t level;        //  yam_level_t
     uint64_t role;
     uint64_t kind;
     yami_slice_t channel;
-    yami_id_t producer;     //  bin of exactly 16 bytes
-    uint64_t epoch;         //  u32
-    uint64_t first;         //  sequences, inclusive
+    yami_id_t producer; //  bin of exactly 16 bytes
+    uint64_t epoch;     //  u32
+    uint64_t first;     //  sequences, inclusive
     uint64_t last;
     yami_slice_t group;
     bool durable;
@@ -120,13 +134,13 @@ typedef struct {
     uint64_t lease_ms;
     uint64_t messages;
     uint64_t bytes;
-    uint64_t status;        //  yam_status_t
+    uint64_t status; //  yam_status_t
     yami_slice_t text;
     uint64_t token;
-    uint64_t base;          //  channel sequence of record 0 of the batch
+    uint64_t base; //  channel sequence of record 0 of the batch
     uint64_t deliveries;
     uint64_t failures;
-    uint64_t time;          //  wall clock ms, when it was appended
+    uint64_t time; //  wall clock ms, when it was appended
     uint64_t serial;
     const yami_settle_t *ranges; //  encode: borrowed array of range_count items
     uint32_t range_count;
@@ -134,7 +148,7 @@ typedef struct {
     uint64_t delay_ms;
     yami_slice_t command;
     yami_slice_t target;
-    yami_slice_t rows;      //  bin: a msgpack array of maps
+    yami_slice_t rows; //  bin: a msgpack array of maps
 } yami_frame_t;
 
 //  Whether these bytes claim to be a control frame / a batch (by magic).

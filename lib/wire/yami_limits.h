@@ -8,27 +8,29 @@
 
 #include <stdint.h>
 
-#define YAMI_LIMIT_BODY (16u << 20)          //  bytes of one message's body
-#define YAMI_LIMIT_PROPERTIES 65535u         //  bytes of one message's properties
-#define YAMI_LIMIT_PROPERTY_COUNT 64u        //  properties of one message
-#define YAMI_LIMIT_FRAME (20u << 20)         //  bytes of one data frame (a batch); ZMQ_MAXMSGSIZE
-#define YAMI_LIMIT_BATCH_COUNT 65536u        //  records of one batch
-#define YAMI_LIMIT_CONTROL (64u << 10)       //  bytes of one control frame a peer sends
-#define YAMI_LIMIT_REPLY (4u << 20)          //  bytes of one administration reply
-#define YAMI_LIMIT_RANGES 2048u              //  settled ranges of one control frame (27 bytes each at most)
-#define YAMI_LIMIT_NAME 200u                 //  bytes of a channel, group or producer name
-#define YAMI_LIMIT_SUBJECT 250u              //  bytes of a subject or subject filter
-#define YAMI_LIMIT_SUBJECT_WORDS 16u         //  words of a subject
-#define YAMI_LIMIT_TEXT 1024u                //  bytes of a reason or error text
-#define YAMI_LIMIT_HANDLES 1024u             //  attached channels of one link
-#define YAMI_LIMIT_PEERS 4096u               //  links of one relay
-#define YAMI_LIMIT_CHANNELS 16384u           //  channels of one relay, dead letters included
-#define YAMI_LIMIT_GROUPS 16384u             //  groups of one relay
-#define YAMI_LIMIT_PRODUCERS 65536u          //  producers whose last sequence a relay remembers
-#define YAMI_LIMIT_IN_FLIGHT 1048576u        //  leased messages of one group
-#define YAMI_LIMIT_WINDOW_MESSAGES 65536u    //  unconfirmed messages of one producer
-#define YAMI_LIMIT_WINDOW_BYTES (64u << 20)  //  unconfirmed bytes of one producer
-#define YAMI_LIMIT_SEQUENCE INT64_MAX        //  greatest sequence, so that last + 1 never overflows
+#define YAMI_LIMIT_BODY (16u << 20)    //  bytes of one message's body
+#define YAMI_LIMIT_PROPERTIES 65535u   //  bytes of one message's properties
+#define YAMI_LIMIT_PROPERTY_COUNT 64u  //  properties of one message
+#define YAMI_LIMIT_FRAME (20u << 20)   //  bytes of one data frame (a batch); ZMQ_MAXMSGSIZE
+#define YAMI_LIMIT_BATCH_COUNT 65536u  //  records of one batch
+#define YAMI_LIMIT_CONTROL (64u << 10) //  bytes of one control frame a peer sends
+#define YAMI_LIMIT_REPLY (4u << 20)    //  bytes of one administration reply
+#define YAMI_LIMIT_RANGES 2048u      //  settled ranges of one control frame (27 bytes each at most)
+#define YAMI_LIMIT_NAME 200u         //  bytes of a channel, group or producer name
+#define YAMI_LIMIT_SUBJECT 250u      //  bytes of a subject or subject filter
+#define YAMI_LIMIT_SUBJECT_WORDS 16u //  words of a subject
+#define YAMI_LIMIT_TEXT 1024u        //  bytes of a reason or error text
+#define YAMI_LIMIT_HEARTBEAT_MS 3600000u    //  longest interval between signs of life
+#define YAMI_LIMIT_HANDLES 1024u            //  attached channels of one link
+#define YAMI_LIMIT_PEERS 4096u              //  links of one relay
+#define YAMI_LIMIT_CHANNELS 16384u          //  channels of one relay, dead letters included
+#define YAMI_LIMIT_GROUPS 16384u            //  groups of one relay
+#define YAMI_LIMIT_PRODUCERS 65536u         //  producers whose last sequence a relay remembers
+#define YAMI_LIMIT_IN_FLIGHT 1048576u       //  leased messages of one group
+#define YAMI_LIMIT_WINDOW_MESSAGES 65536u   //  unconfirmed messages of one producer
+#define YAMI_LIMIT_WINDOW_BYTES (64u << 20) //  unconfirmed bytes of one producer
+#define YAMI_LIMIT_SEQUENCE                                                                        \
+    ((uint64_t) INT64_MAX)                   //  greatest sequence, so that last + 1 never overflows
 #define YAMI_LIMIT_TIME_MS ((1ll << 53) - 1) //  greatest time or duration, exact in a double
 
 #endif

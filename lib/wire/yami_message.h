@@ -12,16 +12,16 @@
 #include "yami_block.h"
 
 struct yam_message {
-    yami_block_t *block;   //  owned reference to the frame; NULL when built by the user
-    yami_record_t record;  //  body, properties, flags
+    yami_block_t *block;  //  owned reference to the frame; NULL when built by the user
+    yami_record_t record; //  body, properties, flags
     uint64_t sequence;
-    uint64_t token;        //  lease, 0 when there is none
+    uint64_t token; //  lease, 0 when there is none
     int64_t time_ms;
     uint32_t deliveries;
     uint32_t failures;
-    char *scratch;         //  owned; what the last getter returned; NULL until used
-    uint8_t *built;        //  owned; encoded properties of a message under construction
-    char *subject;         //  owned; subject taken from a transport frame, NULL otherwise
+    char *scratch;  //  owned; what the last getter returned; NULL until used
+    uint8_t *built; //  owned; encoded properties of a message under construction
+    char *subject;  //  owned; subject taken from a transport frame, NULL otherwise
 };
 
 //  A received message: takes one more reference to block. Never NULL (one fixed-size allocation, not

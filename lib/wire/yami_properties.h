@@ -23,9 +23,9 @@ typedef struct {
 
 typedef struct {
     yami_slice_t name;
-    char type;          //  's', 'x', 'i' or 'b'
-    yami_slice_t text;  //  's' and 'x'
-    int64_t number;     //  'i' and 'b'
+    char type;         //  's', 'x', 'i' or 'b'
+    yami_slice_t text; //  's' and 'x'
+    int64_t number;    //  'i' and 'b'
 } yami_property_t;
 
 //  0, or -1 with errno EPROTO (not a map, too many pairs). An empty slice is a map without pairs.
@@ -46,9 +46,11 @@ bool
 yami_subject_matches(yami_slice_t subject, yami_slice_t filter);
 
 //  0, or -1 with errno EINVAL and a sentence: too long, too many words, empty word, wildcard (unless
-//  is_filter), control character.
+//  is_filter; there a wildcard is a whole word), control character. An empty filter is sound.
 int
 yami_subject_check(const char *subject, bool is_filter);
+int
+yami_subject_check_slice(yami_slice_t subject, bool is_filter);
 
 //  0, or -1 with errno EINVAL and a sentence. A name of a channel, group or producer: 1..YAMI_LIMIT_NAME
 //  bytes of letters, digits, '.', '-', '_', ':' , '/'; not starting with '.'.

@@ -12,7 +12,8 @@
 typedef struct {
     char type;        //  as yami_reader_peek; 0: no such value
     bool is_negative; //  'i' only: value is a negative int64 in two's complement
-    uint64_t value;   //  'i', 'b': the value; 's', 'x', 'f', 'e': bytes that follow; 'm', 'a': pairs, items
+    uint64_t
+        value; //  'i', 'b': the value; 's', 'x', 'f', 'e': bytes that follow; 'm', 'a': pairs, items
 } s_head_t;
 
 //  The formats 0xc0..0xdf of the msgpack specification: type, bytes of the number that follows, and what
@@ -22,17 +23,17 @@ static const struct {
     uint8_t width;
     uint8_t extra;
 } s_formats[32] = {
-    {'n', 0, 0}, {0, 0, 0},   {'b', 0, 0}, {'b', 0, 1},  //  c0 nil, never used, false, true
-    {'x', 1, 0}, {'x', 2, 0}, {'x', 4, 0},               //  c4 bin 8, 16, 32
-    {'e', 1, 1}, {'e', 2, 1}, {'e', 4, 1},               //  c7 ext 8, 16, 32
-    {'f', 0, 4}, {'f', 0, 8},                            //  ca float 32, 64
-    {'i', 1, 0}, {'i', 2, 0}, {'i', 4, 0}, {'i', 8, 0},  //  cc uint 8, 16, 32, 64
-    {'i', 1, 0}, {'i', 2, 0}, {'i', 4, 0}, {'i', 8, 0},  //  d0 int 8, 16, 32, 64
-    {'e', 0, 2}, {'e', 0, 3}, {'e', 0, 5}, {'e', 0, 9},  //  d4 fixext 1, 2, 4, 8
+    {'n', 0, 0},  {0, 0, 0},   {'b', 0, 0}, {'b', 0, 1}, //  c0 nil, never used, false, true
+    {'x', 1, 0},  {'x', 2, 0}, {'x', 4, 0},              //  c4 bin 8, 16, 32
+    {'e', 1, 1},  {'e', 2, 1}, {'e', 4, 1},              //  c7 ext 8, 16, 32
+    {'f', 0, 4},  {'f', 0, 8},                           //  ca float 32, 64
+    {'i', 1, 0},  {'i', 2, 0}, {'i', 4, 0}, {'i', 8, 0}, //  cc uint 8, 16, 32, 64
+    {'i', 1, 0},  {'i', 2, 0}, {'i', 4, 0}, {'i', 8, 0}, //  d0 int 8, 16, 32, 64
+    {'e', 0, 2},  {'e', 0, 3}, {'e', 0, 5}, {'e', 0, 9}, //  d4 fixext 1, 2, 4, 8
     {'e', 0, 17},                                        //  d8 fixext 16
-    {'s', 1, 0}, {'s', 2, 0}, {'s', 4, 0},               //  d9 str 8, 16, 32
-    {'a', 2, 0}, {'a', 4, 0},                            //  dc array 16, 32
-    {'m', 2, 0}, {'m', 4, 0},                            //  de map 16, 32
+    {'s', 1, 0},  {'s', 2, 0}, {'s', 4, 0},              //  d9 str 8, 16, 32
+    {'a', 2, 0},  {'a', 4, 0},                           //  dc array 16, 32
+    {'m', 2, 0},  {'m', 4, 0},                           //  de map 16, 32
 };
 
 void
@@ -144,19 +145,19 @@ s_head(yami_reader_t *self)
         return head;
     }
     if (first < 0x80) {
-        return (s_head_t){'i', false, first};
+        return (s_head_t) {'i', false, first};
     }
     if (first < 0x90) {
-        return (s_head_t){'m', false, first & 0x0fu};
+        return (s_head_t) {'m', false, first & 0x0fu};
     }
     if (first < 0xa0) {
-        return (s_head_t){'a', false, first & 0x0fu};
+        return (s_head_t) {'a', false, first & 0x0fu};
     }
     if (first < 0xc0) {
-        return (s_head_t){'s', false, first & 0x1fu};
+        return (s_head_t) {'s', false, first & 0x1fu};
     }
     if (first >= 0xe0) {
-        return (s_head_t){'i', true, ~(uint64_t) 0xff | first};
+        return (s_head_t) {'i', true, ~(uint64_t) 0xff | first};
     }
     unsigned width = s_formats[first - 0xc0].width;
     head.type = s_formats[first - 0xc0].type;
@@ -168,7 +169,7 @@ s_head(yami_reader_t *self)
         self->failed = true;
     }
     if (self->failed) {
-        return (s_head_t){0, false, 0};
+        return (s_head_t) {0, false, 0};
     }
     return head;
 }
@@ -282,20 +283,20 @@ s_skip_one(yami_reader_t *self, uint64_t *inner_count_p)
     s_head_t head = s_head(self);
     *inner_count_p = 0;
     switch (head.type) {
-        case 's':
-        case 'x':
-        case 'f':
-        case 'e':
-            yami_reader_bytes(self, (size_t) head.value);
-            return false;
-        case 'm':
-            *inner_count_p = 2 * (uint64_t) s_count(self, head.value, 2);
-            return true;
-        case 'a':
-            *inner_count_p = s_count(self, head.value, 1);
-            return true;
-        default:
-            return false;
+    case 's':
+    case 'x':
+    case 'f':
+    case 'e':
+        yami_reader_bytes(self, (size_t) head.value);
+        return false;
+    case 'm':
+        *inner_count_p = 2 * (uint64_t) s_count(self, head.value, 2);
+        return true;
+    case 'a':
+        *inner_count_p = s_count(self, head.value, 1);
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -334,11 +335,11 @@ yami_slice_equal(yami_slice_t slice, const char *text)
 yami_slice_t
 yami_slice(const void *data, size_t size)
 {
-    return (yami_slice_t){data, size};
+    return (yami_slice_t) {data, size};
 }
 
 yami_slice_t
 yami_slice_text(const char *text)
 {
-    return (yami_slice_t){(const uint8_t *) text, strlen(text)};
+    return (yami_slice_t) {(const uint8_t *) text, strlen(text)};
 }

@@ -12,7 +12,7 @@
 void
 yami_writer_init(yami_writer_t *self, size_t limit)
 {
-    *self = (yami_writer_t){.limit = limit};
+    *self = (yami_writer_t) {.limit = limit};
 }
 
 void
@@ -33,8 +33,8 @@ s_reserve(yami_writer_t *self, size_t size)
         self->failed = EMSGSIZE;
         return NULL;
     }
-    if (size > self->capacity - self->size
-        && yami_grow(&self->data, &self->capacity, self->size + size, 1, self->limit) == -1) {
+    if (size > self->capacity - self->size &&
+        yami_grow(&self->data, &self->capacity, self->size + size, 1, self->limit) == -1) {
         self->failed = errno;
         return NULL;
     }
