@@ -123,7 +123,7 @@ $(OBJ)/lib/%:      INCLUDE = -Ilib/base
 $(OBJ)/lib/net/%:  INCLUDE = $(LIB_INCLUDE)
 $(OBJ)/patterns/%: INCLUDE = $(LIB_INCLUDE) -I$(BUILD)/include
 $(OBJ)/daemons/%:  INCLUDE = $(LIB_INCLUDE) -I$(BUILD)/include
-$(OBJ)/tests/%:    INCLUDE = $(LIB_INCLUDE) -I$(BUILD)/include $(addprefix -I,$(wildcard patterns/* daemons/* tests/support tests/bench/*))
+$(OBJ)/tests/%:    INCLUDE = $(LIB_INCLUDE) -I$(BUILD)/include $(addprefix -I,$(wildcard patterns/* daemons/* tests/support tests/bench/*/))
 $(OBJ)/examples/%: INCLUDE = -I$(BUILD)/include
 
 #   The .d file says what both the object and its lint stamp depend on.
