@@ -61,8 +61,7 @@ s_remove_first(yami_heap_t *self)
     size_t hole = 0;
     for (;;) {
         size_t child = 2 * hole + 1;
-        if (child + 1 < self->count &&
-            s_is_before(&self->items[child + 1], &self->items[child])) {
+        if (child + 1 < self->count && s_is_before(&self->items[child + 1], &self->items[child])) {
             child++;
         }
         if (child >= self->count || !s_is_before(&self->items[child], &last)) {

@@ -46,8 +46,7 @@ yami_histogram_quantile(const yami_histogram_t *self, unsigned permille)
 {
     YAM_ASSERT(permille <= 1000);
     //  How many values must lie at or below the answer, rounded up; in two parts against overflow.
-    uint64_t rank =
-        self->count / 1000 * permille + (self->count % 1000 * permille + 999) / 1000;
+    uint64_t rank = self->count / 1000 * permille + (self->count % 1000 * permille + 999) / 1000;
     uint64_t seen = 0;
     for (unsigned bucket = 0; bucket < YAMI_HISTOGRAM_BUCKETS; bucket++) {
         seen += self->buckets[bucket];

@@ -78,8 +78,8 @@ s_print(yami_log_level_t level, const char *event, uint64_t suppressed, const ch
     size_t used = s_print_prefix(line, sizeof line, level, event);
     used += s_escape(line + used, sizeof line - used - 64, text);
     if (suppressed > 0) {
-        used += (size_t) snprintf(line + used, 48, " suppressed=%llu",
-                                  (unsigned long long) suppressed);
+        used +=
+            (size_t) snprintf(line + used, 48, " suppressed=%llu", (unsigned long long) suppressed);
     }
     line[used++] = '\n';
     ssize_t written = write(STDERR_FILENO, line, used);

@@ -71,14 +71,16 @@ yami_grow(void *array_p, size_t *capacity_p, size_t needed, size_t element_size,
     if (needed <= *capacity_p) {
         return 0;
     }
-    if (needed > limit || needed > PTRDIFF_MAX / element_size) {
-        return yami_fail(EMSGSIZE, "%zu elements are more than the limit of %zu", needed, limit);
+    size_t most = PTRDIFF_MAX / element_size;
+    most = limit < most ? limit : most;
+    if (needed > most) {
+        return yami_fail(EMSGSIZE, "%zu elements are more than the limit of %zu", needed, most);
     }
-    size_t capacity = *capacity_p < FIRST_CAPACITY / 2 ? FIRST_CAPACITY : *capacity_p * 2;
+    size_t capacity = *capacity_p > most / 2 ? most : *capacity_p * 2;
+    if (capacity < FIRST_CAPACITY) {
+        capacity = FIRST_CAPACITY < most ? FIRST_CAPACITY : most;
+    }
     if (capacity < needed) {
-        capacity = needed;
-    }
-    if (capacity > limit || capacity > PTRDIFF_MAX / element_size) {
         capacity = needed;
     }
     void *array;

@@ -14,7 +14,8 @@ typedef struct {
     int64_t factor;
 } s_suffix_t;
 
-static const s_suffix_t s_size_suffixes[] = {{"k", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {NULL, 0}};
+static const s_suffix_t s_size_suffixes[] = {
+    {"k", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {NULL, 0}};
 static const s_suffix_t s_ms_suffixes[] = {
     {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}, {NULL, 0}};
 static const s_suffix_t s_second_suffixes[] = {{"s", 1}, {"m", 60}, {"h", 60 * 60}, {NULL, 0}};
@@ -79,10 +80,10 @@ static int
 s_set_int(const yami_option_t *entry, void *values, const char *text)
 {
     int64_t number;
-    if (!s_parse_int(entry, text, &number) || number < entry->minimum ||
-        number > entry->maximum) {
+    if (!s_parse_int(entry, text, &number) || number < entry->minimum || number > entry->maximum) {
         const char *unit = entry->unit ? entry->unit : "";
-        return yami_fail(EINVAL, "option '%s' is '%.64s', but must be %" PRId64 " to %" PRId64 "%s%s",
+        return yami_fail(EINVAL,
+                         "option '%s' is '%.64s', but must be %" PRId64 " to %" PRId64 "%s%s",
                          entry->name, text, entry->minimum, entry->maximum, *unit ? " " : "", unit);
     }
     memcpy(s_value(entry, values), &number, sizeof number);
@@ -109,10 +110,9 @@ s_set_string(const yami_option_t *entry, void *values, const char *text)
 {
     size_t length = strlen(text);
     if (length < (size_t) entry->minimum || length > (size_t) entry->maximum) {
-        return yami_fail(EINVAL,
-                         "option '%s' is '%.64s', but must be %" PRId64 " to %" PRId64
-                         " bytes long",
-                         entry->name, text, entry->minimum, entry->maximum);
+        return yami_fail(
+            EINVAL, "option '%s' is '%.64s', but must be %" PRId64 " to %" PRId64 " bytes long",
+            entry->name, text, entry->minimum, entry->maximum);
     }
     memcpy(s_value(entry, values), text, length + 1);
     return 0;
