@@ -24,12 +24,12 @@
 
 #include "yami_base.h"
 
-#define WINDOW 32           //  frames not confirmed to the producer
-#define HELD 64             //  frames the relay holds until the consumer has them
-#define HEADER_SIZE 56      //  bytes before the records, as much as the product's
-#define RECORD_SIZE 12      //  bytes before each body, as much as the product's
+#define WINDOW 32      //  frames not confirmed to the producer
+#define HELD 64        //  frames the relay holds until the consumer has them
+#define HEADER_SIZE 56 //  bytes before the records, as much as the product's
+#define RECORD_SIZE 12 //  bytes before each body, as much as the product's
 #define FILE_SIZE (64 << 20)
-#define ACK_EVERY 8         //  frames
+#define ACK_EVERY 8 //  frames
 
 typedef struct {
     const char *system;
@@ -52,12 +52,12 @@ static const struct {
 
 typedef struct {
     variant_t variant;
-    size_t size;            //  of a body
+    size_t size; //  of a body
     uint64_t message_count;
     const char *file;
-    sem_t is_bound;         //  posted twice
-    sem_t is_joined;        //  the consumer is connected
-    char endpoints[2][64];  //  for the producer, for the consumer
+    sem_t is_bound;        //  posted twice
+    sem_t is_joined;       //  the consumer is connected
+    char endpoints[2][64]; //  for the producer, for the consumer
     int64_t start_us;
     int64_t end_us;
     uint64_t sync_count;
@@ -75,7 +75,7 @@ s_keep_memory(void)
 static void *
 s_socket(void *context, const char *connect_to)
 {
-    int high_water_mark = HELD + WINDOW;
+    int high_water_mark = 2 * HELD; //  libzmq learns of what was read in steps of half of it
     int timeout_ms = 20000;
     void *socket = zmq_socket(context, ZMQ_DEALER);
     YAM_ASSERT(socket);
@@ -177,15 +177,15 @@ typedef struct {
     struct iovec vectors[HELD];
     uint64_t received_count;
     uint64_t forwarded_count;
-    uint64_t acked_count;   //  by the consumer
+    uint64_t acked_count; //  by the consumer
     pthread_mutex_t mutex;
     pthread_cond_t has_work;
-    uint64_t ready_count;   //  under mutex: what the commit thread may write
-    bool is_closing;        //  under mutex
+    uint64_t ready_count; //  under mutex: what the commit thread may write
+    bool is_closing;      //  under mutex
     atomic_uint_fast64_t durable_count;
-    int wakeup;             //  eventfd: durable_count has grown
+    int wakeup; //  eventfd: durable_count has grown
     int file;
-    off_t offset;           //  in file, of the next write
+    off_t offset; //  in file, of the next write
 } relay_t;
 
 //  Writes frames first..last-1 in one go, from the beginning again at the end of the file.
@@ -245,7 +245,7 @@ s_accept(relay_t *self)
     if (yami_crc32c(0, bytes + HEADER_SIZE, size - HEADER_SIZE) != header[1]) {
         bench_fail("a frame came damaged");
     }
-    self->vectors[slot] = (struct iovec){bytes, size};
+    self->vectors[slot] = (struct iovec) {bytes, size};
     self->received_count++;
 }
 
@@ -284,7 +284,8 @@ s_forward(relay_t *self, void *producer, void *consumer)
         return false;
     }
     while (self->forwarded_count < durable_count) {
-        if (zmq_msg_send(&self->frames[self->forwarded_count % HELD], consumer, ZMQ_DONTWAIT) == -1) {
+        if (zmq_msg_send(&self->frames[self->forwarded_count % HELD], consumer, ZMQ_DONTWAIT) ==
+            -1) {
             bench_fail("cannot forward");
         }
         self->forwarded_count++;
@@ -320,8 +321,8 @@ static void *
 s_bind(void *context, char *endpoint, size_t size)
 {
     void *socket = s_socket(context, NULL);
-    if (zmq_bind(socket, "tcp://127.0.0.1:*") == -1
-        || zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &size) == -1) {
+    if (zmq_bind(socket, "tcp://127.0.0.1:*") == -1 ||
+        zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &size) == -1) {
         bench_fail("cannot bind");
     }
     return socket;
@@ -335,7 +336,7 @@ s_relay(void *arg)
     pthread_t thread;
     uint64_t ignored;
     s_keep_memory();
-    self = (relay_t){.run = run, .wakeup = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+    self = (relay_t) {.run = run, .wakeup = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     pthread_mutex_init(&self.mutex, NULL);
     pthread_cond_init(&self.has_work, NULL);
     self.file = open(run->file, O_RDWR | O_CLOEXEC);

@@ -54,7 +54,10 @@ bench_path(const char *name)
     char directory[4096];
     const char *build = s_setting("YAM_BUILD");
     const char *given = s_setting("BENCH_DIR");
-    snprintf(directory, sizeof directory, "%s%s", given ? given : build ? build : "build",
+    snprintf(directory, sizeof directory, "%s%s",
+             given   ? given
+             : build ? build
+                     : "build",
              given ? "" : "/bench/data");
     s_make_directory(directory);
     char *path = NULL;
@@ -77,8 +80,8 @@ bench_start(const char *workload)
     if (!s_bench.lines) {
         bench_fail("cannot write %s", path);
     }
-    fprintf(stderr, "%-34s %8s %12s %9s %9s %9s %8s %8s %7s\n", workload, "bytes", "messages/s", "MB/s",
-            "p50 us", "p99 us", "syncs", "us/msg", "MB");
+    fprintf(stderr, "%-34s %8s %12s %9s %9s %9s %8s %8s %7s\n", workload, "bytes", "messages/s",
+            "MB/s", "p50 us", "p99 us", "syncs", "us/msg", "MB");
 }
 
 bool
@@ -186,7 +189,8 @@ bench_add_processes(bench_result_t *result, const bench_process_t *processes, si
         result->cpu_us += process->cpu_us;
         result->rss_mb += process->rss_mb;
         bench_extra(result, ", \"%s_cpu_us_per_msg\": %.4f, \"%s_rss_mb\": %.1f", process->name,
-                    process->cpu_us / (double) result->message_count, process->name, process->rss_mb);
+                    process->cpu_us / (double) result->message_count, process->name,
+                    process->rss_mb);
     }
 }
 
@@ -198,7 +202,8 @@ s_quantile(const bench_result_t *result, unsigned permille, char text[32])
         return "null";
     }
     double unit_us = result->latency_unit_us > 0 ? result->latency_unit_us : 1;
-    snprintf(text, 32, "%.1f", (double) yami_histogram_quantile(result->latency, permille) * unit_us);
+    snprintf(text, 32, "%.1f",
+             (double) yami_histogram_quantile(result->latency, permille) * unit_us);
     return text;
 }
 
@@ -212,9 +217,9 @@ s_print_line(FILE *stream, const bench_result_t *result, double per_second, cons
             "\"p99_us\": %s, \"p999_us\": %s, \"syncs\": %" PRIu64 ", \"cpu_us_per_msg\": %.4f, "
             "\"rss_mb\": %.1f, \"seconds\": %.4f%s%s}\n",
             s_bench.workload, result->system, result->size, result->phase, result->message_count,
-            per_second, per_second * (double) result->size / 1e6, p50, p99, p999, result->sync_count,
-            result->cpu_us / (double) result->message_count, result->rss_mb, result->seconds,
-            result->is_void ? ", \"void\": true" : "", result->extra);
+            per_second, per_second * (double) result->size / 1e6, p50, p99, p999,
+            result->sync_count, result->cpu_us / (double) result->message_count, result->rss_mb,
+            result->seconds, result->is_void ? ", \"void\": true" : "", result->extra);
     fflush(stream);
 }
 
@@ -226,7 +231,8 @@ bench_report(const bench_result_t *result)
     const char *p50 = s_quantile(result, 500, texts[0]);
     const char *p99 = s_quantile(result, 990, texts[1]);
     const char *p999 = s_quantile(result, 999, texts[2]);
-    double per_second = (double) result->message_count / (result->seconds > 0 ? result->seconds : 1e-6);
+    double per_second =
+        (double) result->message_count / (result->seconds > 0 ? result->seconds : 1e-6);
     s_bench.had_void |= result->is_void;
     s_print_line(stdout, result, per_second, p50, p99, p999);
     s_print_line(s_bench.lines, result, per_second, p50, p99, p999);
@@ -235,7 +241,7 @@ bench_report(const bench_result_t *result)
         fprintf(stderr, "%-34s %8zu void\n", label, result->size);
         return;
     }
-    fprintf(stderr, "%-34s %8zu %12.0f %9.1f %9s %9s %8" PRIu64 " %8.3f %7.0f\n", label, result->size,
-            per_second, per_second * (double) result->size / 1e6, p50, p99, result->sync_count,
-            result->cpu_us / (double) result->message_count, result->rss_mb);
+    fprintf(stderr, "%-34s %8zu %12.0f %9.1f %9s %9s %8" PRIu64 " %8.3f %7.0f\n", label,
+            result->size, per_second, per_second * (double) result->size / 1e6, p50, p99,
+            result->sync_count, result->cpu_us / (double) result->message_count, result->rss_mb);
 }

@@ -72,7 +72,8 @@ bench_sleep_until_us(int64_t when_us);
 
 #define BENCH_BODY_MIN 24
 #define BENCH_BODY_MAX (1u << 20)
-#define BENCH_SAMPLE_EVERY 64 //  one body in so many carries its time: clock reads must not be what is measured
+#define BENCH_SAMPLE_EVERY                                                                         \
+    64 //  one body in so many carries its time: clock reads must not be what is measured
 
 //  Writes the body number index (0..) of size bytes (BENCH_BODY_MIN..BENCH_BODY_MAX).
 void
@@ -146,17 +147,17 @@ bench_cpu_us(void);
 
 typedef struct {
     const char *system;
-    const char *phase;        //  "through", "append", "latency", ...
+    const char *phase; //  "through", "append", "latency", ...
     size_t size;
     uint64_t message_count;
     double seconds;
     const yami_histogram_t *latency; //  microseconds; NULL or empty: not measured
-    double latency_unit_us;   //  of one histogram unit [0 = 1 us]
+    double latency_unit_us;          //  of one histogram unit [0 = 1 us]
     uint64_t sync_count;
-    double cpu_us;            //  of all processes
-    double rss_mb;            //  of all processes
+    double cpu_us; //  of all processes
+    double rss_mb; //  of all processes
     bool is_void;
-    char extra[512];          //  more JSON members, each beginning with a comma
+    char extra[512]; //  more JSON members, each beginning with a comma
 } bench_result_t;
 
 //  Appends one JSON member to extra.

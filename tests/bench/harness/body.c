@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WINDOW_BYTES 4096 //  where in the pool a body may start: small, so that it stays in the cache
+#define WINDOW_BYTES                                                                               \
+    4096 //  where in the pool a body may start: small, so that it stays in the cache
 
 static uint8_t s_pool[WINDOW_BYTES + BENCH_BODY_MAX];
 static pthread_once_t s_pool_once = PTHREAD_ONCE_INIT;
@@ -71,8 +72,8 @@ bench_body_is_valid(const void *body, size_t size, uint64_t index)
         return false;
     }
     memcpy(&head, body, sizeof head);
-    return head.index == index && head.checksum == s_checksum(index, size, head.sent_us)
-           && memcmp((const uint8_t *) body + sizeof head, s_content(index), size - sizeof head) == 0;
+    return head.index == index && head.checksum == s_checksum(index, size, head.sent_us) &&
+           memcmp((const uint8_t *) body + sizeof head, s_content(index), size - sizeof head) == 0;
 }
 
 void

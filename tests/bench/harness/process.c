@@ -18,8 +18,8 @@
 static double
 s_cpu_us(const struct rusage *usage)
 {
-    return (double) (usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1e6
-           + (double) (usage->ru_utime.tv_usec + usage->ru_stime.tv_usec);
+    return (double) (usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1e6 +
+           (double) (usage->ru_utime.tv_usec + usage->ru_stime.tv_usec);
 }
 
 double
@@ -61,7 +61,7 @@ s_fork(void)
 void
 bench_fork(bench_process_t *process, const char *name, bench_role_fn role, void *arg)
 {
-    *process = (bench_process_t){.name = name};
+    *process = (bench_process_t) {.name = name};
     process->pid = s_fork();
     if (process->pid == 0) {
         int code = role(arg);
@@ -79,8 +79,8 @@ s_read_line(int fd, char *line, size_t size, int64_t deadline_us)
         struct pollfd item = {.fd = fd, .events = POLLIN};
         int64_t left_us = deadline_us - bench_now_us();
         char character;
-        if (left_us <= 0 || poll(&item, 1, (int) (left_us / 1000) + 1) <= 0
-            || read(fd, &character, 1) != 1) {
+        if (left_us <= 0 || poll(&item, 1, (int) (left_us / 1000) + 1) <= 0 ||
+            read(fd, &character, 1) != 1) {
             return false;
         }
         if (character == '\n') {
@@ -115,7 +115,7 @@ bench_exec(bench_process_t *process, const char *name, char *const argv[], const
     if (pipe2(ends, O_CLOEXEC) == -1) {
         bench_fail("cannot make a pipe");
     }
-    *process = (bench_process_t){.name = name, .is_server = true, .output = ends[0]};
+    *process = (bench_process_t) {.name = name, .is_server = true, .output = ends[0]};
     process->pid = s_fork();
     if (process->pid == 0) {
         dup2(ends[1], STDOUT_FILENO);
