@@ -73,6 +73,9 @@ typedef struct {
     //  Queues an entry; no I/O. Returns 0 with entry->lsn set; -1 with errno ENOSPC (free disk below the reserve
     //  and entry->count > 0), EMSGSIZE, ENOMEM, EIO (3). Nothing changed then.
     int (*append)(yami_store_t *self, yami_entry_t *entry);
+    //  Whether append would take data now: false while free disk is below the reserve or no segment can be had, and after a
+    //  failure. Cheap: asked before every event. When true, the appends of one event do not fail with ENOSPC.
+    bool (*has_room)(const yami_store_t *self);
     //  Makes all that was appended before the call durable, with one write and one sync per segment touched.
     //  Returns 1 when it did something, 0 when there was nothing to do, -1 with errno (3). *durable_lsn_p is set
     //  always.
