@@ -1,0 +1,304 @@
+#include "yam_relay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <zmq.h>
+
+#include "yam_error.h"
+#include "yami_base.h"
+#include "yami_context.h"
+#include "yami_credentials.h"
+#include "yami_disk.h"
+#include "yami_limits.h"
+#include "yami_memory_store.h"
+#include "yami_relay_shell.h"
+#include "yami_segment_log.h"
+
+#define S_SEND_HWM 131072   //  frames queued for one link; its credit keeps it far below
+#define S_RECEIVE_HWM 256   //  frames taken from one link ahead of the loop
+
+struct yam_relay {
+    yam_t *yam;                   //  borrowed
+    yami_relay_options_t options;
+    yami_endpoint_t endpoint;
+    char endpoints[YAMI_ENDPOINT_LIMIT * (YAMI_ENDPOINT_ADDRESS_LIMIT + 1)];
+    yami_relay_core_t *core;      //  owned until the shell has it
+    yami_relay_shell_t *shell;    //  owned
+    yami_credentials_t *credentials; //  owned; NULL without CURVE
+};
+
+//  "name=value&name=value"
+static int
+s_options(yami_relay_options_t *options, const char *text)
+{
+    yami_options_init(yami_relay_option_table, options);
+    while (text != NULL && *text != '\0') {
+        char pair[2048];
+        size_t size = strcspn(text, "&");
+        if (size >= sizeof pair) {
+            return yami_fail(EINVAL, "relay: an option is longer than %zu bytes", sizeof pair - 1);
+        }
+        memcpy(pair, text, size);
+        pair[size] = '\0';
+        char *value = strchr(pair, '=');
+        if (value != NULL) {
+            *value++ = '\0';
+        }
+        if (yami_options_set(yami_relay_option_table, options, pair, value) == -1) {
+            return -1;
+        }
+        text += size + (text[size] == '&');
+    }
+    int64_t delays_ms[YAMI_BACKOFF_LIMIT];
+    return yami_relay_backoff_parse(options->backoff, delays_ms) == -1 ? -1 : 0;
+}
+
+static bool
+s_is_local(const char *address)
+{
+    static const char *const prefixes[] = {"inproc://",        "ipc://",       "tcp://127.", "tcp://[::1]:",
+                                           "tcp://localhost:", "tcp://lo:",    "ws://127.",  "ws://localhost:",
+                                           "ws://[::1]:"};
+    for (size_t index = 0; index < sizeof prefixes / sizeof prefixes[0]; index++) {
+        if (strncmp(address, prefixes[index], strlen(prefixes[index])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int
+s_check_endpoints(yam_relay_t *self, const char *endpoints)
+{
+    if (yami_endpoint_parse(&self->endpoint, endpoints, true) == -1) {
+        return -1;
+    }
+    for (size_t index = 0; index < self->endpoint.address_count; index++) {
+        const yami_address_t *address = &self->endpoint.addresses[index];
+        if (!address->is_bind) {
+            return yami_fail(EINVAL, "relay: \"%s\" connects at column %zu (a relay binds: use '@')",
+                             endpoints, address->column);
+        }
+        if (!s_is_local(address->address) && !self->options.insecure &&
+            self->options.certificate[0] == '\0') {
+            return yami_fail(EACCES,
+                             "relay: will not listen on %s without CURVE (give certificate=FILE made by "
+                             "`yam keygen`, or insecure, or use 127.0.0.1)",
+                             address->address);
+        }
+    }
+    return 0;
+}
+
+static int
+s_replay(void *arg, const yami_entry_t *entry)
+{
+    yam_relay_t *self = arg;
+    return yami_relay_core_replay(self->core, entry);
+}
+
+static void
+s_damaged(void *arg, const yami_damage_t *damage)
+{
+    yam_relay_t *self = arg;
+    if (damage->is_torn_tail) {
+        yami_log(YAMI_LOG_INFO, "store.torn-tail", "segment=%llu offset=%llu bytes=%llu",
+                 (unsigned long long) damage->segment, (unsigned long long) damage->offset,
+                 (unsigned long long) damage->size);
+        return;
+    }
+    yami_log(YAMI_LOG_ERROR, "store.damaged",
+             "what=\"%s\" segment=%llu offset=%llu bytes=%llu first-lsn=%llu last-lsn=%llu channel=%u "
+             "first=%llu last=%llu",
+             damage->what, (unsigned long long) damage->segment, (unsigned long long) damage->offset,
+             (unsigned long long) damage->size, (unsigned long long) damage->first_lsn,
+             (unsigned long long) damage->last_lsn, damage->channel,
+             (unsigned long long) damage->first, (unsigned long long) damage->last);
+    yami_relay_core_lost(self->core, damage);
+}
+
+static yami_store_t *
+s_open_store(yam_relay_t *self, const char *directory)
+{
+    if (directory == NULL) {
+        return yami_memory_store_new((uint64_t) self->options.memory_bytes);
+    }
+    yami_disk_t *disk = yami_disk_open(directory, false);
+    if (disk == NULL) {
+        return NULL;
+    }
+    yami_log_options_t log;
+    yami_log_options_init(&log);
+    log.segment_bytes = (uint64_t) self->options.segment_bytes;
+    log.cache_bytes = (uint64_t) self->options.cache_bytes;
+    log.reserve_bytes = (uint64_t) self->options.reserve_bytes;
+    return yami_segment_log_open(disk, &log, s_replay, s_damaged, self);
+}
+
+//  The core needs the store's level and the store replays into the core: which level is known from the kind of store.
+static yami_store_t *
+s_recover(yam_relay_t *self, const char *directory)
+{
+    uint64_t seed;
+    yami_random(&seed, sizeof seed);
+    int level = directory == NULL ? YAM_LEVEL_RECEIVED : YAM_LEVEL_SYNCED;
+    self->core = yami_relay_core_new(&self->options, level, directory == NULL ? "memory" : directory, seed);
+    yami_store_t *store = s_open_store(self, directory);
+    YAM_ASSERT(store == NULL || store->level == level);
+    return store;
+}
+
+static void *
+s_bind(yam_relay_t *self)
+{
+    yami_endpoint_options_t *options = &self->endpoint.options;
+    if (self->options.certificate[0] != '\0') {
+        self->credentials = yami_credentials_new(self->yam, self->options.certificate, self->options.clients);
+        if (self->credentials == NULL) {
+            return NULL;
+        }
+    }
+    void *router = yami_context_socket(self->yam, ZMQ_ROUTER, options);
+    if (router == NULL) {
+        return NULL;
+    }
+    int mandatory = 1;
+    int send_hwm = S_SEND_HWM;
+    int receive_hwm = S_RECEIVE_HWM;
+    zmq_setsockopt(router, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof mandatory);
+    zmq_setsockopt(router, ZMQ_SNDHWM, &send_hwm, sizeof send_hwm);
+    zmq_setsockopt(router, ZMQ_RCVHWM, &receive_hwm, sizeof receive_hwm);
+    if (self->credentials != NULL) {
+        yami_credentials_serve(self->credentials, router);
+    }
+    char *at = self->endpoints;
+    for (size_t index = 0; index < self->endpoint.address_count; index++) {
+        yami_endpoint_t one = {.address_count = 1, .options = *options};
+        one.addresses[0] = self->endpoint.addresses[index];
+        char bound[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
+        if (yami_context_attach(router, &one, bound, sizeof bound) == -1) {
+            int error = errno;
+            zmq_close(router);
+            errno = error;
+            return NULL;
+        }
+        at += sprintf(at, "%s%s", index == 0 ? "" : ",", bound);
+    }
+    return router;
+}
+
+//  Binds last: nobody is answered before the store is recovered.
+static int
+s_open(yam_relay_t *self, const char *endpoints, const char *directory, const char *options)
+{
+    if (!yami_context_is_ours(self->yam) || s_options(&self->options, options) == -1 ||
+        s_check_endpoints(self, endpoints) == -1) {
+        return -1;
+    }
+    yami_store_t *store = s_recover(self, directory);
+    if (store == NULL) {
+        return -1;
+    }
+    void *router = s_bind(self);
+    if (router == NULL) {
+        int error = errno;
+        store->ops->close(&store);
+        errno = error;
+        return -1;
+    }
+    yami_relay_core_t *core = self->core;
+    self->core = NULL;
+    self->shell = yami_relay_shell_new(router, core, store, &self->options);
+    return self->shell == NULL ? -1 : 0;
+}
+
+static void
+s_free(yam_relay_t **self_p)
+{
+    yam_relay_t *self = *self_p;
+    yami_relay_core_destroy(&self->core);
+    yami_credentials_destroy(&self->credentials);
+    yami_free(self);
+    *self_p = NULL;
+}
+
+yam_relay_t *
+yam_relay_new(yam_t *yam, const char *endpoints, const char *directory, const char *options)
+{
+    if (yam == NULL || endpoints == NULL) {
+        yami_fail(EINVAL, "relay: needs a yam_t and an endpoint");
+        return NULL;
+    }
+    yam_relay_t *self = yami_alloc(sizeof *self);
+    self->yam = yam;
+    if (s_open(self, endpoints, directory, options) == -1) {
+        int error = errno;
+        s_free(&self);
+        errno = error;
+    }
+    return self;
+}
+
+void
+yam_relay_destroy(yam_relay_t **self_p)
+{
+    if (self_p != NULL && *self_p != NULL) {
+        yam_relay_close(self_p, (int) (*self_p)->options.linger_ms);
+    }
+}
+
+int
+yam_relay_close(yam_relay_t **self_p, int timeout_ms)
+{
+    YAM_ASSERT(self_p != NULL && *self_p != NULL);
+    yam_relay_t *self = *self_p;
+    if (!yami_context_is_ours(self->yam)) {
+        *self_p = NULL; //  a forked child owns neither threads nor store
+        return -1;
+    }
+    int rc = yami_relay_shell_close(&self->shell, timeout_ms);
+    int error = errno;
+    s_free(self_p);
+    errno = error;
+    return rc;
+}
+
+const char *
+yam_relay_endpoints(const yam_relay_t *self)
+{
+    return self->endpoints;
+}
+
+int
+yam_relay_set(yam_relay_t *self, const char *name, const char *value)
+{
+    if (!yami_context_is_ours(self->yam)) {
+        return -1;
+    }
+    static const char *const changeable[] = {"lease",         "delivery-limit",  "backoff",
+                                             "channel-bytes", "channel-messages"};
+    for (size_t index = 0; index < sizeof changeable / sizeof changeable[0]; index++) {
+        if (strcmp(name, changeable[index]) == 0) {
+            int64_t delays_ms[YAMI_BACKOFF_LIMIT];
+            if (strcmp(name, "backoff") == 0 && yami_relay_backoff_parse(value, delays_ms) == -1) {
+                return -1;
+            }
+            return yami_relay_shell_set(self->shell, name, value);
+        }
+    }
+    return yami_fail(EINVAL, "relay: option \"%s\" cannot change while the relay runs (restart it)", name);
+}
+
+bool
+yam_relay_has_failed(const yam_relay_t *self)
+{
+    return yami_relay_shell_has_failed(self->shell);
+}
+
+int64_t
+yam_relay_last_turn_ms(const yam_relay_t *self)
+{
+    return yami_relay_shell_last_turn_ms(self->shell);
+}

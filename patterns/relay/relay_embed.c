@@ -1,0 +1,112 @@
+#include "yam_relay_embed.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "yam_relay.h"
+#include "yami_base.h"
+#include "yami_endpoint.h"
+
+//  One relay that endpoint strings of this yam_t share.
+typedef struct s_embedded {
+    struct s_embedded *next;
+    yam_t *yam;            //  borrowed
+    char *directory;       //  owned
+    char *endpoints;       //  owned; as asked for
+    char inproc[64];
+    unsigned share_count;
+    yam_relay_t *relay;    //  owned
+} s_embedded_t;
+
+static pthread_mutex_t s_lock = PTHREAD_MUTEX_INITIALIZER;
+static s_embedded_t *s_first; //  under s_lock
+static unsigned s_number;     //  under s_lock; makes inproc names unique
+
+static s_embedded_t **
+s_find(const yam_t *yam, const char *directory)
+{
+    s_embedded_t **at = &s_first;
+    while (*at != NULL && ((*at)->yam != yam || strcmp((*at)->directory, directory) != 0)) {
+        at = &(*at)->next;
+    }
+    return at;
+}
+
+static void
+s_free(s_embedded_t *self)
+{
+    yami_free(self->directory);
+    yami_free(self->endpoints);
+    yami_free(self);
+}
+
+static s_embedded_t *
+s_new(yam_t *yam, const char *endpoints, const char *directory)
+{
+    s_embedded_t *self = yami_alloc(sizeof *self);
+    self->yam = yam;
+    self->directory = yami_strdup(directory);
+    self->endpoints = yami_strdup(endpoints);
+    snprintf(self->inproc, sizeof self->inproc, "inproc://yam-relay-%u", ++s_number);
+
+    char list[YAMI_ENDPOINT_LIMIT * (YAMI_ENDPOINT_ADDRESS_LIMIT + 2)];
+    snprintf(list, sizeof list, "%s,@%s", endpoints, self->inproc);
+    bool is_memory = strcmp(directory, "memory") == 0;
+    self->relay = yam_relay_new(yam, list, is_memory ? NULL : directory, NULL);
+    if (self->relay == NULL) {
+        int error = errno;
+        s_free(self);
+        errno = error;
+        return NULL;
+    }
+    return self;
+}
+
+//  Under s_lock.
+static s_embedded_t *
+s_share(yam_t *yam, const char *endpoints, const char *directory)
+{
+    s_embedded_t **at = s_find(yam, directory);
+    if (*at == NULL) {
+        *at = s_new(yam, endpoints, directory);
+    } else if (strcmp((*at)->endpoints, endpoints) != 0) {
+        yami_fail(EINVAL, "relay in %s already listens on \"%s\", not on \"%s\" (use the same endpoints)",
+                  directory, (*at)->endpoints, endpoints);
+        return NULL;
+    }
+    return *at;
+}
+
+int
+yam_relay_embed(yam_t *yam, const char *endpoints, const char *directory, char *inproc, size_t size)
+{
+    YAM_ASSERT(yam != NULL && endpoints != NULL && directory != NULL && inproc != NULL);
+    pthread_mutex_lock(&s_lock);
+    s_embedded_t *self = s_share(yam, endpoints, directory);
+    int error = errno;
+    if (self != NULL) {
+        YAM_ASSERT(size >= sizeof self->inproc);
+        memcpy(inproc, self->inproc, sizeof self->inproc);
+        self->share_count++;
+    }
+    pthread_mutex_unlock(&s_lock);
+    errno = error;
+    return self == NULL ? -1 : 0;
+}
+
+void
+yam_relay_unembed(yam_t *yam, const char *directory, int timeout_ms)
+{
+    pthread_mutex_lock(&s_lock);
+    s_embedded_t **at = s_find(yam, directory);
+    s_embedded_t *self = *at;
+    YAM_ASSERT(self != NULL && self->share_count > 0);
+    if (--self->share_count == 0) {
+        *at = self->next;
+        yam_relay_close(&self->relay, timeout_ms); //  under the lock: a new embed waits for the directory
+        s_free(self);
+    }
+    pthread_mutex_unlock(&s_lock);
+}
