@@ -73,7 +73,7 @@ runnable  = $(foreach test,$(TESTS),$(if $(filter test_%,$(notdir $(test))),$(te
 
 #   -- For people ------------------------------------------------------------------------------------
 
-.PHONY: all build tests examples check demo bench sim layers headers metrics lint tidy fmt \
+.PHONY: all build tests examples check demo bench sim layers headers metrics lint tidy cppcheck format fmt \
         install uninstall clean deps FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -221,14 +221,19 @@ headers: $(BUILD)/include/.linked
 metrics:
 	@tests/tools/metrics
 
-#   clang-tidy is slow, so a stamp says which sources have passed; the others are quick.
+#   -k: one look shows all findings. clang-tidy is slow, so a stamp says which sources have passed.
 lint: deps
-	+@$(SUBMAKE) tidy
+	+@$(SUBMAKE) -k tidy cppcheck format
+
+cppcheck:
 	@mkdir -p $(BUILD)/cppcheck
-	cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability --inline-suppr \
-	    --suppressions-list=tests/tools/cppcheck.txt --error-exitcode=1 -j $(JOBS) \
-	    --cppcheck-build-dir=$(BUILD)/cppcheck -D_GNU_SOURCE $(LIB_INCLUDE) lib patterns daemons tests examples
-	clang-format --dry-run -Werror $(ALL_TEXT)
+	@cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability \
+	    --inline-suppr --suppressions-list=tests/tools/cppcheck.txt --error-exitcode=1 -j $(JOBS) \
+	    --cppcheck-build-dir=$(BUILD)/cppcheck -D_GNU_SOURCE $(LIB_INCLUDE) $(ALL_SRC) $(EXAMPLES)
+
+format:
+	@tests/tools/wrap_comments --check $(ALL_TEXT)
+	@clang-format --dry-run -Werror $(ALL_TEXT)
 
 tidy: $(patsubst %.o,%.tidy,$(call objects,$(ALL_SRC) $(EXAMPLES)))
 $(OBJ)/%.tidy: %.c .clang-tidy | $(BUILD)/include/.linked
@@ -239,4 +244,5 @@ $(OBJ)/%.tidy: %.c .clang-tidy | $(BUILD)/include/.linked
 	@touch $@
 
 fmt:
+	@tests/tools/wrap_comments $(ALL_TEXT)
 	clang-format -i $(ALL_TEXT)

@@ -23,14 +23,15 @@ typedef enum {
     YAM_STATUS_CLOSING = 6,        //  draining or shutting down; try again later
     YAM_STATUS_STORAGE_FAILED = 7, //  the store failed; the relay stops serving
     YAM_STATUS_GAP = 8,            //  sequences before this one are missing; send those first
-    YAM_STATUS_FENCED = 9,         //  a newer epoch of this producer, or owner of this lease, exists
-    YAM_STATUS_MALFORMED = 10,     //  the bytes are not a valid frame
-    YAM_STATUS_VERSION = 11,       //  protocol version not spoken here
-    YAM_STATUS_UNKNOWN = 12,       //  command, channel, group or handle not known
-    YAM_STATUS_NO_SESSION = 13,    //  say HELLO first
-    YAM_STATUS_LIMIT = 14,         //  a limit on peers, handles, channels, groups was reached
-    YAM_STATUS_TIMEOUT = 15,       //  the lease or deadline ran out
-    YAM_STATUS_INTERNAL = 16,      //  a fault of the answering side
+    //  a newer epoch of this producer, or owner of this lease, exists
+    YAM_STATUS_FENCED = 9,
+    YAM_STATUS_MALFORMED = 10,  //  the bytes are not a valid frame
+    YAM_STATUS_VERSION = 11,    //  protocol version not spoken here
+    YAM_STATUS_UNKNOWN = 12,    //  command, channel, group or handle not known
+    YAM_STATUS_NO_SESSION = 13, //  say HELLO first
+    YAM_STATUS_LIMIT = 14,      //  a limit on peers, handles, channels, groups was reached
+    YAM_STATUS_TIMEOUT = 15,    //  the lease or deadline ran out
+    YAM_STATUS_INTERNAL = 16,   //  a fault of the answering side
 } yam_status_t;
 
 //  How durable a confirmed message is.
@@ -55,7 +56,8 @@ yam_status_is_temporary(yam_status_t status);
 YAM_EXPORT int
 yam_status_errno(yam_status_t status);
 
-//  "none", "received", "written", "synced", "replicated"; "unknown-level" otherwise. Static storage.
+//  "none", "received", "written", "synced", "replicated"; "unknown-level" otherwise. Static
+//  storage.
 YAM_EXPORT const char *
 yam_level_name(yam_level_t level);
 

@@ -1,15 +1,16 @@
-/*  yami_alloc_test - makes an allocation fail on purpose, so that tests reach the paths nobody sees.
+/*  yami_alloc_test - makes an allocation fail on purpose, so that tests reach the paths nobody
+    sees.
 
-    Only tests include this. It counts what may fail (yami_try_alloc, yami_grow and what stands on them),
-    never yami_alloc, which does not return NULL. Per thread.
+    Only tests include this. It counts what may fail (yami_try_alloc, yami_grow and what stands on
+    them), never yami_alloc, which does not return NULL. Per thread.
 */
 #ifndef YAMI_ALLOC_TEST_H
 #define YAMI_ALLOC_TEST_H
 
 #include <stdint.h>
 
-//  Lets success_count (>= 0) more allocations of this thread succeed; the one after fails with ENOMEM,
-//  and so do all later ones. -1 ends it.
+//  Lets success_count (>= 0) more allocations of this thread succeed; the one after fails with
+//  ENOMEM, and so do all later ones. -1 ends it.
 void
 yami_alloc_fail_after(int64_t success_count);
 

@@ -83,8 +83,8 @@ yami_random(void *bytes, size_t size)
 uint32_t
 yami_crc32c(uint32_t crc, const void *bytes, size_t size)
 {
-    //  isa-l leaves out the inversions before and after that RFC 3720 asks for; undoing the last one
-    //  on entry is what makes chaining work. It takes a non-const pointer, and only reads.
+    //  isa-l leaves out the inversions before and after that RFC 3720 asks for; undoing the last
+    //  one on entry is what makes chaining work. It takes a non-const pointer, and only reads.
     unsigned char *cursor = (unsigned char *) bytes;
     crc = ~crc;
     while (size > CRC_CHUNK) {

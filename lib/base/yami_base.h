@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-//  Checks what this process promises, never what a peer, a file, the clock or a user supplied. Stays
-//  on in release: a broken invariant must not reach the disk.
+//  Checks what this process promises, never what a peer, a file, the clock or a user supplied.
+//  Stays on in release: a broken invariant must not reach the disk.
 #define YAM_ASSERT(condition)                                                                      \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
@@ -26,13 +26,14 @@ yami_panic(const char *file, int line, const char *condition);
 void *
 yami_alloc(size_t size);
 
-//  size (> 0) bytes, not zeroed, or NULL with errno EMSGSIZE (size > limit) or ENOMEM. For every size
-//  that a peer, a file or a user influenced.
+//  size (> 0) bytes, not zeroed, or NULL with errno EMSGSIZE (size > limit) or ENOMEM. For every
+//  size that a peer, a file or a user influenced.
 void *
 yami_try_alloc(size_t size, size_t limit);
 
 //  Grows *array_p, of *capacity_p elements of element_size bytes, to hold at least needed elements
-//  (doubling). Returns 0, or -1 with errno ENOMEM or EMSGSIZE (needed > limit); nothing changed then.
+//  (doubling). Returns 0, or -1 with errno ENOMEM or EMSGSIZE (needed > limit); nothing changed
+//  then.
 int
 yami_grow(void *array_p, size_t *capacity_p, size_t needed, size_t element_size, size_t limit);
 
@@ -44,7 +45,8 @@ yami_free(void *memory);
 char *
 yami_strdup(const char *text);
 
-//  Milliseconds of CLOCK_MONOTONIC (leases, timeouts) and of the wall clock since 1970 (due, expiry).
+//  Milliseconds of CLOCK_MONOTONIC (leases, timeouts) and of the wall clock since 1970 (due,
+//  expiry).
 int64_t
 yami_clock_mono_ms(void);
 int64_t

@@ -20,7 +20,8 @@ yami_block_new(const void *data, size_t size, void (*release)(void *hint), void 
     return self;
 }
 
-//  Wrapper and bytes in one piece: one allocation per block, and the bytes go when the wrapper goes.
+//  Wrapper and bytes in one piece: one allocation per block, and the bytes go when the wrapper
+//  goes.
 static yami_block_t *
 s_new_with_bytes(size_t size, size_t limit, uint8_t **bytes_p)
 {

@@ -1,7 +1,7 @@
 /*  yami_block - immutable bytes shared by counting references.
 
-    The same block is the frame a socket received, the bytes the log writes and the frame a consumer is
-    sent. Thread-safe: any thread may take or drop a reference; the last one to drop it frees.
+    The same block is the frame a socket received, the bytes the log writes and the frame a consumer
+    is sent. Thread-safe: any thread may take or drop a reference; the last one to drop it frees.
     Invariants:
     (1) data and size never change, and nobody writes to data, once a second reference exists.
 */
@@ -12,20 +12,21 @@
 #include <stdint.h>
 
 typedef struct yami_block {
-    const uint8_t *data;             //  owned by whatever release frees
-    size_t size;                     //  bytes
-    void (*release)(void *hint);     //  called once, by the thread that drops the last reference; or NULL
-    void *hint;                      //  given to release
+    const uint8_t *data; //  owned by whatever release frees
+    size_t size;         //  bytes
+    //  called once, by the thread that drops the last reference; or NULL
+    void (*release)(void *hint);
+    void *hint;                       //  given to release
     _Atomic uint32_t reference_count; //  private
 } yami_block_t;
 
-//  Wraps data: when the last reference goes, release(hint) is called and the wrapper freed. The caller
-//  owns one reference. Never NULL.
+//  Wraps data: when the last reference goes, release(hint) is called and the wrapper freed. The
+//  caller owns one reference. Never NULL.
 yami_block_t *
 yami_block_new(const void *data, size_t size, void (*release)(void *hint), void *hint);
 
-//  A block with size (1..limit) bytes of its own in one allocation, to be filled through bytes_p before
-//  it is shared. NULL with errno EMSGSIZE or ENOMEM.
+//  A block with size (1..limit) bytes of its own in one allocation, to be filled through bytes_p
+//  before it is shared. NULL with errno EMSGSIZE or ENOMEM.
 yami_block_t *
 yami_block_alloc(size_t size, size_t limit, uint8_t **bytes_p);
 

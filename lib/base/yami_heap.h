@@ -1,7 +1,7 @@
 /*  yami_heap - a binary min-heap of (when, id): timers of leases, retries and heartbeats.
 
-    Pure, not thread-safe. Entries are not removed early: a stale entry is popped and found stale by its
-    owner, so each owner re-checks what it pops.
+    Pure, not thread-safe. Entries are not removed early: a stale entry is popped and found stale by
+    its owner, so each owner re-checks what it pops.
     Invariant (yami_heap_check): no entry is earlier than its parent.
 */
 #ifndef YAMI_HEAP_H

@@ -1,5 +1,5 @@
-/*  yami_histogram - latencies in microseconds in log-linear buckets (as HdrHistogram's: 16 buckets per
-    power of two, so a value is off by at most 1/16). Fixed size, pure, not thread-safe.
+/*  yami_histogram - latencies in microseconds in log-linear buckets (as HdrHistogram's: 16 buckets
+    per power of two, so a value is off by at most 1/16). Fixed size, pure, not thread-safe.
 */
 #ifndef YAMI_HISTOGRAM_H
 #define YAMI_HISTOGRAM_H

@@ -48,7 +48,8 @@ s_print_prefix(char *line, size_t size, yami_log_level_t level, const char *even
     return (size_t) length;
 }
 
-//  Copies text with control characters as \xNN: a peer's name must not forge a line or move a cursor.
+//  Copies text with control characters as \xNN: a peer's name must not forge a line or move a
+//  cursor.
 static size_t
 s_escape(char *line, size_t size, const char *text)
 {

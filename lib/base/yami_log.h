@@ -1,8 +1,9 @@
-/*  yami_log - log lines to stderr: "2026-01-31T12:00:00.123Z warn store.sync-failed path=/x error=..".
+/*  yami_log - log lines to stderr: "2026-01-31T12:00:00.123Z warn store.sync-failed path=/x
+    error=..".
 
-    Stable event name, then key=value. Only actors and daemons log. Payloads never appear. A line that a
-    peer can trigger goes through yami_log_limited: at most 10 lines/s per call site, then a count.
-    Thread-safe. Control characters in values are escaped.
+    Stable event name, then key=value. Only actors and daemons log. Payloads never appear. A line
+    that a peer can trigger goes through yami_log_limited: at most 10 lines/s per call site, then a
+    count. Thread-safe. Control characters in values are escaped.
 */
 #ifndef YAMI_LOG_H
 #define YAMI_LOG_H

@@ -1,4 +1,5 @@
-//  Options by table. All text comes from users, so every refusal says what would have been accepted.
+//  Options by table. All text comes from users, so every refusal says what would have been
+//  accepted.
 
 #include <ctype.h>
 #include <errno.h>

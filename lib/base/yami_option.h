@@ -1,8 +1,9 @@
 /*  yami_option - tables of options: one table drives parsing, defaults, ranges, help and dump.
 
-    The values live in a plain struct of the owner; the table says where (offset) and what is allowed.
-    Used for endpoint options ("?grade=sure&window=1000"), command lines and config files alike.
-    Unknown names and values out of range are errors that name the option and what is allowed.
+    The values live in a plain struct of the owner; the table says where (offset) and what is
+    allowed. Used for endpoint options ("?grade=sure&window=1000"), command lines and config files
+    alike. Unknown names and values out of range are errors that name the option and what is
+    allowed.
 */
 #ifndef YAMI_OPTION_H
 #define YAMI_OPTION_H
@@ -19,15 +20,15 @@ typedef enum {
 } yami_option_type_t;
 
 typedef struct {
-    const char *name;        //  lower case with '-'; NULL ends the table
+    const char *name; //  lower case with '-'; NULL ends the table
     yami_option_type_t type;
-    size_t offset;           //  of the value within the owner's struct
-    int64_t minimum;         //  INT: least value; STRING: least length
-    int64_t maximum;         //  INT: greatest value; STRING: greatest length
-    const char *initial;     //  default, as text; NULL: zero / empty
-    const char *unit;        //  "ms", "bytes", "messages", "" ...
-    const char *choices;     //  CHOICE: "fast|sure"
-    const char *help;        //  one line
+    size_t offset;       //  of the value within the owner's struct
+    int64_t minimum;     //  INT: least value; STRING: least length
+    int64_t maximum;     //  INT: greatest value; STRING: greatest length
+    const char *initial; //  default, as text; NULL: zero / empty
+    const char *unit;    //  "ms", "bytes", "messages", "" ...
+    const char *choices; //  CHOICE: "fast|sure"
+    const char *help;    //  one line
 } yami_option_t;
 
 //  Sets every value to its default. The table must be sound (asserted).
@@ -38,8 +39,8 @@ yami_options_init(const yami_option_t *table, void *values);
 const yami_option_t *
 yami_options_find(const yami_option_t *table, const char *name, size_t name_size);
 
-//  Sets one option from text. Returns 0, or -1 with errno EINVAL and a sentence naming the option, what
-//  was given and what is allowed; the value is unchanged then.
+//  Sets one option from text. Returns 0, or -1 with errno EINVAL and a sentence naming the option,
+//  what was given and what is allowed; the value is unchanged then.
 int
 yami_options_set(const yami_option_t *table, void *values, const char *name, const char *text);
 

@@ -1,7 +1,7 @@
 /*  yami_ranges - a set of 64-bit sequence numbers, kept as sorted, disjoint, non-adjacent ranges.
 
-    Pure, not thread-safe. Cost O(log ranges) to look up, O(ranges) to change in the middle; appending
-    at the end is O(1). Memory is O(ranges), bounded by the limit given at init.
+    Pure, not thread-safe. Cost O(log ranges) to look up, O(ranges) to change in the middle;
+    appending at the end is O(1). Memory is O(ranges), bounded by the limit given at init.
     Invariants (yami_ranges_check):
     (1) first <= last in each range; ranges ascend with a gap of at least one number between them.
     (2) total is the number of sequences in the set.
@@ -34,14 +34,14 @@ yami_ranges_init(yami_ranges_t *self, size_t limit);
 void
 yami_ranges_clear(yami_ranges_t *self);
 
-//  Adds first..last (first <= last). Returns how many sequences were new (0 when all were there), or
-//  -1 with errno ENOSPC (range limit), ENOMEM or EINVAL (last >= INT64_MAX, so that a count always
-//  fits); nothing changed then.
+//  Adds first..last (first <= last). Returns how many sequences were new (0 when all were there),
+//  or -1 with errno ENOSPC (range limit), ENOMEM or EINVAL (last >= INT64_MAX, so that a count
+//  always fits); nothing changed then.
 int64_t
 yami_ranges_add(yami_ranges_t *self, uint64_t first, uint64_t last);
 
-//  Takes first..last out. Returns how many were there, or -1 with errno ENOSPC/ENOMEM (a hole needed
-//  one range more); nothing changed then.
+//  Takes first..last out. Returns how many were there, or -1 with errno ENOSPC/ENOMEM (a hole
+//  needed one range more); nothing changed then.
 int64_t
 yami_ranges_remove(yami_ranges_t *self, uint64_t first, uint64_t last);
 
@@ -52,8 +52,8 @@ yami_ranges_remove_below(yami_ranges_t *self, uint64_t floor);
 bool
 yami_ranges_has(const yami_ranges_t *self, uint64_t sequence);
 
-//  The smallest sequence >= from that is not in the set, and how many in a row from it are missing, at
-//  most until (inclusive). Returns the run's length, 0 when all of from..until are in the set.
+//  The smallest sequence >= from that is not in the set, and how many in a row from it are missing,
+//  at most until (inclusive). Returns the run's length, 0 when all of from..until are in the set.
 uint64_t
 yami_ranges_gap(const yami_ranges_t *self, uint64_t from, uint64_t until, uint64_t *start_p);
 
