@@ -1,0 +1,508 @@
+//  The asking side of ADMIN. The socket is this object's own, not the engine's: whoever calls has the time to wait.
+
+#include "yam_admin.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <zmq.h>
+
+#include "yami_base.h"
+#include "yami_context.h"
+#include "yami_frame.h"
+#include "yami_frame_socket.h"
+#include "yami_limits.h"
+#include "yami_relay_core.h"
+#include "yami_store.h"
+
+#define S_HEARTBEAT_MS 10000 //  announced: this side is silent between calls
+#define S_IDLE_MS 1000       //  a session silent for longer begins anew with the next call
+#define S_ATTEMPTS 3         //  sessions a call may need, should the relay restart meanwhile
+
+//  One field of a row. Texts are copied, so that they end in NUL.
+typedef struct {
+    size_t row;
+    char *name; //  owned
+    char type;  //  'i', 'b', 's' or 'x'
+    int64_t number;
+    char *bytes; //  owned; NULL for numbers
+    size_t size;
+} s_field_t;
+
+struct yam_admin {
+    yam_t *yam; //  borrowed
+    yami_endpoint_t endpoint;
+    char *name;       //  owned; the endpoint as given, for people
+    void *socket;     //  owned; replaced when a session is given up
+    uint64_t serial;  //  of the last request
+    int64_t heard_ms; //  when the relay last said something; 0: no session
+    char text[YAMI_LIMIT_TEXT + 1];
+    s_field_t *fields; //  owned; in the order of rows
+    size_t field_count;
+    size_t field_capacity;
+    size_t row_count;
+};
+
+//  -- Rows -----------------------------------------------------------------------------------------------
+
+static void
+s_forget(yam_admin_t *self)
+{
+    for (size_t index = 0; index < self->field_count; index++) {
+        yami_free(self->fields[index].name);
+        yami_free(self->fields[index].bytes);
+    }
+    self->field_count = 0;
+    self->row_count = 0;
+    self->text[0] = '\0';
+}
+
+//  A NUL-terminated copy of what the relay sent. NULL with errno ENOMEM.
+static char *
+s_copy(yami_slice_t slice)
+{
+    char *copy = yami_try_alloc(slice.size + 1, YAMI_LIMIT_REPLY + 1);
+    if (copy) {
+        if (slice.size > 0) {
+            memcpy(copy, slice.data, slice.size);
+        }
+        copy[slice.size] = '\0';
+    }
+    return copy;
+}
+
+//  Reads one value into field; what is none of the four types counts as empty text. 0, or -1 with errno ENOMEM.
+static int
+s_read_value(yami_reader_t *reader, s_field_t *field)
+{
+    yami_slice_t slice = {NULL, 0};
+    field->type = yami_reader_peek(reader);
+    switch (field->type) {
+    case 'i':
+        field->number = yami_reader_int(reader);
+        return 0;
+    case 'b':
+        field->number = yami_reader_bool(reader);
+        return 0;
+    case 's':
+    case 'x':
+        slice = yami_reader_text(reader);
+        break;
+    default:
+        field->type = 's';
+        yami_reader_skip(reader);
+        break;
+    }
+    field->bytes = s_copy(slice);
+    field->size = slice.size;
+    return field->bytes ? 0 : -1;
+}
+
+static int
+s_read_field(yam_admin_t *self, yami_reader_t *reader)
+{
+    if (yami_grow(&self->fields, &self->field_capacity, self->field_count + 1, sizeof(s_field_t),
+                  YAMI_LIMIT_REPLY) == -1) {
+        return -1;
+    }
+    s_field_t *field = &self->fields[self->field_count];
+    *field = (s_field_t) {.row = self->row_count};
+    field->name = s_copy(yami_reader_str(reader));
+    if (!field->name) {
+        return -1;
+    }
+    self->field_count++; //  from here on s_forget frees it
+    return s_read_value(reader, field);
+}
+
+static int
+s_read_rows(yam_admin_t *self, yami_slice_t encoded)
+{
+    yami_reader_t reader;
+    if (encoded.size == 0) {
+        return 0;
+    }
+    yami_reader_init(&reader, encoded.data, encoded.size);
+    uint32_t row_count = yami_reader_array(&reader);
+    for (; row_count > 0 && !reader.failed; row_count--) {
+        uint32_t field_count = yami_reader_map(&reader);
+        for (; field_count > 0 && !reader.failed; field_count--) {
+            if (s_read_field(self, &reader) == -1) {
+                return -1;
+            }
+        }
+        self->row_count++;
+    }
+    return yami_reader_finish(&reader);
+}
+
+//  -- Frames ---------------------------------------------------------------------------------------------
+
+static int
+s_fail_timeout(const yam_admin_t *self)
+{
+    return yami_fail(ETIMEDOUT, "no relay answers at %s within %" PRId64 " ms (is yamd running?)",
+                     self->name, self->endpoint.options.connect_timeout_ms);
+}
+
+static int
+s_send(yam_admin_t *self, const yami_frame_t *frame)
+{
+    yami_block_t *block = yami_frame_encode(frame);
+    if (!block) {
+        return yami_fail(errno, "cannot ask the relay: a field of the request is too long");
+    }
+    int rc = yami_socket_send(self->socket, block, false);
+    yami_block_unref(&block);
+    return rc == -1 && errno == EAGAIN ? s_fail_timeout(self) : rc;
+}
+
+//  Takes the parts that follow from the socket. Nothing this side understands has more than one.
+static void
+s_drop_parts(void *socket, bool has_more)
+{
+    while (has_more) {
+        yami_block_t *block = yami_socket_recv(socket, &has_more);
+        has_more = has_more && block;
+        yami_block_unref(&block);
+    }
+}
+
+//  Waits until deadline for one frame, which borrows from *block_p (owned by the caller). 0, or -1 with errno.
+static int
+s_recv(yam_admin_t *self, int64_t deadline_ms, yami_frame_t *frame, yami_block_t **block_p)
+{
+    bool has_more = false;
+    while (!(*block_p = yami_socket_recv(self->socket, &has_more))) {
+        zmq_pollitem_t item = {.socket = self->socket, .events = ZMQ_POLLIN};
+        int64_t left_ms = deadline_ms - yami_clock_mono_ms();
+        if (errno != EAGAIN && errno != EINTR) {
+            return yami_fail(errno, "cannot receive from %s: %s", self->name, zmq_strerror(errno));
+        }
+        if (left_ms <= 0) {
+            return s_fail_timeout(self);
+        }
+        (void) zmq_poll(&item, 1, left_ms);
+    }
+    s_drop_parts(self->socket, has_more);
+    if (yami_frame_decode(frame, (*block_p)->data, (*block_p)->size) == -1) {
+        int error = errno;
+        yami_block_unref(block_p);
+        return yami_fail(error, "what answers at %s does not speak this version of the protocol",
+                         self->name);
+    }
+    self->heard_ms = yami_clock_mono_ms();
+    return 0;
+}
+
+//  Turns a refusal of the relay into errno and a sentence.
+static int
+s_fail_status(const char *what, const yami_frame_t *frame)
+{
+    yam_status_t status = (yam_status_t) frame->status;
+    return yami_fail(yam_status_errno(status), "the relay refuses %s: %s%s%.*s", what,
+                     yam_status_name(status), frame->text.size > 0 ? ": " : "",
+                     (int) frame->text.size, (const char *) frame->text.data);
+}
+
+//  -- Sessions -------------------------------------------------------------------------------------------
+
+//  A new socket for every session: what an old one still had to say goes with it.
+static int
+s_connect(yam_admin_t *self)
+{
+    if (self->socket) {
+        (void) zmq_close(self->socket);
+    }
+    self->heard_ms = 0;
+    self->socket = yami_context_socket(self->yam, ZMQ_DEALER, &self->endpoint.options);
+    return self->socket ? yami_context_attach(self->socket, &self->endpoint, NULL, 0) : -1;
+}
+
+static int
+s_await_welcome(yam_admin_t *self, uint64_t session, int64_t deadline_ms)
+{
+    for (;;) {
+        yami_frame_t frame;
+        yami_block_t *block = NULL;
+        if (s_recv(self, deadline_ms, &frame, &block) == -1) {
+            return -1;
+        }
+        bool is_welcome = frame.type == YAMI_FRAME_WELCOME && frame.session == session;
+        int rc = frame.type == YAMI_FRAME_ERROR ? s_fail_status("a session", &frame) : 0;
+        yami_block_unref(&block);
+        if (rc == -1 || is_welcome) {
+            return rc;
+        }
+    }
+}
+
+static int
+s_begin(yam_admin_t *self, int64_t deadline_ms)
+{
+    yami_frame_t hello = {
+        .type = YAMI_FRAME_HELLO,
+        .present = YAMI_F_SESSION | YAMI_F_NAME | YAMI_F_MAX_FRAME | YAMI_F_HEARTBEAT_MS,
+        .name = yami_slice_text("yam-admin"),
+        .max_frame = YAMI_LIMIT_REPLY,
+        .heartbeat_ms = S_HEARTBEAT_MS,
+    };
+    yami_random(&hello.session, sizeof hello.session);
+    hello.session |= 1; //  never 0
+    if (s_connect(self) == -1 || s_send(self, &hello) == -1) {
+        return -1;
+    }
+    return s_await_welcome(self, hello.session, deadline_ms);
+}
+
+yam_admin_t *
+yam_admin_new(yam_t *yam, const char *endpoint)
+{
+    if (!yami_context_is_ours(yam)) {
+        return NULL;
+    }
+    yam_admin_t *self = yami_alloc(sizeof *self);
+    self->yam = yam;
+    self->name = yami_strdup(endpoint);
+    self->name[strcspn(self->name, "?")] = '\0';
+    if (yami_endpoint_parse(&self->endpoint, endpoint, false) == -1) {
+        goto fail;
+    }
+    if (s_begin(self, yami_clock_mono_ms() + self->endpoint.options.connect_timeout_ms) == -1) {
+        goto fail;
+    }
+    return self;
+
+fail:;
+    int error = errno;
+    yam_admin_destroy(&self);
+    errno = error;
+    return NULL;
+}
+
+void
+yam_admin_destroy(yam_admin_t **self_p)
+{
+    yam_admin_t *self = *self_p;
+    if (!self) {
+        return;
+    }
+    if (self->socket) {
+        (void) zmq_close(self->socket);
+    }
+    s_forget(self);
+    yami_free(self->fields);
+    yami_free(self->name);
+    yami_free(self);
+    *self_p = NULL;
+}
+
+//  -- Calls ----------------------------------------------------------------------------------------------
+
+static void
+s_put_text(yami_frame_t *frame, yami_slice_t *field, uint64_t bit, const char *text)
+{
+    if (text && *text) {
+        *field = yami_slice_text(text);
+        frame->present |= bit;
+    }
+}
+
+static void
+s_put_number(yami_frame_t *frame, uint64_t *field, uint64_t bit, uint64_t number)
+{
+    if (number > 0) {
+        *field = number;
+        frame->present |= bit;
+    }
+}
+
+static int
+s_ask(yam_admin_t *self, const yam_admin_request_t *request)
+{
+    yami_frame_t frame = {.type = YAMI_FRAME_ADMIN,
+                          .present = YAMI_F_SERIAL | YAMI_F_COMMAND,
+                          .serial = ++self->serial,
+                          .command = yami_slice_text(request->command)};
+    s_put_text(&frame, &frame.channel, YAMI_F_CHANNEL, request->channel);
+    s_put_text(&frame, &frame.group, YAMI_F_GROUP, request->group);
+    s_put_text(&frame, &frame.target, YAMI_F_TARGET, request->target);
+    s_put_number(&frame, &frame.sequence, YAMI_F_SEQUENCE, request->sequence);
+    s_put_number(&frame, &frame.messages, YAMI_F_MESSAGES, request->messages);
+    s_put_number(&frame, &frame.start, YAMI_F_START, request->is_dry_run);
+    return s_send(self, &frame);
+}
+
+static int
+s_take_reply(yam_admin_t *self, const yami_frame_t *reply, const char *command)
+{
+    if (reply->status != YAM_STATUS_OK) {
+        return s_fail_status(command, reply);
+    }
+    if (reply->text.size > 0) {
+        memcpy(self->text, reply->text.data,
+               reply->text.size); //  at most YAMI_LIMIT_TEXT: checked by decode
+    }
+    self->text[reply->text.size] = '\0';
+    if (s_read_rows(self, reply->rows) == -1) {
+        int error = errno;
+        s_forget(self);
+        return yami_fail(error, "the relay's reply to %s is malformed", command);
+    }
+    return 0;
+}
+
+//  0, or -1 with errno. *is_over_p: the relay does not know this session, so it did nothing; begin another one.
+static int
+s_await_reply(yam_admin_t *self, int64_t deadline_ms, const char *command, bool *is_over_p)
+{
+    for (;;) {
+        yami_frame_t frame;
+        yami_block_t *block = NULL;
+        if (s_recv(self, deadline_ms, &frame, &block) == -1) {
+            return -1;
+        }
+        bool is_reply = frame.type == YAMI_FRAME_REPLY && frame.serial == self->serial;
+        bool is_error = frame.type == YAMI_FRAME_ERROR;
+        *is_over_p =
+            (is_error && frame.status == YAM_STATUS_NO_SESSION) || frame.type == YAMI_FRAME_GOODBYE;
+        int rc = 0;
+        if (is_reply) {
+            rc = s_take_reply(self, &frame, command);
+        } else if (is_error) {
+            rc = s_fail_status(command, &frame);
+        }
+        yami_block_unref(&block);
+        if (is_reply || is_error || *is_over_p) {
+            return *is_over_p ? -1 : rc;
+        }
+    }
+}
+
+int
+yam_admin_call(yam_admin_t *self, const yam_admin_request_t *request)
+{
+    int64_t now_ms = yami_clock_mono_ms();
+    int64_t deadline_ms = now_ms + self->endpoint.options.connect_timeout_ms;
+    bool is_over = now_ms - self->heard_ms > S_IDLE_MS;
+    int rc = -1;
+    s_forget(self);
+    if (!yami_context_is_ours(self->yam)) {
+        return -1;
+    }
+    for (int attempt = 0; attempt < S_ATTEMPTS; attempt++) {
+        if (is_over && s_begin(self, deadline_ms) == -1) {
+            return -1;
+        }
+        is_over = false;
+        if (s_ask(self, request) == -1) {
+            return -1;
+        }
+        rc = s_await_reply(self, deadline_ms, request->command, &is_over);
+        if (!is_over) {
+            return rc;
+        }
+    }
+    return rc;
+}
+
+//  -- Accessors ------------------------------------------------------------------------------------------
+
+//  Index of a row's first field; rows are short and few, so a walk will do.
+static size_t
+s_first_field(const yam_admin_t *self, size_t row)
+{
+    size_t low = 0;
+    size_t high = self->field_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (self->fields[middle].row < row) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static const s_field_t *
+s_find(const yam_admin_t *self, size_t row, const char *name)
+{
+    for (size_t at = s_first_field(self, row); at < self->field_count; at++) {
+        const s_field_t *field = &self->fields[at];
+        if (field->row != row) {
+            break;
+        }
+        if (strcmp(field->name, name) == 0) {
+            return field;
+        }
+    }
+    return NULL;
+}
+
+const char *
+yam_admin_text(const yam_admin_t *self)
+{
+    return self->text;
+}
+
+size_t
+yam_admin_row_count(const yam_admin_t *self)
+{
+    return self->row_count;
+}
+
+size_t
+yam_admin_field_count(const yam_admin_t *self, size_t row)
+{
+    return s_first_field(self, row + 1) - s_first_field(self, row);
+}
+
+const char *
+yam_admin_field_name(const yam_admin_t *self, size_t row, size_t index)
+{
+    bool is_there = index < yam_admin_field_count(self, row);
+    return is_there ? self->fields[s_first_field(self, row) + index].name : NULL;
+}
+
+char
+yam_admin_type(const yam_admin_t *self, size_t row, const char *name)
+{
+    const s_field_t *field = s_find(self, row, name);
+    return field ? field->type : 0;
+}
+
+int64_t
+yam_admin_number(const yam_admin_t *self, size_t row, const char *name)
+{
+    const s_field_t *field = s_find(self, row, name);
+    return field ? field->number : 0;
+}
+
+const char *
+yam_admin_string(const yam_admin_t *self, size_t row, const char *name, size_t *size_p)
+{
+    const s_field_t *field = s_find(self, row, name);
+    bool is_text = field && field->bytes;
+    if (size_p) {
+        *size_p = is_text ? field->size : 0;
+    }
+    return is_text ? field->bytes : "";
+}
+
+const char *
+yam_admin_entry_name(uint16_t kind)
+{
+    static const char *const names[] = {
+        [YAMI_ENTRY_CHECKPOINT] = "checkpoint",
+        [YAMI_KIND_CHANNEL] = "channel",
+        [YAMI_KIND_GROUP] = "group",
+        [YAMI_KIND_DATA] = "data",
+        [YAMI_KIND_SETTLE] = "settle",
+        [YAMI_KIND_FAILURE] = "failure",
+        [YAMI_KIND_MOVE] = "move",
+        [YAMI_KIND_REMOVE] = "remove",
+    };
+    bool is_known = kind < sizeof names / sizeof names[0] && names[kind];
+    return is_known ? names[kind] : "unknown";
+}
