@@ -58,8 +58,8 @@ typedef struct {
     sem_t is_bound;        //  posted twice
     sem_t is_joined;       //  the consumer is connected
     char endpoints[2][64]; //  for the producer, for the consumer
-    int64_t start_us;
-    int64_t end_us;
+    int64_t start_ns;
+    int64_t end_ns;
     uint64_t sync_count;
     bench_check_t check;
 } run_t;
@@ -148,7 +148,7 @@ s_producer(void *arg)
     void *socket = s_socket(context, run->endpoints[0]);
     s_send_count(socket, 0); //  until it is answered, connecting is not measured
     s_receive_count(socket, &confirmed_count, 0);
-    run->start_us = bench_now_us();
+    run->start_ns = bench_now_ns();
     while (index < run->message_count) {
         zmq_msg_t frame;
         s_build(run, &frame, &index);
@@ -401,7 +401,7 @@ s_consumer(void *arg)
             s_send_count(socket, received_count);
         }
     }
-    run->end_us = bench_now_us();
+    run->end_ns = bench_now_ns();
     s_send_count(socket, received_count);
     zmq_close(socket);
     zmq_ctx_term(context);
@@ -430,7 +430,7 @@ s_measure(const variant_t *variant, size_t size, const char *file)
                              .phase = "through",
                              .size = size,
                              .message_count = run->message_count,
-                             .seconds = (double) (run->end_us - run->start_us) / 1e6,
+                             .seconds = (double) (run->end_ns - run->start_ns) / 1e9,
                              .latency = &run->check.latency,
                              .sync_count = run->sync_count};
     result.is_void = bench_is_void(&run->check, run->message_count) || has_failed;
@@ -468,7 +468,7 @@ main(void)
     for (size_t index = 0; index < size_count; index++) {
         size_t row = sizes[index] == s_plan[0].size ? 0 : sizes[index] == s_plan[1].size ? 1 : 2;
         for (size_t column = 0; column < 4 && s_plan[row].variants[column].system; column++) {
-            if (bench_wants(s_plan[row].variants[column].system)) {
+            if (bench_wants("SYSTEMS", s_plan[row].variants[column].system)) {
                 s_measure(&s_plan[row].variants[column], sizes[index], file);
             }
         }

@@ -85,16 +85,16 @@ bench_start(const char *workload)
 }
 
 bool
-bench_wants(const char *system)
+bench_wants(const char *setting, const char *name)
 {
-    const char *list = s_setting("SYSTEMS");
+    const char *list = s_setting(setting);
     if (!list) {
         return true;
     }
-    size_t length = strlen(system);
+    size_t length = strlen(name);
     for (const char *item = list; item; item = strchr(item, ',')) {
         item += *item == ',';
-        if (strncmp(item, system, length) == 0 && (item[length] == ',' || item[length] == 0)) {
+        if (strncmp(item, name, length) == 0 && (item[length] == ',' || item[length] == 0)) {
             return true;
         }
     }
@@ -154,18 +154,21 @@ bench_finish(void)
 //  ---- Clock
 
 int64_t
-bench_now_us(void)
+bench_now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 void
-bench_sleep_until_us(int64_t when_us)
+bench_wait_until_ns(int64_t when_ns)
 {
-    struct timespec when = {.tv_sec = when_us / 1000000, .tv_nsec = when_us % 1000000 * 1000};
+    int64_t sleep_ns = when_ns - 100000;
+    struct timespec when = {.tv_sec = sleep_ns / 1000000000, .tv_nsec = sleep_ns % 1000000000};
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL) == EINTR) {
+    }
+    while (bench_now_ns() < when_ns) {
     }
 }
 
@@ -201,9 +204,7 @@ s_quantile(const bench_result_t *result, unsigned permille, char text[32])
     if (!result->latency || result->latency->count == 0) {
         return "null";
     }
-    double unit_us = result->latency_unit_us > 0 ? result->latency_unit_us : 1;
-    snprintf(text, 32, "%.1f",
-             (double) yami_histogram_quantile(result->latency, permille) * unit_us);
+    snprintf(text, 32, "%.1f", (double) yami_histogram_quantile(result->latency, permille) / 1e3);
     return text;
 }
 

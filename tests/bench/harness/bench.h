@@ -8,7 +8,7 @@
     exits with 1.
 
     Settings come from the environment:
-        SIZES=128,1024    bytes of a body             SYSTEMS=name,name  only these
+        SIZES=128,1024    bytes of a body             SYSTEMS=name,name  only these (so with other names)
         QUICK=1           fewer messages              MSGS=N             exactly so many
         BENCH_DIR=path    where files go [build/bench/data: the disk of the build tree, never a tmpfs]
 */
@@ -29,9 +29,9 @@
 void
 bench_start(const char *workload);
 
-//  Whether SYSTEMS (all when unset) names system.
+//  Whether the setting (such as "SYSTEMS", a comma-separated list) is unset or has name in it.
 bool
-bench_wants(const char *system);
+bench_wants(const char *setting, const char *name);
 
 //  Fills sizes with SIZES, or with the zero-terminated defaults; returns how many (at most limit).
 size_t
@@ -58,18 +58,20 @@ bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 //  ---- Clock
 
-//  Microseconds of CLOCK_MONOTONIC, the same in all processes of this machine.
+//  Nanoseconds of CLOCK_MONOTONIC, the same in all processes of this machine.
 int64_t
-bench_now_us(void);
+bench_now_ns(void);
 
+//  Returns at when_ns within a microsecond or so: sleeps, and spins the last 100 us.
 void
-bench_sleep_until_us(int64_t when_us);
+bench_wait_until_ns(int64_t when_ns);
 
 //  ---- Message bodies
 //
-//  u64 index, u64 checksum of index, size and time, i64 time sent (0: not sampled), then bytes of a fixed
+//  u64 index, u64 checksum of index, size and time, i64 time sent in ns (0: not sampled), then bytes of a fixed
 //  random pool that start at a place given by the index. The receiver compares all of it.
 
+#define BENCH_WARMUP UINT64_MAX //  index of bodies that are not counted
 #define BENCH_BODY_MIN 24
 #define BENCH_BODY_MAX (1u << 20)
 #define BENCH_SAMPLE_EVERY                                                                         \
@@ -77,7 +79,7 @@ bench_sleep_until_us(int64_t when_us);
 
 //  Writes the body number index (0..) of size bytes (BENCH_BODY_MIN..BENCH_BODY_MAX).
 void
-bench_body_write(void *body, size_t size, uint64_t index, int64_t sent_us);
+bench_body_write(void *body, size_t size, uint64_t index, int64_t sent_ns);
 
 //  The time to put into body number index: now for sampled ones, otherwise 0.
 int64_t
@@ -93,13 +95,14 @@ typedef struct {
     uint64_t expected_index;  //  of the next body
     uint64_t bad_count;       //  wrong size, content or order
     uint64_t first_bad_index; //  expected when the first bad one came
-    yami_histogram_t latency; //  of sampled bodies
+    uint64_t warmup_count;    //  bodies with index BENCH_WARMUP
+    yami_histogram_t latency; //  of sampled bodies, ns
 } bench_check_t;
 
 void
 bench_check_init(bench_check_t *self, size_t size, uint64_t first_index);
 
-//  Checks one body; now_us is read only for sampled ones.
+//  Checks one body; the clock is read only for sampled ones.
 void
 bench_check_body(bench_check_t *self, const void *body, size_t size);
 
@@ -151,8 +154,7 @@ typedef struct {
     size_t size;
     uint64_t message_count;
     double seconds;
-    const yami_histogram_t *latency; //  microseconds; NULL or empty: not measured
-    double latency_unit_us;          //  of one histogram unit [0 = 1 us]
+    const yami_histogram_t *latency; //  ns; NULL or empty: not measured
     uint64_t sync_count;
     double cpu_us; //  of all processes
     double rss_mb; //  of all processes

@@ -15,7 +15,7 @@ static pthread_once_t s_pool_once = PTHREAD_ONCE_INIT;
 typedef struct {
     uint64_t index;
     uint64_t checksum;
-    int64_t sent_us;
+    int64_t sent_ns;
 } head_t;
 
 //  The finisher of splitmix64 (Steele, Lea, Flood 2014): every input bit reaches every output bit.
@@ -45,15 +45,15 @@ s_content(uint64_t index)
 }
 
 static uint64_t
-s_checksum(uint64_t index, size_t size, int64_t sent_us)
+s_checksum(uint64_t index, size_t size, int64_t sent_ns)
 {
-    return s_mix(index ^ ((uint64_t) size << 40) ^ ((uint64_t) sent_us << 20));
+    return s_mix(index ^ ((uint64_t) size << 40) ^ ((uint64_t) sent_ns << 20));
 }
 
 void
-bench_body_write(void *body, size_t size, uint64_t index, int64_t sent_us)
+bench_body_write(void *body, size_t size, uint64_t index, int64_t sent_ns)
 {
-    head_t head = {index, s_checksum(index, size, sent_us), sent_us};
+    head_t head = {index, s_checksum(index, size, sent_ns), sent_ns};
     memcpy(body, &head, sizeof head);
     memcpy((uint8_t *) body + sizeof head, s_content(index), size - sizeof head);
 }
@@ -61,7 +61,7 @@ bench_body_write(void *body, size_t size, uint64_t index, int64_t sent_us)
 int64_t
 bench_body_time(uint64_t index)
 {
-    return index % BENCH_SAMPLE_EVERY == 0 ? bench_now_us() : 0;
+    return index % BENCH_SAMPLE_EVERY == 0 ? bench_now_ns() : 0;
 }
 
 bool
@@ -72,7 +72,7 @@ bench_body_is_valid(const void *body, size_t size, uint64_t index)
         return false;
     }
     memcpy(&head, body, sizeof head);
-    return head.index == index && head.checksum == s_checksum(index, size, head.sent_us) &&
+    return head.index == index && head.checksum == s_checksum(index, size, head.sent_ns) &&
            memcmp((const uint8_t *) body + sizeof head, s_content(index), size - sizeof head) == 0;
 }
 
@@ -89,15 +89,30 @@ s_sample(bench_check_t *self, const void *body)
 {
     head_t head;
     memcpy(&head, body, sizeof head);
-    if (head.sent_us > 0) {
-        int64_t latency_us = bench_now_us() - head.sent_us;
-        yami_histogram_add(&self->latency, latency_us > 0 ? (uint64_t) latency_us : 0);
+    if (head.sent_ns > 0) {
+        int64_t latency_ns = bench_now_ns() - head.sent_ns;
+        yami_histogram_add(&self->latency, latency_ns > 0 ? (uint64_t) latency_ns : 0);
     }
+}
+
+static bool
+s_is_warmup(const void *body, size_t size)
+{
+    head_t head;
+    if (size < sizeof head) {
+        return false;
+    }
+    memcpy(&head, body, sizeof head);
+    return head.index == BENCH_WARMUP;
 }
 
 void
 bench_check_body(bench_check_t *self, const void *body, size_t size)
 {
+    if (s_is_warmup(body, size)) {
+        self->warmup_count++;
+        return;
+    }
     if (size != self->size || !bench_body_is_valid(body, size, self->expected_index)) {
         if (self->bad_count++ == 0) {
             self->first_bad_index = self->expected_index;

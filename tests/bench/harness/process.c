@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define SECOND ((int64_t) 1000000000) //  nanoseconds
+
 static double
 s_cpu_us(const struct rusage *usage)
 {
@@ -72,12 +74,12 @@ bench_fork(bench_process_t *process, const char *name, bench_role_fn role, void 
 
 //  Reads one line of at most size - 1 characters; false at the end, or when nothing comes in time.
 static bool
-s_read_line(int fd, char *line, size_t size, int64_t deadline_us)
+s_read_line(int fd, char *line, size_t size, int64_t deadline_ns)
 {
     size_t used = 0;
     for (;;) {
         struct pollfd item = {.fd = fd, .events = POLLIN};
-        int64_t left_us = deadline_us - bench_now_us();
+        int64_t left_us = (deadline_ns - bench_now_ns()) / 1000;
         char character;
         if (left_us <= 0 || poll(&item, 1, (int) (left_us / 1000) + 1) <= 0 ||
             read(fd, &character, 1) != 1) {
@@ -96,9 +98,9 @@ s_read_line(int fd, char *line, size_t size, int64_t deadline_us)
 static bool
 s_read_until(int fd, const char *expected, char *line, size_t line_size)
 {
-    int64_t deadline_us = bench_now_us() + 10 * 1000000;
+    int64_t deadline_ns = bench_now_ns() + 10 * SECOND;
     size_t length = strlen(expected);
-    while (s_read_line(fd, line, line_size, deadline_us)) {
+    while (s_read_line(fd, line, line_size, deadline_ns)) {
         if (strncmp(line, expected, length) == 0) {
             memmove(line, line + length, strlen(line + length) + 1);
             return true;
@@ -199,7 +201,7 @@ s_signal(const bench_process_t *processes, size_t count, int signal_number)
 
 //  Waits until all (or all but servers) have ended; true when they ended well and in time.
 static bool
-s_wait_until(bench_process_t *processes, size_t count, bool with_servers, int64_t deadline_us)
+s_wait_until(bench_process_t *processes, size_t count, bool with_servers, int64_t deadline_ns)
 {
     sigset_t children;
     sigemptyset(&children);
@@ -208,7 +210,7 @@ s_wait_until(bench_process_t *processes, size_t count, bool with_servers, int64_
         if (!s_reap(processes, count)) {
             return false;
         }
-        int64_t left_us = deadline_us - bench_now_us();
+        int64_t left_us = (deadline_ns - bench_now_ns()) / 1000;
         if (s_running(processes, count, with_servers) == 0) {
             return true;
         }
@@ -229,16 +231,16 @@ bench_wait(bench_process_t *processes, size_t count, int timeout_s)
     sigemptyset(&children);
     sigaddset(&children, SIGCHLD);
     sigprocmask(SIG_BLOCK, &children, &before);
-    int64_t deadline_us = bench_now_us() + (int64_t) timeout_s * 1000000;
-    bool is_good = s_wait_until(processes, count, false, deadline_us);
+    int64_t deadline_ns = bench_now_ns() + timeout_s * SECOND;
+    bool is_good = s_wait_until(processes, count, false, deadline_ns);
     if (is_good) {
         s_signal(processes, count, SIGTERM);
-        is_good = s_wait_until(processes, count, true, bench_now_us() + 15 * 1000000);
+        is_good = s_wait_until(processes, count, true, bench_now_ns() + 15 * SECOND);
     }
     if (!is_good) {
         s_signal(processes, count, SIGKILL);
         while (s_running(processes, count, true) > 0) {
-            s_wait_until(processes, count, true, bench_now_us() + 1000000);
+            s_wait_until(processes, count, true, bench_now_ns() + SECOND);
         }
     }
     sigprocmask(SIG_SETMASK, &before, NULL);
