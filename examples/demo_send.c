@@ -1,0 +1,63 @@
+//  demo_send ENDPOINT FILE COUNT JOURNAL - sends the stanzas of FILE, over and over, as COUNT numbered orders; notes the
+//  hash of each, and which were confirmed. Prints "confirmed N" now and then, for whoever kills the relay.
+#include "demo_journal.h"
+
+#include <string.h>
+#include <yam.h>
+
+static void
+s_confirmed(void *arg, uint64_t first, uint64_t last, yam_status_t status, yam_level_t level, const char *text)
+{
+    demo_journal_t *journal = arg;
+    if (status != YAM_STATUS_OK || level != YAM_LEVEL_SYNCED) {
+        fprintf(stderr, "demo_send: %s at level %s: %s\n", yam_status_name(status), yam_level_name(level), text);
+        return;
+    }
+    for (uint64_t number = first; number <= last; number++) {
+        journal->orders[number].count++;
+    }
+    uint64_t before = atomic_fetch_add(&journal->distinct, last - first + 1);
+    if (before / 25000 != (before + last - first + 1) / 25000) {
+        printf("confirmed %llu\n", (unsigned long long) (before + last - first + 1));
+        fflush(stdout);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    FILE *file = argc == 5 ? fopen(argv[2], "r") : NULL;
+    if (file == NULL) {
+        perror(argc == 5 ? argv[2] : "usage: demo_send ENDPOINT FILE COUNT JOURNAL");
+        return 64;
+    }
+    unsigned long count = strtoul(argv[3], NULL, 10);
+    demo_journal_t *journal = demo_journal_open(argv[4], count);
+    yam_t *yam = yam_new();
+    yam_push_t *push = yam_push_new(yam, "orders", argv[1]);
+    if (push == NULL) {
+        fprintf(stderr, "demo_send: %s\n", yam_error());
+        return 1;
+    }
+    yam_push_set_confirm(push, s_confirmed, journal);
+    static char body[1 << 20];
+    for (unsigned long number = 1; number <= count; number++) {
+        size_t size = (size_t) snprintf(body, 64, "Order: %lu\n", number);
+        while (size < sizeof body && fgets(body + size, (int) (sizeof body - size), file) != NULL &&
+               body[size] != '\n') { //  a stanza ends at an empty line
+            size += strlen(body + size);
+        }
+        if (feof(file)) {
+            rewind(file);
+        }
+        journal->orders[number].hash = demo_hash(body, size);
+        if (yam_push_send(push, body, size) == -1) {
+            fprintf(stderr, "demo_send: order %lu: %s\n", number, yam_error());
+            return 1;
+        }
+    }
+    uint64_t missing = yam_push_close(&push, 60000);
+    yam_destroy(&yam);
+    fclose(file);
+    return missing == 0 ? 0 : 1;
+}
