@@ -1,4 +1,4 @@
-/*  yami_endpoint - endpoint strings: "@tcp://*:9260,>ipc:///run/x?grade=sure&window=1000".
+/*  yami_endpoint - endpoint strings: "@tcp://127.0.0.1:9260,>ipc:///run/x?grade=sure".
 
     ['@' bind | '>' connect] transport "://" address {',' ...} ['?' name '=' value {'&' name '=' value}]
     Without a sign the class's own default applies. Options hold for the whole list. Errors name the column.

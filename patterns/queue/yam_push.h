@@ -3,7 +3,7 @@
     The endpoint string decides where the messages go and what is guaranteed; the code stays the same:
         ">tcp://host:9260"                     fast: peer to peer, at most once
         ">tcp://host:9260?grade=sure"          sure: at least once, through the relay there
-        "@tcp://*:9260?relay=/var/lib/orders"  sure: the relay is in this process, with its store in that directory
+        "@tcp://127.0.0.1:9260?relay=/var/lib/orders"  sure: the relay is in this process, with its store in that directory
     '@' binds, '>' connects (also the default); a comma-separated list uses several. Options after '?' are listed in
     lib/net/endpoint options (yam_endpoint.h).
     Thread-safe. Invariants:

@@ -9,6 +9,7 @@
 
 #include <zmq.h>
 
+#include "yam_error.h"
 #include "yami_base.h"
 #include "yami_frame_socket.h"
 #include "yami_limits.h"
