@@ -69,7 +69,7 @@ s_escape(char *line, size_t size, const char *text)
     return used;
 }
 
-static void
+__attribute__((format(printf, 4, 0))) static void
 s_print(yami_log_level_t level, const char *event, uint64_t suppressed, const char *format,
         va_list arguments)
 {
