@@ -160,8 +160,8 @@ yam_message_set(yam_message_t *self, const char *name, const char *value)
     if (writer.failed != 0) {
         int error = writer.failed;
         yami_writer_clear(&writer);
-        return yami_fail(error, "property %.100s: more than %u bytes of properties", name,
-                         YAMI_LIMIT_PROPERTIES);
+        return yami_fail(error, "property %.100s: %s", name,
+                         error == ENOMEM ? "out of memory" : "more than 64 KiB of properties");
     }
     yami_free(self->built);
     self->built = writer.data;

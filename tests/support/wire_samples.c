@@ -163,12 +163,13 @@ const wire_frame_sample_t wire_frame_samples[WIRE_FRAME_SAMPLE_COUNT] = {
      {.type = YAMI_FRAME_ACKED, .handle = 2, .present = YAMI_F_SERIAL, .serial = 5}},
     {"heartbeat", "a sign of life", {.type = YAMI_FRAME_HEARTBEAT}},
     {"admin",
-     "a dry run of a purge",
+     "a dry run of a redrive",
      {.type = YAMI_FRAME_ADMIN,
-      .present = YAMI_F_SERIAL | YAMI_F_COMMAND | YAMI_F_CHANNEL | YAMI_F_START,
+      .present = YAMI_F_SERIAL | YAMI_F_COMMAND | YAMI_F_CHANNEL | YAMI_F_START | YAMI_F_TARGET,
       .serial = 1,
-      .command = TEXT("purge"),
+      .command = TEXT("redrive"),
       .channel = TEXT("orders.dead"),
+      .target = TEXT("orders"),
       .start = 1}},
     {"reply",
      "its answer: one row, {\"channel\": \"orders.dead\", \"messages\": 17}",
@@ -176,7 +177,7 @@ const wire_frame_sample_t wire_frame_samples[WIRE_FRAME_SAMPLE_COUNT] = {
       .present = YAMI_F_SERIAL | YAMI_F_STATUS | YAMI_F_TEXT | YAMI_F_ROWS,
       .serial = 1,
       .status = YAM_STATUS_OK,
-      .text = TEXT("17 messages would go"),
+      .text = TEXT("17 messages would move"),
       .rows = TEXT("\x91\x82\xa7"
                    "channel\xab"
                    "orders.dead\xa8"
