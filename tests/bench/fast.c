@@ -195,10 +195,10 @@ static uint64_t
 s_message_count(const run_t *run)
 {
     if (run->is_latency) {
-        return bench_messages(2000);
+        return bench_messages(1000);
     }
     bool is_inproc = strcmp(run->transport, "inproc") == 0;
-    uint64_t full = run->size <= 256 ? 2000000 : 1000000;
+    uint64_t full = run->size <= 256 ? 1500000 : 500000;
     return bench_messages(is_inproc ? 2 * full : full);
 }
 

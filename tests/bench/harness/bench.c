@@ -72,6 +72,8 @@ bench_start(const char *workload)
 {
     const char *build = s_setting("YAM_BUILD");
     char path[4096];
+    const char *given = s_setting("BENCH_WORKLOAD");
+    workload = given ? given : workload;
     s_bench.workload = workload;
     snprintf(path, sizeof path, "%s/bench", build ? build : "build");
     s_make_directory(path);

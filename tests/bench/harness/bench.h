@@ -10,6 +10,7 @@
     Settings come from the environment:
         SIZES=128,1024    bytes of a body             SYSTEMS=name,name  only these (so with other names)
         QUICK=1           fewer messages              MSGS=N             exactly so many
+        BENCH_WORKLOAD=name  reported as this: a program may serve several workloads
         BENCH_DIR=path    where files go [build/bench/data: the disk of the build tree, never a tmpfs]
 */
 #ifndef BENCH_H
@@ -131,8 +132,8 @@ bench_fork(bench_process_t *process, const char *name, bench_role_fn role, void 
 //  Starts a program with its output in a pipe, and waits for a line that begins with expected. The rest of
 //  that line is stored in line. Returns 0, or -1 when it did not come within 10 s.
 int
-bench_exec(bench_process_t *process, const char *name, char *const argv[], const char *expected,
-           char *line, size_t line_size);
+bench_exec(bench_process_t *process, const char *name, const char *const argv[],
+           const char *expected, char *line, size_t line_size);
 
 //  Waits for all; when one fails or timeout_s have passed, kills the others. 0 when all ended well.
 int

@@ -110,8 +110,8 @@ s_read_until(int fd, const char *expected, char *line, size_t line_size)
 }
 
 int
-bench_exec(bench_process_t *process, const char *name, char *const argv[], const char *expected,
-           char *line, size_t line_size)
+bench_exec(bench_process_t *process, const char *name, const char *const argv[],
+           const char *expected, char *line, size_t line_size)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) == -1) {
@@ -121,7 +121,7 @@ bench_exec(bench_process_t *process, const char *name, char *const argv[], const
     process->pid = s_fork();
     if (process->pid == 0) {
         dup2(ends[1], STDOUT_FILENO);
-        execv(argv[0], argv);
+        execv(argv[0], (char *const *) argv); //  which changes nothing
         fprintf(stderr, "cannot run %s: %s\n", argv[0], strerror(errno));
         _exit(127);
     }
