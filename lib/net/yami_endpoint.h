@@ -2,6 +2,7 @@
 
     ['@' bind | '>' connect] transport "://" address {',' ...} ['?' name '=' value {'&' name '=' value}]
     Without a sign the class's own default applies. Options hold for the whole list. Errors name the column.
+    Values run to the next '&' and are taken as they are; a server-key, which may contain '&', is 40 characters.
 */
 #ifndef YAMI_ENDPOINT_H
 #define YAMI_ENDPOINT_H
@@ -20,6 +21,7 @@ enum { YAMI_FRAMING_BATCH = 0, YAMI_FRAMING_RAW = 1 };
 
 typedef struct {
     bool is_bind;
+    bool has_sign;                                 //  '@' or '>' was given, not the class's default
     char address[YAMI_ENDPOINT_ADDRESS_LIMIT + 1]; //  "tcp://host:1"
     size_t column;                                 //  1-based, of its first character in the string
 } yami_address_t;

@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct yami_engine yami_engine_t;
@@ -22,8 +23,15 @@ struct yami_task {
     void *arg;
     void *socket;         //  ZeroMQ socket polled for input, or NULL; only changed within step or before add
     bool wants_output;    //  also poll the socket for room to send; only changed within step
-    atomic_bool is_woken; //  private
-    int64_t deadline_ms;  //  private
+    bool polls_fd;        //  also run step when descriptor fd is readable; only changed within step or before add
+    int fd;               //  borrowed; for a task whose socket is guarded by a lock the engine knows nothing of
+    atomic_bool is_woken; //  private, as all below
+    yami_task_t *next_woken;
+    int64_t deadline_ms;
+    size_t index;         //  in the engine's list
+    void *polled_socket;  //  what is registered now
+    int polled_fd;
+    bool is_polled;
 };
 
 //  Starts the thread. NULL with errno EMFILE, EAGAIN.
@@ -38,7 +46,8 @@ yami_engine_destroy(yami_engine_t **self_p);
 int
 yami_engine_add(yami_engine_t *self, yami_task_t *task);
 
-//  Takes it back: when this returns, step is not running and will not run again. Not from within a step.
+//  Takes it back: when this returns, step is not running and will not run again. Not from within a step, nor with a lock held
+//  that a step waits for, nor while another thread may still call wake for it. After a fork it does nothing.
 void
 yami_engine_remove(yami_engine_t *self, yami_task_t *task);
 

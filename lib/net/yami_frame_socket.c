@@ -1,0 +1,114 @@
+//  Blocks in and out of ZeroMQ sockets.
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zmq.h>
+
+#include "yami_base.h"
+#include "yami_frame_socket.h"
+#include "yami_limits.h"
+
+#define COPY_LIMIT 1024 //  bytes up to which copying is cheaper than sharing
+
+static void
+s_close_message(void *hint)
+{
+    zmq_msg_t *message = hint;
+    (void) zmq_msg_close(message);
+    yami_free(message);
+}
+
+//  Wraps *message, which is taken over. Small frames are copied: libzmq's are slices of an 8 KiB arena,
+//  and who keeps one keeps all of it.
+static yami_block_t *
+s_wrap(zmq_msg_t *message, bool *more_p)
+{
+    size_t size = zmq_msg_size(message);
+    *more_p = zmq_msg_more(message) != 0;
+    if (size <= COPY_LIMIT) {
+        yami_block_t *copy = yami_block_copy(zmq_msg_data(message), size, COPY_LIMIT);
+        (void) zmq_msg_close(message);
+        return copy;
+    }
+    zmq_msg_t *kept = yami_alloc(sizeof *kept);
+    (void) zmq_msg_init(kept);
+    (void) zmq_msg_move(kept, message);
+    (void) zmq_msg_close(message);
+    return yami_block_new(zmq_msg_data(kept), size, s_close_message, kept);
+}
+
+static yami_block_t *
+s_recv(void *socket, bool *more_p, int flags)
+{
+    zmq_msg_t message;
+    (void) zmq_msg_init(&message);
+    if (zmq_msg_recv(&message, socket, flags) == -1) {
+        return NULL;
+    }
+    return s_wrap(&message, more_p);
+}
+
+yami_block_t *
+yami_socket_recv(void *socket, bool *more_p)
+{
+    return s_recv(socket, more_p, ZMQ_DONTWAIT);
+}
+
+yami_block_t *
+yami_socket_recv_wait(void *socket, bool *more_p)
+{
+    return s_recv(socket, more_p, 0);
+}
+
+static void
+s_drop_reference(void *data, void *hint)
+{
+    (void) data;
+    yami_block_t *block = hint;
+    yami_block_unref(&block);
+}
+
+static int
+s_send(void *socket, zmq_msg_t *message, bool more)
+{
+    if (zmq_msg_send(message, socket, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) == -1) {
+        int error = errno;
+        (void) zmq_msg_close(message); //  drops the reference it was given
+        errno = error;
+        return -1;
+    }
+    return 0;
+}
+
+int
+yami_socket_send_shared(void *socket, yami_block_t *block, bool more)
+{
+    zmq_msg_t message;
+    if (zmq_msg_init_data(&message, (void *) block->data, block->size, s_drop_reference, block) ==
+        -1) {
+        return -1;
+    }
+    (void) yami_block_ref(block);
+    return s_send(socket, &message, more);
+}
+
+int
+yami_socket_send_copy(void *socket, const void *data, size_t size, bool more)
+{
+    zmq_msg_t message;
+    if (zmq_msg_init_size(&message, size) == -1) {
+        return yami_fail(ENOMEM, "out of memory for a frame of %zu bytes", size);
+    }
+    if (size > 0) {
+        memcpy(zmq_msg_data(&message), data, size);
+    }
+    return s_send(socket, &message, more);
+}
+
+int
+yami_socket_send(void *socket, yami_block_t *block, bool more)
+{
+    return block->size < COPY_LIMIT ? yami_socket_send_copy(socket, block->data, block->size, more)
+                                    : yami_socket_send_shared(socket, block, more);
+}
