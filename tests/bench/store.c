@@ -39,6 +39,9 @@ typedef struct {
 
 static atomic_uint_fast64_t s_sync_count;
 
+//  The headers name these parameters with reserved names.
+//  NOLINTBEGIN(readability-inconsistent-declaration-parameter-name)
+
 __attribute__((visibility("default"))) int
 fdatasync(int file)
 {
@@ -59,6 +62,8 @@ msync(void *address, size_t size, int flags)
     atomic_fetch_add(&s_sync_count, 1);
     return (int) syscall(SYS_msync, address, size, flags);
 }
+
+//  NOLINTEND(readability-inconsistent-declaration-parameter-name)
 
 //  ---- One measurement, in a process of its own
 
