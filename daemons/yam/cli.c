@@ -1,0 +1,186 @@
+#include "cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "yam_error.h"
+#include "yami_base.h"
+
+#define S_ENDPOINT "tcp://127.0.0.1:9260"
+
+static const char *s_name = "";
+static volatile sig_atomic_t s_is_stopped;
+static int s_stop_fd = -1; //  eventfd: readable once a stop is asked for
+
+//  -- Complaints -----------------------------------------------------------------------------------------
+
+void
+cli_set_name(const char *name)
+{
+    s_name = name;
+}
+
+int
+cli_complain(int exit_code, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void) fprintf(stderr, "yam%s%s: ", *s_name ? " " : "", s_name);
+    (void) vfprintf(stderr, format, arguments);
+    (void) fputc('\n', stderr);
+    va_end(arguments);
+    return exit_code;
+}
+
+//  The man page has the same table.
+static int
+s_exit_code(int error)
+{
+    switch (error) {
+    case EINVAL:
+        return EX_USAGE;
+    case ETIMEDOUT:
+    case ENOTCONN:
+    case EADDRINUSE:
+    case EWOULDBLOCK:
+    case ENOENT:
+    case EOPNOTSUPP:
+        return EX_UNAVAILABLE;
+    case EACCES:
+    case EPERM:
+        return EX_NOPERM;
+    case EBADMSG:
+    case EPROTO:
+    case EPROTONOSUPPORT:
+    case EMSGSIZE:
+        return EX_DATAERR;
+    case EEXIST:
+    case EROFS:
+    case ENOSPC:
+        return EX_CANTCREAT;
+    case EIO:
+        return EX_IOERR;
+    case EMFILE:
+    case ENOMEM:
+        return EX_OSERR;
+    default:
+        return EX_SOFTWARE;
+    }
+}
+
+int
+cli_complain_errno(void)
+{
+    int error = errno;
+    const char *sentence = yam_error();
+    return cli_complain(s_exit_code(error), "%s", *sentence ? sentence : strerror(error));
+}
+
+//  -- Endpoints ------------------------------------------------------------------------------------------
+
+//  What was given, else the environment's, else the default.
+static const char *
+s_choose(const char *given, const char *variable, const char *otherwise)
+{
+    const char *set = getenv(variable);
+    if (*given) {
+        return given;
+    }
+    return set && *set ? set : otherwise;
+}
+
+yam_t *
+cli_open(const cli_common_t *common, int *exit_code_p)
+{
+    const char *certificate = s_choose(common->certificate, "YAM_CERTIFICATE", "");
+    yam_t *yam = yam_new();
+    if (!yam || (*certificate && yam_set_certificate(yam, certificate) == -1)) {
+        *exit_code_p = cli_complain_errno();
+        yam_destroy(&yam);
+    }
+    return yam;
+}
+
+int
+cli_endpoint(const cli_common_t *common, const char *options, const char *more, char *text,
+             size_t size)
+{
+    const char *endpoint = s_choose(common->endpoint, "YAM_ENDPOINT", S_ENDPOINT);
+    int length = strchr(endpoint, '?') ? snprintf(text, size, "%s%s", endpoint, more)
+                                       : snprintf(text, size, "%s?%s%s", endpoint, options, more);
+    if (length < 0 || (size_t) length >= size) {
+        return cli_complain(EX_USAGE, "the endpoint is longer than %zu bytes with its options",
+                            size - 1);
+    }
+    return 0;
+}
+
+int
+cli_add_option(char *more, size_t size, const char *name, const char *value)
+{
+    size_t used = strlen(more);
+    if (strchr(value, '&')) {
+        return cli_complain(EX_USAGE, "the value of '%s' must not contain '&'", name);
+    }
+    int length = snprintf(more + used, size - used, "&%s=%s", name, value);
+    if (length < 0 || (size_t) length >= size - used) {
+        return cli_complain(EX_USAGE, "the options are too long together");
+    }
+    return 0;
+}
+
+//  -- Signals --------------------------------------------------------------------------------------------
+
+static void
+s_on_signal(int number)
+{
+    int error = errno;
+    uint64_t one = 1;
+    s_is_stopped = number;
+    if (write(s_stop_fd, &one, sizeof one) == -1) {
+        //  it is readable already
+    }
+    errno = error;
+}
+
+void
+cli_catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = s_on_signal}; //  no SA_RESTART: a read or write ends
+    s_stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    (void) sigaction(SIGINT, &action, NULL);
+    (void) sigaction(SIGTERM, &action, NULL);
+    (void) signal(SIGPIPE, SIG_IGN);
+}
+
+bool
+cli_is_stopped(void)
+{
+    return s_is_stopped != 0;
+}
+
+void
+cli_wait(int fd, int timeout_ms)
+{
+    struct pollfd items[] = {
+        {.fd = s_stop_fd, .events = POLLIN},
+        {.fd = STDOUT_FILENO, .events = 0}, //  errors are always told
+        {.fd = fd, .events = POLLIN},
+    };
+    (void) poll(items, 3, timeout_ms);
+}
+
+bool
+cli_is_stdout_gone(void)
+{
+    struct pollfd item = {.fd = STDOUT_FILENO, .events = 0};
+    return poll(&item, 1, 0) == 1 && (item.revents & (POLLERR | POLLNVAL));
+}
