@@ -29,8 +29,7 @@
 #define YAMI_LIMIT_IN_FLIGHT 1048576u       //  leased messages of one group
 #define YAMI_LIMIT_WINDOW_MESSAGES 65536u   //  unconfirmed messages of one producer
 #define YAMI_LIMIT_WINDOW_BYTES (64u << 20) //  unconfirmed bytes of one producer
-#define YAMI_LIMIT_SEQUENCE                                                                        \
-    ((uint64_t) INT64_MAX)                   //  greatest sequence, so that last + 1 never overflows
-#define YAMI_LIMIT_TIME_MS ((1ll << 53) - 1) //  greatest time or duration, exact in a double
+#define YAMI_LIMIT_SEQUENCE ((uint64_t) INT64_MAX) //  greatest sequence: last + 1 never overflows
+#define YAMI_LIMIT_TIME_MS ((1ll << 53) - 1)       //  greatest time or duration, exact in a double
 
 #endif
