@@ -11,11 +11,13 @@
 #include "rows.h"
 #include "yam_admin.h"
 #include "yami_base.h"
+#include "yami_properties.h"
 
 typedef struct {
     cli_common_t common;
     bool is_json;
     bool is_watch;
+    bool is_relay;
     bool is_dry_run;
     bool is_yes;
     int64_t interval_ms;
@@ -36,7 +38,9 @@ static s_values_t s_values;
         CLI_NUMBER(s_values_t, "from", from, 0, INT64_MAX, "0", "", "begin at this sequence")
 
 static const yami_option_t s_stat_table[] = {
-    S_COMMON, CLI_FLAG(s_values_t, "watch", is_watch, "print again and again, until Ctrl-C"),
+    S_COMMON,
+    CLI_FLAG(s_values_t, "relay", is_relay, "counters of the relay instead of its channels"),
+    CLI_FLAG(s_values_t, "watch", is_watch, "print again and again, until Ctrl-C"),
     CLI_NUMBER(s_values_t, "interval", interval_ms, 100, INT_MAX, "2s", "ms",
                "with --watch: how often"),
     CLI_END};
@@ -54,6 +58,43 @@ static const yami_option_t s_purge_table[] = {
 
 //  -- Rows -----------------------------------------------------------------------------------------------
 
+//  What the relay says of a dead letter becomes columns; the user's properties stay together.
+static void
+s_copy_property(cli_rows_t *rows, const yami_property_t *property)
+{
+    char name[256], number[24];
+    const char *text = (const char *) property->text.data;
+    size_t size = property->text.size;
+    bool is_ours = property->name.size > 4 && memcmp(property->name.data, "yam-", 4) == 0;
+    bool is_number = property->type == 'i' || property->type == 'b';
+    (void) snprintf(name, sizeof name, "%.*s", (int) property->name.size,
+                    (const char *) property->name.data);
+    if (is_number) {
+        size = (size_t) snprintf(number, sizeof number, "%" PRId64, property->number);
+        text = number;
+    }
+    if (is_ours && is_number) {
+        cli_rows_number(rows, name + 4, property->number);
+    } else if (is_ours) {
+        cli_rows_text(rows, name + 4, text, size);
+    } else {
+        cli_rows_inner(rows, "properties", name, text, size);
+    }
+}
+
+static void
+s_copy_properties(cli_rows_t *rows, const char *encoded, size_t size)
+{
+    yami_properties_t walk;
+    yami_property_t property;
+    if (yami_properties_start(&walk, yami_slice(encoded, size)) == -1) {
+        return;
+    }
+    while (yami_properties_next(&walk, &property) == 1) {
+        s_copy_property(rows, &property);
+    }
+}
+
 static void
 s_copy_field(cli_rows_t *rows, const yam_admin_t *admin, size_t row, const char *name)
 {
@@ -68,7 +109,11 @@ s_copy_field(cli_rows_t *rows, const yam_admin_t *admin, size_t row, const char 
         break;
     default:
         text = yam_admin_string(admin, row, name, &size);
-        cli_rows_text(rows, name, text, size);
+        if (strcmp(name, "properties") == 0) {
+            s_copy_properties(rows, text, size);
+        } else {
+            cli_rows_text(rows, name, text, size);
+        }
         break;
     }
 }
@@ -83,9 +128,9 @@ s_print(const yam_admin_t *admin)
             s_copy_field(rows, admin, row, yam_admin_field_name(admin, row, index));
         }
     }
-    bool is_lines = s_values.is_watch;
-    int rc = s_values.is_json ? cli_rows_print_json(rows, is_lines, stdout)
-                              : cli_rows_print_table(rows, stdout);
+    int rc = s_values.is_json    ? cli_rows_print_json(rows, s_values.is_watch, stdout)
+             : s_values.is_relay ? cli_rows_print_list(rows, stdout)
+                                 : cli_rows_print_table(rows, stdout);
     cli_rows_destroy(&rows);
     if (!s_values.is_json && *yam_admin_text(admin)) {
         rc = puts(yam_admin_text(admin)) == EOF ? -1 : rc;
@@ -140,7 +185,13 @@ s_run(const yam_admin_request_t *request)
 static int
 s_stat(char **operands)
 {
-    return s_run(&(yam_admin_request_t) {.command = "stat", .channel = operands[0]});
+    if (s_values.is_relay && operands[0]) {
+        return cli_complain(EX_USAGE, "--relay is about no channel, but '%s' is given",
+                            operands[0]);
+    }
+    bool is_stat = s_values.is_relay || operands[0];
+    return s_run(
+        &(yam_admin_request_t) {.command = is_stat ? "stat" : "channels", .channel = operands[0]});
 }
 
 static int

@@ -48,14 +48,14 @@ cli_rows_begin(cli_rows_t *self)
 }
 
 static void
-s_set(cli_rows_t *self, const char *column, json_t *value)
+s_set(json_t *object, const char *column, json_t *value)
 {
-    int rc = json_object_set_new(self->row, column, value);
+    int rc = json_object_set_new(object, column, value);
     YAM_ASSERT(rc == 0);
 }
 
 static void
-s_set_base64(cli_rows_t *self, const char *column, const char *bytes, size_t size)
+s_set_base64(json_t *object, const char *column, const char *bytes, size_t size)
 {
     char name[256];
     size_t length = sodium_base64_ENCODED_LEN(size, sodium_base64_VARIANT_ORIGINAL);
@@ -64,31 +64,49 @@ s_set_base64(cli_rows_t *self, const char *column, const char *bytes, size_t siz
     (void) snprintf(name, sizeof name, "%s-base64", column);
     (void) sodium_bin2base64(text, length, (const unsigned char *) bytes, size,
                              sodium_base64_VARIANT_ORIGINAL);
-    s_set(self, name, json_string(text));
+    s_set(object, name, json_string(text));
     yami_free(text);
+}
+
+static void
+s_set_text(json_t *object, const char *name, const char *text, size_t size)
+{
+    json_t *value = json_stringn(text, size);
+    if (value) {
+        s_set(object, name, value);
+    } else {
+        s_set_base64(object, name, text, size);
+    }
 }
 
 void
 cli_rows_text(cli_rows_t *self, const char *column, const char *text, size_t size)
 {
-    json_t *value = json_stringn(text, size);
-    if (value) {
-        s_set(self, column, value);
-    } else {
-        s_set_base64(self, column, text, size);
+    s_set_text(self->row, column, text ? text : "", size);
+}
+
+void
+cli_rows_inner(cli_rows_t *self, const char *column, const char *name, const char *text,
+               size_t size)
+{
+    json_t *inner = json_object_get(self->row, column);
+    if (!inner) {
+        inner = json_object();
+        s_set(self->row, column, inner);
     }
+    s_set_text(inner, name, text ? text : "", size);
 }
 
 void
 cli_rows_number(cli_rows_t *self, const char *column, int64_t number)
 {
-    s_set(self, column, json_integer(number));
+    s_set(self->row, column, json_integer(number));
 }
 
 void
 cli_rows_bool(cli_rows_t *self, const char *column, bool value)
 {
-    s_set(self, column, json_boolean(value));
+    s_set(self->row, column, json_boolean(value));
 }
 
 //  -- JSON -----------------------------------------------------------------------------------------------
@@ -177,7 +195,23 @@ s_show_text(const char *text, char *buffer, size_t size)
 }
 
 static void
-s_show(const char *column, const json_t *value, char *buffer, size_t size)
+s_show_inner(json_t *object, char *buffer, size_t size)
+{
+    char text[1024] = "";
+    size_t used = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value)
+    {
+        int length = snprintf(text + used, sizeof text - used, "%s%s=%s", used > 0 ? ", " : "", key,
+                              json_string_value(value));
+        used += length > 0 && (size_t) length < sizeof text - used ? (size_t) length : 0;
+    }
+    s_show_text(text, buffer, size);
+}
+
+static void
+s_show(const char *column, json_t *value, char *buffer, size_t size)
 {
     buffer[0] = '\0';
     if (json_is_integer(value)) {
@@ -186,6 +220,8 @@ s_show(const char *column, const json_t *value, char *buffer, size_t size)
         (void) snprintf(buffer, size, "%s", json_is_true(value) ? "yes" : "no");
     } else if (json_is_string(value)) {
         s_show_text(json_string_value(value), buffer, size);
+    } else if (json_is_object(value)) {
+        s_show_inner(value, buffer, size);
     }
 }
 
@@ -213,7 +249,7 @@ s_add_columns(struct libscols_table *table, json_t *row)
 }
 
 static void
-s_add_line(struct libscols_table *table, const json_t *row)
+s_add_line(struct libscols_table *table, json_t *row)
 {
     struct libscols_line *line = scols_table_new_line(table, NULL);
     YAM_ASSERT(line);
@@ -247,4 +283,29 @@ cli_rows_print_table(cli_rows_t *self, FILE *out)
     scols_unref_table(table);
     (void) json_array_clear(self->array);
     return fflush(out) == 0 && !ferror(out) ? 0 : -1;
+}
+
+int
+cli_rows_print_list(cli_rows_t *self, FILE *out)
+{
+    size_t index;
+    json_t *row;
+    cli_rows_t *list = cli_rows_new();
+    json_array_foreach(self->array, index, row)
+    {
+        const char *key;
+        json_t *value;
+        json_object_foreach(row, key, value)
+        {
+            char cell[S_CELL_LIMIT + 8];
+            s_show(key, value, cell, sizeof cell);
+            cli_rows_begin(list);
+            cli_rows_text(list, "what", key, strlen(key));
+            cli_rows_text(list, "value", cell, strlen(cell));
+        }
+    }
+    int rc = cli_rows_print_table(list, out);
+    cli_rows_destroy(&list);
+    (void) json_array_clear(self->array);
+    return rc;
 }

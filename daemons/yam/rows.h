@@ -28,6 +28,11 @@ void
 cli_rows_text(cli_rows_t *self, const char *column, const char *text, size_t size);
 void
 cli_rows_number(cli_rows_t *self, const char *column, int64_t number);
+//  A text within a cell that holds named texts: an object in JSON, "name=text, .." in a table.
+void
+cli_rows_inner(cli_rows_t *self, const char *column, const char *name, const char *text,
+               size_t size);
+
 void
 cli_rows_bool(cli_rows_t *self, const char *column, bool value);
 
@@ -36,5 +41,9 @@ int
 cli_rows_print_json(cli_rows_t *self, bool is_lines, FILE *out);
 int
 cli_rows_print_table(cli_rows_t *self, FILE *out);
+
+//  The same with a line per cell: for one row of many cells.
+int
+cli_rows_print_list(cli_rows_t *self, FILE *out);
 
 #endif

@@ -13,10 +13,13 @@
 #include "yami_frame_socket.h"
 #include "yami_limits.h"
 #include "yami_relay_core.h"
+#include "yami_socket.h"
 #include "yami_store.h"
 
 #define S_HEARTBEAT_MS 10000 //  announced: this side is silent between calls
 #define S_IDLE_MS 1000       //  a session silent for longer begins anew with the next call
+#define S_POLL_MS 1000       //  longest single wait
+#define S_LINGER_MS 100      //  for the last frame of a session
 #define S_ATTEMPTS 3         //  sessions a call may need, should the relay restart meanwhile
 
 //  One field of a row. Texts are copied, so that they end in NUL.
@@ -138,6 +141,13 @@ s_read_rows(yam_admin_t *self, yami_slice_t encoded)
 
 //  -- Frames ---------------------------------------------------------------------------------------------
 
+static int64_t
+s_deadline(const yam_admin_t *self)
+{
+    int64_t timeout_ms = self->endpoint.options.connect_timeout_ms;
+    return timeout_ms < 0 ? INT64_MAX : yami_clock_mono_ms() + timeout_ms;
+}
+
 static int
 s_fail_timeout(const yam_admin_t *self)
 {
@@ -182,7 +192,7 @@ s_recv(yam_admin_t *self, int64_t deadline_ms, yami_frame_t *frame, yami_block_t
         if (left_ms <= 0) {
             return s_fail_timeout(self);
         }
-        (void) zmq_poll(&item, 1, left_ms);
+        (void) zmq_poll(&item, 1, left_ms < S_POLL_MS ? (long) left_ms : S_POLL_MS);
     }
     s_drop_parts(self->socket, has_more);
     if (yami_frame_decode(frame, (*block_p)->data, (*block_p)->size) == -1) {
@@ -207,14 +217,28 @@ s_fail_status(const char *what, const yami_frame_t *frame)
 
 //  -- Sessions -------------------------------------------------------------------------------------------
 
+//  Says GOODBYE, so that the relay need not wait for a silent peer.
+static void
+s_disconnect(yam_admin_t *self)
+{
+    int linger_ms = S_LINGER_MS;
+    yami_frame_t goodbye = {.type = YAMI_FRAME_GOODBYE};
+    if (!self->socket) {
+        return;
+    }
+    if (self->heard_ms > 0 && s_send(self, &goodbye) == 0) {
+        (void) zmq_setsockopt(self->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
+    }
+    yami_socket_close(self->socket);
+    self->socket = NULL;
+    self->heard_ms = 0;
+}
+
 //  A new socket for every session: what an old one still had to say goes with it.
 static int
 s_connect(yam_admin_t *self)
 {
-    if (self->socket) {
-        (void) zmq_close(self->socket);
-    }
-    self->heard_ms = 0;
+    s_disconnect(self);
     self->socket = yami_context_socket(self->yam, ZMQ_DEALER, &self->endpoint.options);
     return self->socket ? yami_context_attach(self->socket, &self->endpoint, NULL, 0) : -1;
 }
@@ -268,7 +292,7 @@ yam_admin_new(yam_t *yam, const char *endpoint)
     if (yami_endpoint_parse(&self->endpoint, endpoint, false) == -1) {
         goto fail;
     }
-    if (s_begin(self, yami_clock_mono_ms() + self->endpoint.options.connect_timeout_ms) == -1) {
+    if (s_begin(self, s_deadline(self)) == -1) {
         goto fail;
     }
     return self;
@@ -287,9 +311,7 @@ yam_admin_destroy(yam_admin_t **self_p)
     if (!self) {
         return;
     }
-    if (self->socket) {
-        (void) zmq_close(self->socket);
-    }
+    s_disconnect(self);
     s_forget(self);
     yami_free(self->fields);
     yami_free(self->name);
@@ -383,7 +405,7 @@ int
 yam_admin_call(yam_admin_t *self, const yam_admin_request_t *request)
 {
     int64_t now_ms = yami_clock_mono_ms();
-    int64_t deadline_ms = now_ms + self->endpoint.options.connect_timeout_ms;
+    int64_t deadline_ms = s_deadline(self);
     bool is_over = now_ms - self->heard_ms > S_IDLE_MS;
     int rc = -1;
     s_forget(self);
