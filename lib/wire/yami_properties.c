@@ -72,7 +72,7 @@ bool
 yami_properties_find(yami_slice_t encoded, const char *name, yami_property_t *property)
 {
     yami_properties_t walk;
-    yami_property_t current;
+    yami_property_t current = {.type = 0};
     bool is_found = false;
     if (yami_properties_start(&walk, encoded) == -1) {
         return false;

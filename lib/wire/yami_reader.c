@@ -128,12 +128,12 @@ s_big_endian(yami_reader_t *self, unsigned width)
 static void
 s_signed(s_head_t *head, unsigned width)
 {
-    unsigned shift = 64 - 8 * width;
-    uint64_t sign = 1ull << (8 * width - 1);
-    if (head->value & sign) {
-        head->is_negative = true;
-        head->value |= shift == 0 ? 0 : ~(uint64_t) 0 << (64 - shift);
-    }
+    int64_t value = width == 1   ? (int8_t) head->value
+                    : width == 2 ? (int16_t) head->value
+                    : width == 4 ? (int32_t) head->value
+                                 : (int64_t) head->value;
+    head->is_negative = value < 0;
+    head->value = (uint64_t) value;
 }
 
 static s_head_t

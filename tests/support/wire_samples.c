@@ -28,7 +28,7 @@ static const yami_settle_t s_ranges[] = {{70000, 1, 3}, {70001, 300, 300}};
 static const yami_settle_t s_range[] = {{70000, 1, 3}};
 
 #define GREETING (YAMI_F_SESSION | YAMI_F_NAME | YAMI_F_MAX_FRAME | YAMI_F_HEARTBEAT_MS)
-#define SETTLE(number) .handle = 2, .serial = number, .ranges = s_range, .range_count = 1
+#define SETTLE(number) .handle = 2, .serial = (number), .ranges = s_range, .range_count = 1
 
 const wire_frame_sample_t wire_frame_samples[WIRE_FRAME_SAMPLE_COUNT] = {
     {"hello",

@@ -219,6 +219,46 @@ test_unsound_record_fields_are_refused(void **state)
 }
 
 static void
+test_a_batch_without_records_is_refused(void **state)
+{
+    (void) state;
+    yami_block_t *block = s_build(1);
+    uint8_t bytes[YAMI_BATCH_HEADER_SIZE];
+    memcpy(bytes, block->data, sizeof bytes);
+    yami_put_u32(bytes + 8, 0);
+    yami_put_u32(bytes + 12, 0);
+    s_sign(bytes, sizeof bytes);
+    assert_int_equal(s_decode(bytes, sizeof bytes), -1);
+    assert_int_equal(errno, EPROTO);
+    yami_block_unref(&block);
+}
+
+//  The last record says that it has times, and the payload ends before or within them.
+static void
+test_times_past_the_end_are_refused(void **state)
+{
+    (void) state;
+    for (size_t times_size = 0; times_size <= 16; times_size++) {
+        uint8_t bytes[YAMI_BATCH_HEADER_SIZE + YAMI_RECORD_HEADER_SIZE + 16] = {0};
+        yami_block_t *block = s_build(1);
+        memcpy(bytes, block->data, YAMI_BATCH_HEADER_SIZE);
+        size_t size = YAMI_BATCH_HEADER_SIZE + YAMI_RECORD_HEADER_SIZE + times_size;
+        yami_put_u32(bytes + 8, (uint32_t) (size - YAMI_BATCH_HEADER_SIZE));
+        bytes[YAMI_BATCH_HEADER_SIZE + 6] = YAMI_RECORD_DUE | YAMI_RECORD_EXPIRY;
+        bytes[YAMI_BATCH_HEADER_SIZE + YAMI_RECORD_HEADER_SIZE] = 1;
+        bytes[YAMI_BATCH_HEADER_SIZE + YAMI_RECORD_HEADER_SIZE + 8] = 1;
+        s_sign(bytes, size);
+        assert_int_equal(s_decode(bytes, size), times_size == 16 ? 0 : -1);
+        yami_batch_t batch;
+        yami_record_t record;
+        size_t offset = 0;
+        assert_int_equal(yami_batch_decode(&batch, bytes, size), 0);
+        assert_int_equal(yami_batch_next(&batch, &offset, &record), times_size == 16 ? 0 : -1);
+        yami_block_unref(&block);
+    }
+}
+
+static void
 test_a_checksum_left_out_must_be_zero(void **state)
 {
     (void) state;
@@ -468,6 +508,8 @@ main(void)
         cmocka_unit_test(test_random_bytes_are_refused),
         cmocka_unit_test(test_unsound_header_fields_are_refused),
         cmocka_unit_test(test_unsound_record_fields_are_refused),
+        cmocka_unit_test(test_a_batch_without_records_is_refused),
+        cmocka_unit_test(test_times_past_the_end_are_refused),
         cmocka_unit_test(test_a_checksum_left_out_must_be_zero),
         cmocka_unit_test(test_a_full_builder_says_again_and_keeps_its_records),
         cmocka_unit_test(test_a_builder_stops_at_the_record_limit),

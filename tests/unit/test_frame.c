@@ -492,6 +492,29 @@ test_unsound_ranges_are_refused(void **state)
     assert_int_equal(s_try_ranges((const uint64_t[]) {5, 1, 1, 5, 2, 1}, 6), EPROTO);
 }
 
+//  An array of two thirds of a range would let the next pair's key be read as its first item.
+static void
+test_ranges_whose_items_are_not_threes_do_not_swallow_the_next_pair(void **state)
+{
+    (void) state;
+    for (uint32_t item_count = 3; item_count <= 5; item_count++) {
+        yami_frame_t frame;
+        yami_writer_t writer;
+        s_start(&writer, YAMI_FRAME_NACK, 1);
+        yami_writer_map(&writer, 3);
+        yami_writer_str(&writer, "serial");
+        yami_writer_uint(&writer, 1);
+        yami_writer_str(&writer, "ranges");
+        yami_writer_array(&writer, item_count);
+        yami_writer_uint(&writer, 1);
+        yami_writer_uint(&writer, 1);
+        yami_writer_uint(&writer, 1);
+        yami_writer_str(&writer, "text");
+        yami_writer_str(&writer, "reason");
+        assert_int_equal(s_try(&writer, &frame), item_count == 3 ? 0 : EPROTO);
+    }
+}
+
 static void
 test_as_many_ranges_as_allowed_fit_and_one_more_does_not(void **state)
 {
@@ -556,9 +579,9 @@ test_only_replies_may_be_larger_than_a_control_frame(void **state)
     yami_frame_t frame;
     yami_writer_t writer;
     char *rows = calloc(1, YAMI_LIMIT_REPLY);
-    for (uint8_t type = YAMI_FRAME_REPLY; type <= YAMI_FRAME_ERROR; type++) {
+    for (unsigned type = YAMI_FRAME_REPLY; type <= YAMI_FRAME_ERROR; type++) {
         s_start_error(&writer, 3);
-        writer.data[5] = type;
+        writer.data[5] = (uint8_t) type;
         yami_writer_str(&writer, "serial");
         yami_writer_uint(&writer, 1);
         yami_writer_str(&writer, "rows");
@@ -631,6 +654,7 @@ main(void)
         cmocka_unit_test(test_a_producer_id_of_another_size_is_refused),
         cmocka_unit_test(test_a_handle_is_zero_exactly_where_it_must_be),
         cmocka_unit_test(test_unsound_ranges_are_refused),
+        cmocka_unit_test(test_ranges_whose_items_are_not_threes_do_not_swallow_the_next_pair),
         cmocka_unit_test(test_as_many_ranges_as_allowed_fit_and_one_more_does_not),
         cmocka_unit_test(test_first_after_last_or_base_after_first_is_refused),
         cmocka_unit_test(test_only_replies_may_be_larger_than_a_control_frame),

@@ -101,7 +101,7 @@ test_text_and_bytes_of_each_width_are_read(void **state)
     (void) state;
     READER(reader, 0xa1, 'a', 0xd9, 1, 'b', 0xda, 0, 1, 'c', 0xdb, 0, 0, 0, 1, 'd', 0xc4, 1, 'e',
            0xc5, 0, 1, 'f', 0xc6, 0, 0, 0, 1, 'g', 0xa0);
-    for (char expected = 'a'; expected <= 'g'; expected++) {
+    for (int expected = 'a'; expected <= 'g'; expected++) {
         yami_slice_t slice = yami_reader_text(&reader);
         assert_int_equal(slice.size, 1);
         assert_int_equal(slice.data[0], expected);

@@ -122,12 +122,12 @@ s_read(const char *name, uint8_t *bytes)
     while (fgets(line, sizeof line, file) != NULL) {
         line[strcspn(line, "#")] = 0;
         char *at = line;
-        unsigned value;
-        int used;
-        while (sscanf(at, " %2x%n", &value, &used) == 1) {
-            assert_true(size < FILE_LIMIT);
+        char *end;
+        unsigned long value;
+        while (value = strtoul(at, &end, 16), end != at) {
+            assert_true(end - at <= 3 && value <= UINT8_MAX && size < FILE_LIMIT);
             bytes[size++] = (uint8_t) value;
-            at += used;
+            at = end;
         }
     }
     fclose(file);
@@ -181,7 +181,7 @@ static void
 test_each_frame_type_has_a_golden_file(void **state)
 {
     (void) state;
-    for (uint8_t type = YAMI_FRAME_HELLO; type <= YAMI_FRAME_GOODBYE; type++) {
+    for (unsigned type = YAMI_FRAME_HELLO; type <= YAMI_FRAME_GOODBYE; type++) {
         bool is_there = false;
         for (size_t index = 0; index < WIRE_FRAME_SAMPLE_COUNT; index++) {
             is_there = is_there || wire_frame_samples[index].frame.type == type;
