@@ -103,7 +103,7 @@ test_each_frame_type_is_documented_with_its_fields(void **state)
         }
     }
     char line[LINE_SIZE];
-    snprintf(line, sizeof line, "| %u | ", YAMI_FRAME_TYPE_COUNT);
+    snprintf(line, sizeof line, "| %d | ", YAMI_FRAME_TYPE_COUNT);
     assert_null(strstr(strstr(s_spec, "### 5.2"), line)); //  nor one type more than there is
 }
 
