@@ -1,0 +1,278 @@
+//  Producers and consumers; over a queue or a topic by one switch, since both classes have the same
+//  shape.
+
+#include "clients.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "journal.h"
+#include "yam.h"
+
+#define LOOK_MS 100 //  between looks at the phase when nothing comes
+#define CLOSE_MS 60000
+#define HELD_LIMIT 8
+#define CHANNEL "kills"
+
+typedef struct {
+    kill_journal_t *journal;
+    unsigned index;
+    int progress; //  descriptor: a byte for whatever happened
+    uint64_t random;
+    uint8_t *body;
+    uint64_t base; //  number asked last by an earlier life of this producer
+    unsigned group;
+    yam_t *yam;
+    yam_push_t *push; //  one of the four
+    yam_pub_t *pub;
+    yam_pull_t *pull;
+    yam_sub_t *sub;
+    yam_message_t *held[HELD_LIMIT]; //  to be settled later
+} s_client_t;
+
+static int
+s_fail(const s_client_t *self, const char *what)
+{
+    (void) fprintf(stderr, "# client %u: %s: %s (%s)\n", self->index, what, yam_error(),
+                   strerror(errno));
+    return 1;
+}
+
+//  A full pipe means that nobody looks at progress just now.
+static void
+s_progress(const s_client_t *self)
+{
+    (void) !write(self->progress, "p", 1);
+}
+
+//  -- Producer
+//  -------------------------------------------------------------------------------------------
+
+static void
+s_confirmed(void *arg, uint64_t first, uint64_t last, yam_status_t status, yam_level_t level,
+            const char *text)
+{
+    s_client_t *self = arg;
+    bool is_refused = status != YAM_STATUS_OK || level != YAM_LEVEL_SYNCED;
+    if (is_refused) {
+        (void) fprintf(stderr, "# producer %u: %s: %s\n", self->index, yam_status_name(status),
+                       text);
+    }
+    kill_journal_confirm(self->journal, self->index, self->base + first, self->base + last,
+                         is_refused);
+    s_progress(self);
+}
+
+static int
+s_send(s_client_t *self, uint64_t number)
+{
+    size_t size = kill_body(self->body, self->index, number);
+    return self->pub ? yam_pub_send(self->pub, self->body, size)
+                     : yam_push_send(self->push, self->body, size);
+}
+
+//  Asks for the next message; the planted faults ask wrongly now and then.
+static int
+s_ask(s_client_t *self)
+{
+    kill_journal_t *journal = self->journal;
+    uint64_t number = journal->asked[self->index] + 1;
+    bool is_planted = number % 50 == 0;
+    journal->messages[self->index][number].state = KILL_ASKED;
+    journal->asked[self->index] = number;
+    if (journal->plant == KILL_PLANT_EARLY_CONFIRM) {
+        kill_journal_confirm(journal, self->index, number, number, false);
+    }
+    if (journal->plant == KILL_PLANT_SENT_TWICE && is_planted && s_send(self, number) == -1) {
+        return -1;
+    }
+    if (journal->plant == KILL_PLANT_SWAPPED && is_planted) {
+        journal->messages[self->index][number + 1].state = KILL_ASKED;
+        journal->asked[self->index] = number + 1;
+        return s_send(self, number + 1) == -1 ? -1 : s_send(self, number);
+    }
+    return s_send(self, number);
+}
+
+static int
+s_produce(s_client_t *self)
+{
+    char endpoint[400];
+    kill_journal_t *journal = self->journal;
+    (void) snprintf(endpoint, sizeof endpoint, ">%s?grade=sure&name=producer-%u&window=1024",
+                    journal->endpoint, self->index);
+    self->body = malloc(KILL_BODY_LIMIT);
+    self->base = journal->asked[self->index];
+    if (journal->is_topic) {
+        self->pub = yam_pub_new(self->yam, CHANNEL, endpoint);
+    } else {
+        self->push = yam_push_new(self->yam, CHANNEL, endpoint);
+    }
+    if (!self->pub && !self->push) {
+        return s_fail(self, "cannot open");
+    }
+    if (self->pub) {
+        yam_pub_set_confirm(self->pub, s_confirmed, self);
+    } else {
+        yam_push_set_confirm(self->push, s_confirmed, self);
+    }
+    while (journal->phase == KILL_RUN && journal->asked[self->index] + 1 < KILL_NUMBER_LIMIT) {
+        if (s_ask(self) == -1) {
+            return s_fail(self, "cannot send");
+        }
+    }
+    uint64_t missing =
+        self->pub ? yam_pub_close(&self->pub, CLOSE_MS) : yam_push_close(&self->push, CLOSE_MS);
+    free(self->body);
+    return missing == 0 ? 0 : s_fail(self, "not all was confirmed");
+}
+
+//  -- Consumer
+//  -------------------------------------------------------------------------------------------
+
+static yam_message_t *
+s_receive(s_client_t *self)
+{
+    return self->sub ? yam_sub_recv(self->sub, LOOK_MS) : yam_pull_recv(self->pull, LOOK_MS);
+}
+
+static void
+s_ack(s_client_t *self, yam_message_t **message_p)
+{
+    (void) (self->sub ? yam_sub_ack(self->sub, message_p) : yam_pull_ack(self->pull, message_p));
+}
+
+static void
+s_nack(s_client_t *self, yam_message_t **message_p)
+{
+    int delay_ms = (int) (kill_random(&self->random) % 21);
+    (void) (self->sub ? yam_sub_nack(self->sub, message_p, delay_ms, "a test")
+                      : yam_pull_nack(self->pull, message_p, delay_ms, "a test"));
+}
+
+static void
+s_release(s_client_t *self, yam_message_t **message_p)
+{
+    (void) (self->sub ? yam_sub_release(self->sub, message_p)
+                      : yam_pull_release(self->pull, message_p));
+}
+
+static void
+s_ack_held(s_client_t *self)
+{
+    for (unsigned index = 0; index < HELD_LIMIT; index++) {
+        if (self->held[index]) {
+            s_ack(self, &self->held[index]);
+        }
+    }
+}
+
+//  Mostly an ack. Some fail, some go back, some are settled later and out of order, few are
+//  forgotten until their lease ends.
+static void
+s_settle(s_client_t *self, yam_message_t **message_p)
+{
+    unsigned chance = kill_random(&self->random) % 100;
+    if (self->journal->phase >= KILL_DRAIN || chance < 84) {
+        s_ack(self, message_p);
+    } else if (chance < 91) {
+        s_nack(self, message_p);
+    } else if (chance < 95) {
+        s_release(self, message_p);
+    } else if (chance < 99) {
+        yam_message_t **place = &self->held[kill_random(&self->random) % HELD_LIMIT];
+        if (*place) {
+            s_ack(self, place);
+        }
+        *place = *message_p;
+        *message_p = NULL;
+    } else {
+        yam_message_destroy(message_p);
+    }
+}
+
+//  Notes first: what is acked was handled.
+static void
+s_handle(s_client_t *self, yam_message_t *message)
+{
+    static uint8_t copy[KILL_BODY_LIMIT];
+    kill_journal_t *journal = self->journal;
+    size_t size = yam_message_size(message);
+    bool is_planted = journal->ticks % 50 == 25;
+    const void *body = yam_message_body(message);
+    if (is_planted && journal->plant == KILL_PLANT_ACK_UNNOTED) {
+        journal->ticks++;
+        s_ack(self, &message);
+        return;
+    }
+    if (is_planted && journal->plant != KILL_PLANT_NONE) {
+        memcpy(copy, body, size);
+        copy[size - 1] ^= journal->plant == KILL_PLANT_BIT_FLIP ? 1 : 0;
+        copy[13] ^= journal->plant == KILL_PLANT_WRONG_NUMBER ? 1 : 0;
+        body = copy;
+    }
+    kill_journal_receive(journal, self->group, body, size, yam_message_sequence(message));
+    s_settle(self, &message);
+}
+
+static int
+s_consume(s_client_t *self)
+{
+    char endpoint[400];
+    kill_journal_t *journal = self->journal;
+    self->group = self->index % journal->group_count;
+    int used =
+        snprintf(endpoint, sizeof endpoint,
+                 ">%s?grade=sure&lease=1s&credit=256&connect-timeout=30s", journal->endpoint);
+    if (journal->is_topic) {
+        (void) snprintf(endpoint + used, sizeof endpoint - (size_t) used,
+                        "&start=first&group=group-%u", self->group);
+        self->sub = yam_sub_new(self->yam, CHANNEL, endpoint);
+    } else {
+        self->pull = yam_pull_new(self->yam, CHANNEL, endpoint);
+    }
+    if (!self->sub && !self->pull) {
+        return s_fail(self, "cannot open");
+    }
+    s_progress(self);
+    for (unsigned count = 0; journal->phase < KILL_END;) {
+        yam_message_t *message = s_receive(self);
+        if (message) {
+            s_handle(self, message);
+        } else if (errno != EAGAIN) {
+            return s_fail(self, "cannot receive");
+        } else {
+            s_ack_held(self);
+        }
+        if (++count % 8 == 0 || journal->phase >= KILL_DRAIN) {
+            s_progress(self);
+        }
+    }
+    s_ack_held(self);
+    uint64_t missing =
+        self->sub ? yam_sub_close(&self->sub, CLOSE_MS) : yam_pull_close(&self->pull, CLOSE_MS);
+    return missing == 0 ? 0 : s_fail(self, "not all acks are durable");
+}
+
+int
+kill_client_main(char **argv)
+{
+    int journal_fd = (int) strtol(argv[4], NULL, 10);
+    s_client_t self = {.index = (unsigned) strtoul(argv[3], NULL, 10)};
+    self.progress = (int) strtol(argv[5], NULL, 10);
+    self.journal = kill_journal_open(&journal_fd);
+    self.random = self.journal->seed ^ (uint64_t) ++self.journal->starts << 32;
+    self.yam = yam_new();
+    if (!self.yam) {
+        return s_fail(&self, "cannot start");
+    }
+    int rc = strcmp(argv[2], "producer") == 0 ? s_produce(&self) : s_consume(&self);
+    if (rc == 0) {
+        yam_destroy(&self.yam);
+        kill_journal_close(self.journal, journal_fd);
+    }
+    return rc;
+}

@@ -1,0 +1,190 @@
+//  Promises (1) to (4) and (6): kill -9 of relay, producers and consumers, hundreds of times at
+//  random, loses nothing that was confirmed and changes no byte of it. YAM_SEED=N plays the same
+//  choices again, YAM_KILLS=N kills so often.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "kills/clients.h"
+#include "kills/run.h"
+
+#define PATIENCE_MS 30000
+#define PLANT_PATIENCE_MS 4000
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define KILLS 80
+#else
+#define KILLS 320
+#endif
+
+static uint64_t
+s_number(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text && *text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static kill_plan_t
+s_plan(const char *name)
+{
+    return (kill_plan_t) {.name = name,
+                          .seed = s_number("YAM_SEED", (uint64_t) time(NULL)),
+                          .kills = (unsigned) s_number("YAM_KILLS", KILLS),
+                          .producers = 3,
+                          .groups = 1,
+                          .members = 3,
+                          .victims = KILL_ALL,
+                          .progress = 150,
+                          .patience_ms = PATIENCE_MS};
+}
+
+static void
+s_assert_good(const kill_plan_t *plan)
+{
+    kill_verdict_t verdict;
+    kill_run(plan, &verdict);
+    kill_verdict_print(plan, &verdict);
+    assert_int_equal(verdict.broken, 0);
+    assert_int_equal(verdict.missing, 0);
+    assert_int_equal(verdict.alien, 0);
+    assert_int_equal(verdict.wrong_body, 0);
+    assert_int_equal(verdict.twice, 0);
+    assert_int_equal(verdict.refused, 0);
+    assert_int_equal(verdict.misplaced, 0);
+    assert_int_equal(verdict.disordered, 0);
+    assert_int_equal(verdict.left, 0);
+    assert_true(verdict.confirmed > plan->kills);
+    assert_true(verdict.received >= verdict.confirmed);
+}
+
+static void
+test_kills_of_anybody_lose_nothing_confirmed(void **state)
+{
+    (void) state;
+    kill_plan_t plan = s_plan("anybody");
+    s_assert_good(&plan);
+}
+
+static void
+test_kills_of_the_relay_keep_the_order(void **state)
+{
+    (void) state;
+    kill_plan_t plan = s_plan("order");
+    plan.kills = plan.kills / 8 + 1;
+    plan.producers = 1;
+    plan.members = 1;
+    plan.victims = KILL_THE_RELAY;
+    s_assert_good(&plan);
+}
+
+static void
+test_kills_leave_every_group_of_a_topic_everything(void **state)
+{
+    (void) state;
+    kill_plan_t plan = s_plan("topic");
+    plan.kills = plan.kills / 5 + 1;
+    plan.producers = 2;
+    plan.groups = 2;
+    plan.members = 2;
+    plan.is_topic = true;
+    s_assert_good(&plan);
+}
+
+//  -- A run that cannot fail proves nothing: planted faults must be found
+//  ---------------------------------
+
+static kill_verdict_t
+s_run_planted(kill_plant_t plant, const char *name)
+{
+    kill_verdict_t verdict;
+    kill_plan_t plan = s_plan(name);
+    plan.kills = 12;
+    plan.progress = 30;
+    plan.plant = plant;
+    plan.patience_ms = PLANT_PATIENCE_MS;
+    (void) fprintf(stderr, "# a planted fault; what follows must be found:\n");
+    kill_run(&plan, &verdict);
+    kill_verdict_print(&plan, &verdict);
+    return verdict;
+}
+
+static void
+test_oracle_finds_what_is_confirmed_too_early(void **state)
+{
+    (void) state;
+    assert_true(s_run_planted(KILL_PLANT_EARLY_CONFIRM, "plant-early-confirm").missing > 0);
+}
+
+static void
+test_oracle_finds_a_lost_store(void **state)
+{
+    (void) state;
+    assert_true(s_run_planted(KILL_PLANT_LOST_STORE, "plant-lost-store").missing > 0);
+}
+
+static void
+test_oracle_finds_what_was_acked_but_handled_by_nobody(void **state)
+{
+    (void) state;
+    assert_true(s_run_planted(KILL_PLANT_ACK_UNNOTED, "plant-ack-unnoted").missing > 0);
+}
+
+static void
+test_oracle_finds_a_wrong_number(void **state)
+{
+    (void) state;
+    kill_verdict_t verdict = s_run_planted(KILL_PLANT_WRONG_NUMBER, "plant-wrong-number");
+    assert_true(verdict.alien > 0);
+}
+
+static void
+test_oracle_finds_a_flipped_bit(void **state)
+{
+    (void) state;
+    assert_true(s_run_planted(KILL_PLANT_BIT_FLIP, "plant-bit-flip").wrong_body > 0);
+}
+
+static void
+test_oracle_finds_what_is_stored_twice(void **state)
+{
+    (void) state;
+    assert_true(s_run_planted(KILL_PLANT_SENT_TWICE, "plant-sent-twice").twice > 0);
+}
+
+static void
+test_oracle_finds_a_wrong_order(void **state)
+{
+    (void) state;
+    assert_true(s_run_planted(KILL_PLANT_SWAPPED, "plant-swapped").misplaced > 0);
+}
+
+int
+main(int argc, char **argv)
+{
+    if (argc == 6 && strcmp(argv[1], "client") == 0) {
+        return kill_client_main(argv);
+    }
+    (void) signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_oracle_finds_what_is_confirmed_too_early),
+        cmocka_unit_test(test_oracle_finds_a_lost_store),
+        cmocka_unit_test(test_oracle_finds_what_was_acked_but_handled_by_nobody),
+        cmocka_unit_test(test_oracle_finds_a_wrong_number),
+        cmocka_unit_test(test_oracle_finds_a_flipped_bit),
+        cmocka_unit_test(test_oracle_finds_what_is_stored_twice),
+        cmocka_unit_test(test_oracle_finds_a_wrong_order),
+        cmocka_unit_test(test_kills_of_the_relay_keep_the_order),
+        cmocka_unit_test(test_kills_leave_every_group_of_a_topic_everything),
+        cmocka_unit_test(test_kills_of_anybody_lose_nothing_confirmed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
