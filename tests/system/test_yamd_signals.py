@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""yamd and the outside: signals, systemd's notifications, the watchdog."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+
+from yamd_support import OK, TEMPFAIL, TIMEOUT, Relay, folder, main, read_line, spawn, write
+
+
+class Systemd:
+    """The socket that systemd would listen on."""
+
+    def __init__(self, **more):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(folder("notify"))
+        self.socket.settimeout(TIMEOUT)
+        self.environment = {"NOTIFY_SOCKET": folder("notify"), **more}
+
+    def wait_for(self, word):
+        """The first notification with that word."""
+        while True:
+            text = self.socket.recv(4096).decode()
+            if word in text.splitlines() or any(line.startswith(word) for line in text.splitlines()):
+                return text
+
+
+def hold_message(relay):
+    """A consumer that holds one message and never settles it."""
+    relay.yam("push", "q", stdin="x\n")
+    puller = spawn("yam", "pull", "q", "-e", relay.endpoint, "--no-ack", stdout=subprocess.PIPE, bufsize=0)
+    assert read_line(puller.stdout) == b"x\n"
+    return puller
+
+
+def test_sigterm_stops_cleanly():
+    for number in (signal.SIGTERM, signal.SIGINT):
+        assert Relay().stop(number) == OK
+
+
+def test_sigterm_drains_what_is_being_worked_on():
+    relay = Relay("--linger", "20s")
+    puller = hold_message(relay)
+    relay.process.send_signal(signal.SIGTERM)
+    puller.send_signal(signal.SIGINT)  # gives the message back: nothing is being worked on
+    puller.wait(TIMEOUT)
+    assert relay.process.wait(TIMEOUT) == OK
+    assert Relay().yam("pull", "q", "-n1")[0] == "x\n"
+
+
+def test_drain_ends_with_linger():
+    relay = Relay("--linger", "100ms")
+    hold_message(relay)
+    assert relay.stop() == OK
+    assert Relay().yam("pull", "q", "-n1")[0] == "x\n"
+
+
+def test_second_sigterm_stops_at_once_and_loses_nothing():
+    systemd = Systemd()
+    relay = Relay("--linger", "20s", environment=systemd.environment)
+    hold_message(relay)
+    relay.process.send_signal(signal.SIGTERM)
+    systemd.wait_for("STOPPING=1")
+    started = time.monotonic()
+    assert relay.stop() == TEMPFAIL
+    assert time.monotonic() - started < 10
+    assert Relay().yam("pull", "q", "-n1")[0] == "x\n"
+
+
+def test_systemd_hears_of_ready_reload_and_stop():
+    systemd = Systemd()
+    relay = Relay(environment=systemd.environment)
+    assert relay.endpoint in systemd.wait_for("READY=1")
+    relay.process.send_signal(signal.SIGHUP)
+    systemd.wait_for("RELOADING=1")
+    systemd.wait_for("READY=1")
+    relay.process.send_signal(signal.SIGTERM)
+    systemd.wait_for("STOPPING=1")
+    assert relay.process.wait(TIMEOUT) == OK
+
+
+def test_watchdog_is_fed_while_the_relay_turns():
+    systemd = Systemd(WATCHDOG_USEC="2000000")
+    relay = Relay(environment=systemd.environment)
+    for _ in range(4):
+        systemd.wait_for("WATCHDOG=1")
+    assert relay.stop() == OK
+
+
+def test_idle_relay_keeps_turning():
+    """Nothing to do must not look like a loop that hangs."""
+    systemd = Systemd(WATCHDOG_USEC="400000")
+    relay = Relay(environment=systemd.environment)
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        systemd.wait_for("WATCHDOG=1")
+    assert "relay-hangs" not in relay.read_log(), relay.read_log()
+
+
+def test_sighup_changes_limits():
+    config = write("yamd.conf", "channel-messages = 0\n")
+    relay = Relay("--config", config)
+    relay.yam("push", "q", stdin="1\n2\n")
+    write("yamd.conf", "channel-messages = 2\n")
+    relay.process.send_signal(signal.SIGHUP)
+    relay.wait_for_log("option=channel-messages value=2")
+    _, errors = relay.yam("push", "q", "--timeout", "500ms", stdin="3\n", code=TEMPFAIL)
+    assert "1 of 1 messages not confirmed" in errors or "refused: full" in errors, errors
+    write("yamd.conf", "")
+    relay.process.send_signal(signal.SIGHUP)
+    relay.wait_for_log("option=channel-messages value=0")
+    relay.yam("push", "q", stdin="4\n")
+
+
+def test_sighup_with_a_bad_file_changes_nothing():
+    config = write("yamd.conf", "lease = 20s\n")
+    relay = Relay("--config", config)
+    write("yamd.conf", "lease = 10s\nlaese = 1s\n")
+    relay.process.send_signal(signal.SIGHUP)
+    relay.wait_for_log("yamd.conf:2:")
+    assert "option=lease" not in relay.read_log()
+    relay.yam("stat")
+
+
+def test_sighup_says_what_needs_a_restart():
+    config = write("yamd.conf", "")
+    relay = Relay("--config", config)
+    write("yamd.conf", "segment-bytes = 1M\n")
+    relay.process.send_signal(signal.SIGHUP)
+    relay.wait_for_log("yamd.needs-restart option=segment-bytes")
+    os.unlink(config)
+    relay.process.send_signal(signal.SIGHUP)
+    relay.wait_for_log("reload-failed")
+    relay.yam("stat")
+
+
+main(globals())

@@ -1,0 +1,151 @@
+"""yamd_support - what tests of the daemons share: starting, waiting for events, running yam, TAP.
+
+Every process started here is killed at the end. Nothing sleeps: an event is waited for, a timeout is how a failure shows.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+BIN = os.environ.get("YAM_BIN") or os.path.join(os.path.dirname(__file__), "../../build/bin")
+TIMEOUT = 30
+
+#   sysexits.h
+OK, USAGE, DATAERR, NOINPUT, UNAVAILABLE, CANTCREAT, IOERR, TEMPFAIL, NOPERM, CONFIG = (
+    0, 64, 65, 66, 69, 73, 74, 75, 77, 78)
+
+_processes = []
+_case = tempfile.gettempdir()
+
+
+def folder(name=""):
+    """A path within the running case's own folder."""
+    return os.path.join(_case, name) if name else _case
+
+
+def write(name, text):
+    path = folder(name)
+    with open(path, "wb" if isinstance(text, bytes) else "w") as file:
+        file.write(text)
+    return path
+
+
+def spawn(program, *arguments, environment=None, **options):
+    """Starts a program of the project; the end of the case kills it."""
+    process = subprocess.Popen([os.path.join(BIN, program), *arguments], cwd=folder(),
+                               env=dict(os.environ, **(environment or {})), **options)
+    _processes.append(process)
+    return process
+
+
+def read_line(stream, timeout=TIMEOUT):
+    """One line of an unbuffered pipe, b"" at its end; fails when none comes in time."""
+    line = b""
+    deadline = time.monotonic() + timeout
+    while not line.endswith(b"\n"):
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([stream], [], [], left)[0]:
+            raise AssertionError(f"no line within {timeout} s, only {line!r}")
+        byte = os.read(stream.fileno(), 1)
+        if not byte:
+            break
+        line += byte
+    return line
+
+
+class Relay:
+    """A yamd that is ready; its log is in the file `log`."""
+
+    def __init__(self, *arguments, store="store", listen="tcp://127.0.0.1:*", environment=None):
+        where = ["--memory"] if store is None else ["--store", folder(store)]
+        self.log = folder("yamd.log")
+        with open(self.log, "ab") as log:
+            self.process = spawn("yamd", "--listen", listen, *where, *arguments,
+                                 environment=environment, bufsize=0, stdout=subprocess.PIPE,
+                                 stderr=log)
+        line = read_line(self.process.stdout).decode()
+        assert line.startswith("ready "), f"{line!r}; log: {self.read_log()}"
+        self.endpoint = line.split()[1].split(",")[0]
+
+    def read_log(self):
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def wait_for_log(self, text):
+        deadline = time.monotonic() + TIMEOUT
+        while text not in self.read_log():
+            assert time.monotonic() < deadline, f"{text!r} is not in the log: {self.read_log()}"
+            select.select([], [], [], 0.01)
+
+    def stop(self, number=signal.SIGTERM):
+        """Sends a signal and returns the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(TIMEOUT)
+
+    def yam(self, *arguments, **options):
+        return yam(arguments[0], "-e", self.endpoint, *arguments[1:], **options)
+
+
+def run(program, *arguments, code=0, stdin=b"", environment=None):
+    """Runs a program to its end; returns (stdout, stderr) as text. code: what it must exit with."""
+    process = spawn(program, *arguments, environment=environment, stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    stdin = stdin.encode() if isinstance(stdin, str) else stdin
+    output, errors = process.communicate(stdin, TIMEOUT)
+    output, errors = output.decode(errors="replace"), errors.decode(errors="replace")
+    assert process.returncode == code, (
+        f"{program} {' '.join(arguments)}: exit code {process.returncode}, not {code}\n{output}{errors}")
+    return output, errors
+
+
+def yam(*arguments, **options):
+    return run("yam", *arguments, **options)
+
+
+def refused(program, *arguments, code, says, **options):
+    """Runs a program that must refuse, with each of the words in what it says."""
+    _, errors = run(program, *arguments, code=code, **options)
+    for word in [says] if isinstance(says, str) else says:
+        assert word in errors, f"{word!r} is not in {errors!r}"
+    assert errors.startswith(program), errors
+    return errors
+
+
+def rows(text):
+    """Parses what --json printed."""
+    return json.loads(text)
+
+
+def main(cases):
+    """Runs all functions named test_ in cases, each in a folder of its own; prints TAP."""
+    global _case
+    failed = 0
+    wanted = sys.argv[1:]
+    cases = {name: case for name, case in cases.items()
+             if name.startswith("test_") and (not wanted or name in wanted)}
+    for number, (name, case) in enumerate(cases.items(), 1):
+        with tempfile.TemporaryDirectory(prefix="case-", ignore_cleanup_errors=True) as _case:
+            os.chmod(_case, 0o755)
+            try:
+                case()
+                print(f"ok {number} - {name}", flush=True)
+            except Exception:  # whatever it is, the next case still runs
+                failed += 1
+                traceback.print_exc(file=sys.stdout)
+                print(f"not ok {number} - {name}", flush=True)
+            finally:
+                for process in _processes:
+                    process.kill()
+                    process.wait()
+                    for stream in (process.stdin, process.stdout, process.stderr):
+                        if stream:
+                            stream.close()
+                _processes.clear()
+    print(f"1..{len(cases)}")
+    sys.exit(1 if failed else 0)
