@@ -20,6 +20,7 @@
 #define ZAP_ENDPOINT "inproc://zeromq.zap.01"
 #define KEY_SIZE 32      //  bytes of a CURVE key
 #define KEY_TEXT_SIZE 41 //  in Z85, with its NUL
+#define DOMAIN_PREFIX "yam-"
 #define DOMAIN_SIZE 32
 #define DOMAIN_LIMIT 256
 #define QUESTIONS_PER_STEP 64
@@ -113,7 +114,7 @@ s_guard(yami_credentials_t *self, const char *clients)
         return -1;
     }
     char domain[DOMAIN_SIZE];
-    (void) snprintf(domain, sizeof domain, "yam-%llu", (unsigned long long) ++s_number);
+    (void) snprintf(domain, sizeof domain, DOMAIN_PREFIX "%llu", (unsigned long long) ++s_number);
     if (yami_doorman_guard(doorman, domain, clients, &self->denied) == -1) {
         return -1;
     }
@@ -182,6 +183,13 @@ s_find(yami_doorman_t *self, const char *name, size_t size)
     return NULL;
 }
 
+//  Names of this form are ours: one that is not there any more must not let everybody in.
+static bool
+s_is_ours(zmq_msg_t *domain)
+{
+    return zmq_msg_size(domain) >= 4 && memcmp(zmq_msg_data(domain), DOMAIN_PREFIX, 4) == 0;
+}
+
 static bool
 s_is_curve(zmq_msg_t *parts)
 {
@@ -197,13 +205,13 @@ s_is_allowed(yami_doorman_t *self, zmq_msg_t *parts)
     (void) pthread_mutex_lock(&self->lock);
     s_domain_t *domain =
         s_find(self, zmq_msg_data(&parts[DOMAIN]), zmq_msg_size(&parts[DOMAIN]));
-    bool is_allowed = !domain;
+    bool is_allowed = !domain && !s_is_ours(&parts[DOMAIN]);
     char key[KEY_TEXT_SIZE] = "";
     if (domain && s_is_curve(parts)) {
         (void) zmq_z85_encode(key, zmq_msg_data(&parts[CREDENTIALS]), KEY_SIZE);
         is_allowed = zcertstore_lookup(domain->clients, key) != NULL;
     }
-    if (!is_allowed) {
+    if (domain && !is_allowed) {
         atomic_fetch_add(domain->denied_p, 1);
     }
     (void) pthread_mutex_unlock(&self->lock);

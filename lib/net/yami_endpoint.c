@@ -15,9 +15,6 @@
 #define VALUE_LIMIT 1023    //  bytes of an option's value
 #define SHOWN_LIMIT 100     //  bytes of the string that an error shows
 #define KEY_SIZE 40         //  a CURVE key in Z85
-#define HWM_RAW 1000        //  libzmq's own default
-#define HWM_BATCH 64        //  frames of up to batch-bytes each
-#define MIB (1ll << 20)
 #define DAY_MS (24ll * 60 * 60 * 1000)
 
 #define OPTION(field) offsetof(yami_endpoint_options_t, field)
@@ -56,7 +53,7 @@ const yami_option_t yami_endpoint_option_table[] = {
     {"lease", INT, OPTION(lease_ms), 0, DAY_MS, "0", "ms", NULL,
      "time to settle a message, 0: the relay's (sure)"},
     {"hwm", INT, OPTION(hwm), 0, 100000, "0", "frames", NULL,
-     "frames waiting in a socket, per peer; 0: 64, raw 1000"},
+     "frames waiting in a socket, per peer; 0: what suits (64, raw 1000, fast queues 4)"},
     {"send-timeout", INT, OPTION(send_timeout_ms), -1, DAY_MS, "-1", "ms", NULL,
      "how long a send may wait for room, -1: for ever"},
     {"linger", INT, OPTION(linger_ms), -1, DAY_MS, "5s", "ms", NULL,
@@ -270,9 +267,6 @@ s_check_options(s_parser_t *parser, const char *at)
     }
     if (!s_is_printable(options->subject)) {
         return s_refuse(parser, at, "a control character in subject=");
-    }
-    if (options->hwm == 0) {
-        options->hwm = options->framing == YAMI_FRAMING_RAW ? HWM_RAW : HWM_BATCH;
     }
     return 0;
 }

@@ -13,6 +13,8 @@
 #include "yami_context.h"
 #include "yami_limits.h"
 
+#define HWM_RAW 1000        //  libzmq's own default
+#define HWM_BATCH 64        //  frames of up to batch-bytes each
 #define HANDSHAKE_MS 10000
 #define RECONNECT_MS 100
 #define RECONNECT_LIMIT_MS 2000
@@ -58,8 +60,11 @@ s_limit(void *socket, const yami_endpoint_options_t *options)
     s_set(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
     s_set(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
     s_set(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_LIMIT_MS);
-    s_set(socket, ZMQ_SNDHWM, (int) options->hwm);
-    s_set(socket, ZMQ_RCVHWM, (int) options->hwm);
+    int hwm = options->hwm != 0                       ? (int) options->hwm
+              : options->framing == YAMI_FRAMING_RAW ? HWM_RAW
+                                                     : HWM_BATCH;
+    s_set(socket, ZMQ_SNDHWM, hwm);
+    s_set(socket, ZMQ_RCVHWM, hwm);
     s_set(socket, ZMQ_HEARTBEAT_IVL, (int) options->heartbeat_ms);
     s_set(socket, ZMQ_HEARTBEAT_TIMEOUT, (int) options->heartbeat_ms * HEARTBEAT_PATIENCE);
 }

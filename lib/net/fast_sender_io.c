@@ -1,0 +1,374 @@
+//  Who sends, and when: the half of the fast sender that touches the socket.
+
+#include <errno.h>
+#include <string.h>
+#include <zmq.h>
+
+#include "yami_base.h"
+#include "yami_fast_sender.h"
+#include "yami_frame_socket.h"
+
+#define GATE_LIMIT 2           //  frames under way: one being written, one ready to follow
+#define PATIENCE_MS 3          //  with a gate that stays shut, once; see s_gate_is_open
+#define FRAMES_PER_STEP 64
+#define SUBSCRIPTIONS_PER_STEP 1024
+#define DRAIN_INTERVAL 64      //  direct sends between two looks at subscriptions
+
+//  What the engine has taken out and sends without the lock.
+typedef struct {
+    yami_builder_t builder;
+    yami_batch_t head;
+    char subject[YAMI_LIMIT_SUBJECT + 1];
+} s_taken_t;
+
+static bool
+s_has_gathered(const yami_fast_sender_t *self)
+{
+    return self->open.count > 0 || self->closed_count > 0;
+}
+
+static void
+s_tell(yami_fast_sender_t *self)
+{
+    if (self->waiter_count > 0) {
+        (void) pthread_cond_broadcast(&self->changed);
+    }
+}
+
+void
+yami_fast_hand_over(yami_fast_sender_t *self)
+{
+    if (!self->engine_owns) {
+        self->engine_owns = true;
+        yami_engine_wake(self->engine, &self->task);
+    }
+}
+
+//  -- Frames ----------------------------------------------------------------------------------------
+
+//  The header of the batch that is open now.
+static yami_batch_t
+s_head(const yami_fast_sender_t *self, const yami_builder_t *builder)
+{
+    return (yami_batch_t) {.epoch = 1,
+                           .producer = self->producer,
+                           .first_sequence = self->accepted - builder->count + 1};
+}
+
+//  A topic's frame: subject, a zero byte, the batch. So that a subscription is what it is everywhere
+//  in ZeroMQ, a prefix of the frame.
+static yami_block_t *
+s_finish_topic(yami_fast_sender_t *self, yami_builder_t *builder, const yami_batch_t *head,
+               const char *subject)
+{
+    size_t subject_size = strlen(subject) + 1;
+    uint8_t *bytes;
+    yami_block_t *frame = yami_gate_block(self->gate, subject_size + builder->size, &bytes);
+    yami_block_t *batch = frame ? yami_builder_finish(builder, head) : NULL;
+    if (!batch) {
+        yami_block_unref(&frame);
+        return NULL;
+    }
+    memcpy(bytes, subject, subject_size);
+    memcpy(bytes + subject_size, batch->data, batch->size);
+    yami_block_unref(&batch);
+    return frame;
+}
+
+//  Makes a frame of what the builder holds and empties it. NULL with errno ENOMEM: nothing changed.
+static yami_block_t *
+s_finish(yami_fast_sender_t *self, yami_builder_t *builder, const yami_batch_t *head,
+         const char *subject)
+{
+    return self->is_topic ? s_finish_topic(self, builder, head, subject)
+                          : yami_builder_finish(builder, head);
+}
+
+static int
+s_send_frame(yami_fast_sender_t *self, yami_block_t *block)
+{
+    return self->is_topic ? yami_socket_send_shared(self->socket, block, false)
+                          : yami_socket_send(self->socket, block, false);
+}
+
+bool
+yami_fast_has_room(const yami_fast_sender_t *self)
+{
+    int events = 0;
+    size_t size = sizeof events;
+    return zmq_getsockopt(self->socket, ZMQ_EVENTS, &events, &size) == 0 &&
+           (events & ZMQ_POLLOUT) != 0;
+}
+
+void
+yami_fast_count_handed(yami_fast_sender_t *self, uint32_t count)
+{
+    self->handed += count;
+    self->frames++;
+    if (self->confirm && !self->engine_owns) {
+        yami_engine_wake(self->engine, &self->task); //  it does the reporting
+    }
+}
+
+//  -- Topics: the gate, and subscriptions --------------------------------------------------------------
+
+//  While two frames are under way, messages gather. A subscriber that is stuck, or within this process
+//  and keeps what it got, would keep the gate shut: after PATIENCE_MS it is done without until all
+//  frames are back. A publisher must never wait for its slowest subscriber, only for the transport.
+static bool
+s_gate_is_open(yami_fast_sender_t *self)
+{
+    if (!self->is_topic) {
+        return true;
+    }
+    uint32_t count = yami_gate_count(self->gate);
+    if (count == 0) {
+        self->is_impatient = false;
+    }
+    return count < GATE_LIMIT || self->is_impatient;
+}
+
+//  In the engine: whether the gate is open; otherwise *deadline_p is when to look again at the latest.
+static bool
+s_pass_gate(yami_fast_sender_t *self, int64_t now_ms, int64_t *deadline_p)
+{
+    if (s_gate_is_open(self) || yami_gate_ask(self->gate, GATE_LIMIT)) {
+        self->impatient_at_ms = 0;
+        return true;
+    }
+    if (self->impatient_at_ms == 0) {
+        self->impatient_at_ms = now_ms + PATIENCE_MS;
+    }
+    if (now_ms >= self->impatient_at_ms) {
+        self->impatient_at_ms = 0;
+        self->is_impatient = true;
+        return true;
+    }
+    *deadline_p = self->impatient_at_ms;
+    return false;
+}
+
+void
+yami_fast_drain_subscriptions(yami_fast_sender_t *self)
+{
+    for (int count = 0; count < SUBSCRIPTIONS_PER_STEP; count++) {
+        bool has_more;
+        yami_block_t *block = yami_socket_recv(self->socket, &has_more);
+        if (!block) {
+            return;
+        }
+        //  Anything else a peer sends upstream is not for us.
+        if (block->size > 0 && block->data[0] <= 1) {
+            self->subscriber_count += block->data[0] == 1 ? 1 : -1;
+            s_tell(self);
+        }
+        yami_block_unref(&block);
+    }
+    yami_engine_wake(self->engine, &self->task);
+}
+
+//  -- Sending ---------------------------------------------------------------------------------------
+
+//  Sends a parcel; what the socket has no room for becomes pending. Errors other than EAGAIN mean that the
+//  context ends: the parcel is dropped and counted.
+static bool
+s_send_parcel(yami_fast_sender_t *self, yami_parcel_t *parcel)
+{
+    int rc = s_send_frame(self, parcel->block);
+    if (rc == -1 && errno == EAGAIN && yami_fast_has_room(self)) {
+        rc = s_send_frame(self, parcel->block);
+    }
+    if (rc == -1 && errno == EAGAIN) {
+        return false;
+    }
+    yami_block_unref(&parcel->block);
+    return true;
+}
+
+int
+yami_fast_send_open(yami_fast_sender_t *self)
+{
+    YAM_ASSERT(!self->engine_owns && self->open.count > 0);
+    if (!s_gate_is_open(self)) {
+        yami_fast_hand_over(self);
+        return 0;
+    }
+    uint32_t count = self->open.count;
+    yami_batch_t head = s_head(self, &self->open);
+    yami_parcel_t parcel = {s_finish(self, &self->open, &head, self->subject), count};
+    if (!parcel.block) {
+        return -1;
+    }
+    if (!s_send_parcel(self, &parcel)) {
+        self->pending = parcel;
+        yami_fast_hand_over(self); //  (1)
+        return 0;
+    }
+    yami_fast_count_handed(self, count);
+    if (self->is_topic && (self->waiter_count > 0 || ++self->direct_count % DRAIN_INTERVAL == 0)) {
+        //  Sending has processed libzmq's commands: the engine may not hear of a subscription.
+        yami_fast_drain_subscriptions(self);
+    }
+    return 0;
+}
+
+int
+yami_fast_close_open(yami_fast_sender_t *self)
+{
+    if (self->closed_count == YAMI_FAST_CLOSED_LIMIT || self->closed_bytes >= self->batch_bytes) {
+        errno = EAGAIN;
+        return -1;
+    }
+    uint32_t count = self->open.count;
+    yami_batch_t head = s_head(self, &self->open);
+    yami_block_t *block = s_finish(self, &self->open, &head, self->subject);
+    if (!block) {
+        return -1;
+    }
+    size_t index = (self->closed_first + self->closed_count++) % YAMI_FAST_CLOSED_LIMIT;
+    self->closed[index] = (yami_parcel_t) {block, count};
+    self->closed_bytes += block->size;
+    return 0;
+}
+
+//  Under the lock: takes what is next, a closed frame into *parcel or the open batch into *taken. Whether
+//  there was anything.
+static bool
+s_take(yami_fast_sender_t *self, yami_parcel_t *parcel, s_taken_t *taken)
+{
+    if (self->closed_count > 0) {
+        *parcel = self->closed[self->closed_first];
+        self->closed_first = (self->closed_first + 1) % YAMI_FAST_CLOSED_LIMIT;
+        self->closed_count--;
+        self->closed_bytes -= parcel->block->size;
+        s_tell(self);
+        return true;
+    }
+    if (self->open.count == 0) {
+        return false;
+    }
+    taken->head = s_head(self, &self->open);
+    taken->builder = self->open;
+    self->open = self->spare;
+    yami_builder_init(&self->spare, self->batch_bytes);
+    if (self->is_topic) {
+        memcpy(taken->subject, self->subject, sizeof taken->subject);
+    }
+    parcel->count = taken->builder.count;
+    s_tell(self);
+    return true;
+}
+
+//  Under the lock: keeps the buffer of a builder that was only borrowed from.
+static void
+s_keep_buffer(yami_fast_sender_t *self, yami_builder_t *builder)
+{
+    if (!builder->bytes) {
+        return;
+    }
+    if (!self->spare.bytes) {
+        self->spare = *builder;
+    } else {
+        yami_builder_clear(builder);
+    }
+}
+
+//  Sends the next frame, without the lock while it works. Whether to go on.
+static bool
+s_send_next(yami_fast_sender_t *self)
+{
+    s_taken_t taken;
+    taken.builder.count = 0;
+    taken.builder.bytes = NULL;
+    yami_parcel_t parcel = self->pending;
+    self->pending.block = NULL;
+    if (!parcel.block && !s_take(self, &parcel, &taken)) {
+        self->engine_owns = false;
+        s_tell(self);
+        return false;
+    }
+    (void) pthread_mutex_unlock(&self->lock);
+    if (!parcel.block) {
+        parcel.block = s_finish(self, &taken.builder, &taken.head, taken.subject);
+    }
+    bool is_lost = !parcel.block; //  out of memory
+    bool is_sent = is_lost || s_send_parcel(self, &parcel);
+    (void) pthread_mutex_lock(&self->lock);
+    if (!is_sent) {
+        self->pending = parcel;
+        return false;
+    }
+    s_keep_buffer(self, &taken.builder);
+    if (is_lost) {
+        self->dropped += parcel.count;
+    }
+    yami_fast_count_handed(self, parcel.count);
+    return true;
+}
+
+//  Under the lock: raw frames are sent by who brings them; the engine only listens for room.
+static int64_t
+s_serve_raw(yami_fast_sender_t *self)
+{
+    if (yami_fast_has_room(self)) {
+        self->engine_owns = false;
+        s_tell(self);
+    }
+    return INT64_MAX;
+}
+
+//  Under the lock: sends as long as there is something and room for it.
+static int64_t
+s_serve(yami_fast_sender_t *self, int64_t now_ms)
+{
+    int64_t deadline_ms = INT64_MAX;
+    for (int count = 0; count < FRAMES_PER_STEP; count++) {
+        if (s_has_gathered(self) && !s_pass_gate(self, now_ms, &deadline_ms)) {
+            return deadline_ms;
+        }
+        if (!s_send_next(self)) {
+            return deadline_ms;
+        }
+    }
+    yami_engine_wake(self->engine, &self->task); //  others come first
+    return deadline_ms;
+}
+
+//  Tells the application what was handed to the transport. The lock is given up meanwhile.
+static void
+s_report(yami_fast_sender_t *self)
+{
+    yam_confirm_fn confirm = self->confirm;
+    void *arg = self->confirm_arg;
+    uint64_t first = self->reported + 1;
+    uint64_t last = self->handed;
+    self->reported = last;
+    if (!confirm || first > last) {
+        return;
+    }
+    self->is_reporting = true;
+    (void) pthread_mutex_unlock(&self->lock);
+    confirm(arg, first, last, YAM_STATUS_OK, YAM_LEVEL_NONE, "");
+    (void) pthread_mutex_lock(&self->lock);
+    self->is_reporting = false;
+    s_tell(self);
+}
+
+int64_t
+yami_fast_step(void *arg, int64_t now_ms)
+{
+    yami_fast_sender_t *self = arg;
+    int64_t deadline_ms = INT64_MAX;
+    (void) pthread_mutex_lock(&self->lock);
+    if (self->is_topic) {
+        yami_fast_drain_subscriptions(self);
+    }
+    if (self->engine_owns) {
+        deadline_ms = self->is_raw ? s_serve_raw(self) : s_serve(self, now_ms);
+    }
+    s_report(self);
+    //  A queue's descriptor speaks at every frame a puller takes: listen only while we wait for room.
+    self->task.polls_fd = self->is_topic || self->engine_owns;
+    (void) pthread_mutex_unlock(&self->lock);
+    return deadline_ms;
+}

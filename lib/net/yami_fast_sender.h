@@ -1,0 +1,113 @@
+/*  yami_fast_sender - the inside of the fast sender, shared by its two halves: fast_sender.c (what applications call) and
+    fast_sender_io.c (who sends, and when).
+
+    Natural batching: a message that finds nothing gathered is sent at once by the thread that brings it. When the transport is
+    busy, or the engine still is, messages gather; the engine's task takes what has gathered as soon as there is room.
+
+                        s_send: socket takes it                    the transport has room: engine sends what gathered
+                           +-----------+                               +-----------+
+                           v           |                               v           |
+        IDLE (nothing gathered) -------+                 GATHERING (engine_owns) --+
+                           |                                   ^       |
+                           +---- s_send: EAGAIN, gate shut ----+       +---- nothing gathered any more: back to IDLE
+
+    Invariants (yami_fast_check):
+    (1) When something is gathered or pending, engine_owns is true: so nothing waits for a later message to push it out.
+    (2) While engine_owns is false, the socket is used under the lock. While it is true, frames are sent by the engine's
+        thread only, in part without the lock; the lock may still be held to receive subscriptions in that thread.
+    (3) accepted = handed + pending's + closed frames' + open's messages + those the engine holds in its hands.
+*/
+#ifndef YAMI_FAST_SENDER_H
+#define YAMI_FAST_SENDER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "yami_batch.h"
+#include "yami_engine.h"
+#include "yami_gate.h"
+#include "yami_limits.h"
+#include "yami_sender.h"
+
+#define YAMI_FAST_CLOSED_LIMIT 1024 //  frames closed because the subject changed, and not yet sent
+
+//  A finished frame and how many messages it holds.
+typedef struct {
+    yami_block_t *block; //  owned; NULL: none
+    uint32_t count;
+} yami_parcel_t;
+
+typedef struct {
+    yami_sender_t base;
+    yam_t *yam;               //  borrowed
+    yami_engine_t *engine;    //  borrowed
+    bool is_topic;
+    bool is_raw;
+    bool can_wait;            //  subscriptions are seen (not over multicast)
+    int64_t send_timeout_ms;
+    yami_id_t producer;       //  random
+    char endpoint[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
+
+    pthread_mutex_t lock;     //  guards all below, except as (2) says
+    pthread_cond_t changed;   //  room, idle, subscriptions
+    unsigned waiter_count;    //  threads waiting for changed
+    bool engine_owns;
+    bool is_reporting;        //  confirm is running
+    bool is_impatient;        //  topics: a subscriber keeps the gate shut; do without it
+    int64_t impatient_at_ms;  //  topics: when patience with a shut gate ends; 0: not waiting
+    yami_builder_t open;      //  what gathers
+    yami_builder_t spare;     //  an empty one, for its buffer
+    char subject[YAMI_LIMIT_SUBJECT + 1]; //  of the open batch
+    yami_parcel_t *closed;    //  topics: owned ring of frames that wait before the open one
+    size_t closed_first;
+    size_t closed_count;
+    size_t closed_bytes;
+    size_t batch_bytes;       //  limit of open, and of closed_bytes
+    yami_parcel_t pending;    //  a frame the socket had no room for
+    void *socket;             //  owned; PUSH or XPUB
+    yami_gate_t *gate;        //  topics; owned
+    yami_task_t task;
+    yam_confirm_fn confirm;
+    void *confirm_arg;
+
+    uint64_t accepted;        //  messages; also the sequence of the latest
+    uint64_t handed;          //  messages handed to the transport
+    uint64_t reported;        //  messages confirm has heard of
+    uint64_t frames;
+    uint64_t direct_count;    //  sends by the caller's own thread
+    uint64_t dropped;
+    int64_t subscriber_count;
+} yami_fast_sender_t;
+
+//  Under the lock, IDLE: sends the open batch from this thread, or leaves it to the engine. 0, or -1 with errno ENOMEM, ETERM; what
+//  is open then stays so.
+int
+yami_fast_send_open(yami_fast_sender_t *self);
+
+//  Under the lock: closes the open batch into the ring, so that one of another subject can begin. 0, or -1 with errno EAGAIN (the ring
+//  is full) or ENOMEM.
+int
+yami_fast_close_open(yami_fast_sender_t *self);
+
+//  Under the lock: from here on the engine sends.
+void
+yami_fast_hand_over(yami_fast_sender_t *self);
+
+//  Under the lock: counts subscriptions and cancellations that have arrived.
+void
+yami_fast_drain_subscriptions(yami_fast_sender_t *self);
+
+//  Under the lock: one more frame, of count messages, was handed to the transport.
+void
+yami_fast_count_handed(yami_fast_sender_t *self, uint32_t count);
+
+//  Whether the socket has room after all: asking makes libzmq look at what its peers have taken.
+bool
+yami_fast_has_room(const yami_fast_sender_t *self);
+
+//  The engine's task; arg is the sender.
+int64_t
+yami_fast_step(void *arg, int64_t now_ms);
+
+#endif

@@ -1,0 +1,184 @@
+//  From names and strings to senders and receivers.
+
+#include "yami_place.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "yami_base.h"
+#include "yami_frame.h"
+#include "yami_properties.h"
+
+#define INPROC_SIZE 64
+
+//  The addresses as the relay wants them: "@tcp://*:9260,@ipc://x". They fit by the limits of the parser.
+static void
+s_join(const yami_endpoint_t *endpoint, char *list, size_t size)
+{
+    size_t used = 0;
+    for (size_t index = 0; index < endpoint->address_count; index++) {
+        used += (size_t) snprintf(list + used, size - used, "%s@%s", index > 0 ? "," : "",
+                                  endpoint->addresses[index].address);
+        YAM_ASSERT(used < size);
+    }
+}
+
+static int
+s_refuse(const char *text, const yami_address_t *address, const char *reason)
+{
+    return yami_fail(EINVAL, "endpoint \"%.100s\": %s at column %zu", text, reason, address->column);
+}
+
+//  What the sure grade needs of its addresses.
+static int
+s_check_addresses(const yami_endpoint_t *endpoint, const char *text)
+{
+    const yami_address_t *addresses = endpoint->addresses;
+    bool is_embedded = endpoint->options.relay[0] != '\0';
+    for (size_t index = 0; index < endpoint->address_count; index++) {
+        if (is_embedded && !addresses[index].is_bind) {
+            return s_refuse(text, &addresses[index], "relay= binds, so '>' is not possible");
+        }
+        if (!is_embedded && addresses[index].is_bind) {
+            return s_refuse(text, &addresses[index],
+                            "grade=sure connects to a relay (use '>', or relay= for one in here)");
+        }
+    }
+    return is_embedded || endpoint->address_count == 1
+               ? 0
+               : s_refuse(text, &addresses[1], "grade=sure takes one address, that of a relay");
+}
+
+static int
+s_parse(yami_endpoint_t *endpoint, const yami_place_kind_t *kind, const char *channel,
+        const char *text)
+{
+    const char *what = kind->kind == YAMI_KIND_QUEUE ? "queue" : "topic";
+    if (!channel) {
+        return yami_fail(EINVAL, "a %s needs a name", what);
+    }
+    if (yami_name_check(yami_slice_text(channel), what) == -1 ||
+        yami_endpoint_parse(endpoint, text, kind->bind_by_default) == -1) {
+        return -1;
+    }
+    if (endpoint->options.grade == YAMI_GRADE_FAST) {
+        return 0;
+    }
+    //  Who is on the relay's side binds, who is not connects, whatever the class does among its peers.
+    for (size_t index = 0; index < endpoint->address_count; index++) {
+        if (!endpoint->addresses[index].has_sign) {
+            endpoint->addresses[index].is_bind = endpoint->options.relay[0] != '\0';
+        }
+    }
+    return s_check_addresses(endpoint, text);
+}
+
+//  Embeds the relay when one is asked for; the endpoint is then its address within this process.
+static int
+s_embed(yami_place_t *self, yami_endpoint_t *endpoint)
+{
+    const char *directory = endpoint->options.relay;
+    if (!*directory) {
+        return 0;
+    }
+    char list[YAMI_ENDPOINT_LIMIT * (YAMI_ENDPOINT_ADDRESS_LIMIT + 2)];
+    char inproc[INPROC_SIZE];
+    s_join(endpoint, list, sizeof list);
+    if (self->embedding->embed(self->yam, list, directory, inproc, sizeof inproc) == -1) {
+        return -1;
+    }
+    memcpy(self->relay, directory, strlen(directory) + 1);
+    endpoint->address_count = 1;
+    endpoint->addresses[0].is_bind = false;
+    (void) snprintf(endpoint->addresses[0].address, sizeof endpoint->addresses[0].address, "%s",
+                    inproc);
+    return 0;
+}
+
+static void
+s_leave(yami_place_t *self, int timeout_ms)
+{
+    if (self->relay[0] && yami_context_is_ours(self->yam)) {
+        int error = errno;
+        self->embedding->unembed(self->yam, self->relay, timeout_ms);
+        self->relay[0] = '\0';
+        errno = error;
+    }
+}
+
+static int
+s_open(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam, const char *channel,
+       const char *text, yami_endpoint_t *endpoint)
+{
+    *self = (yami_place_t) {.yam = yam, .embedding = kind->embedding};
+    if (!yam) {
+        return yami_fail(EINVAL, "a yam_t is needed (yam_new)");
+    }
+    if (!yami_context_is_ours(yam) || s_parse(endpoint, kind, channel, text) == -1) {
+        return -1;
+    }
+    return s_embed(self, endpoint);
+}
+
+yami_sender_t *
+yami_place_sender(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam, const char *channel,
+                  const char *text)
+{
+    yami_endpoint_t endpoint;
+    if (s_open(self, kind, yam, channel, text, &endpoint) == -1) {
+        return NULL;
+    }
+    yami_sender_t *sender = endpoint.options.grade == YAMI_GRADE_FAST
+                                ? yami_fast_sender_new(yam, kind->kind, &endpoint)
+                                : yami_sure_sender_new(yam, kind->kind, channel, &endpoint);
+    if (!sender) {
+        s_leave(self, 0);
+    }
+    return sender;
+}
+
+yami_receiver_t *
+yami_place_receiver(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam,
+                    const char *channel, const char *text)
+{
+    yami_endpoint_t endpoint;
+    if (s_open(self, kind, yam, channel, text, &endpoint) == -1) {
+        return NULL;
+    }
+    yami_receiver_t *receiver = endpoint.options.grade == YAMI_GRADE_FAST
+                                    ? yami_fast_receiver_new(yam, kind->kind, &endpoint)
+                                    : yami_sure_receiver_new(yam, kind->kind, channel, &endpoint);
+    if (!receiver) {
+        s_leave(self, 0);
+    }
+    return receiver;
+}
+
+static int
+s_left_ms(int timeout_ms, int64_t begun_ms)
+{
+    if (timeout_ms < 0) {
+        return -1;
+    }
+    int64_t left_ms = begun_ms + timeout_ms - yami_clock_mono_ms();
+    return left_ms > 0 ? (int) left_ms : 0;
+}
+
+uint64_t
+yami_place_close_sender(yami_place_t *self, yami_sender_t **sender_p, int timeout_ms)
+{
+    int64_t begun_ms = yami_clock_mono_ms();
+    uint64_t left = (*sender_p)->ops->close(sender_p, timeout_ms);
+    s_leave(self, s_left_ms(timeout_ms, begun_ms));
+    return left;
+}
+
+uint64_t
+yami_place_close_receiver(yami_place_t *self, yami_receiver_t **receiver_p, int timeout_ms)
+{
+    int64_t begun_ms = yami_clock_mono_ms();
+    uint64_t left = (*receiver_p)->ops->close(receiver_p, timeout_ms);
+    s_leave(self, s_left_ms(timeout_ms, begun_ms));
+    return left;
+}
