@@ -86,17 +86,12 @@ s_run(const cli_command_t *command, int argc, char **argv)
                             argv[first + command->operand_maximum]);
     }
     cli_catch_signals();
-    int exit_code = command->run(argv + first);
-    if (exit_code == EX_OK && (fflush(stdout) != 0 || ferror(stdout))) {
-        exit_code = EX_IOERR;
-    }
-    return exit_code;
+    return command->run(argv + first);
 }
 
-int
-main(int argc, char **argv)
+static int
+s_main(int argc, char **argv)
 {
-    (void) setenv("ZSYS_SIGHANDLER", "false", 1); //  CZMQ must not take our signals
     const char *name = argc > 1 ? argv[1] : "";
     if (!*name) {
         (void) cli_complain(0, "which command? (see yam --help)");
@@ -117,4 +112,14 @@ main(int argc, char **argv)
         return EX_USAGE;
     }
     return is_help ? s_command_help(command) : s_run(command, argc - 1, argv + 1);
+}
+
+int
+main(int argc, char **argv)
+{
+    (void) setenv("ZSYS_SIGHANDLER", "false", 1); //  CZMQ must not take our signals
+    int exit_code = s_main(argc, argv);
+    bool is_lost = fflush(stdout) != 0 || ferror(stdout);
+    return exit_code == EX_OK && is_lost ? cli_complain(EX_IOERR, "cannot write to stdout")
+                                         : exit_code;
 }

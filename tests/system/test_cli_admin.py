@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""yam stat, peek, purge and redrive; and relays that are none."""
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+
+import zmq
+
+from yamd_support import (DATAERR, TIMEOUT, UNAVAILABLE, USAGE, Relay, main, read_line, refused, rows,
+                          spawn)
+
+
+def row_of(relay, channel):
+    return next(row for row in rows(relay.yam("stat", "--json")[0]) if row["channel"] == channel)
+
+
+def test_stat_shows_channels_groups_and_the_relay():
+    relay = Relay()
+    relay.yam("push", "orders", stdin="1\n2\n3\n")
+    relay.yam("pull", "orders", "-n1")
+    assert row_of(relay, "orders")["messages"] == 2
+    table, _ = relay.yam("stat")
+    assert table.splitlines()[0].split()[0] == "channel" and "orders" in table, table
+    groups = rows(relay.yam("stat", "orders", "--json")[0])
+    assert len(groups) == 1 and groups[0]["messages"] == 2, groups
+    counters = rows(relay.yam("stat", "--relay", "--json")[0])
+    assert len(counters) == 1 and counters[0]["channels"] >= 1, counters
+    assert "channels" in relay.yam("stat", "--relay")[0]
+
+
+def test_empty_relay_lists_nothing():
+    relay = Relay(store=None)
+    assert rows(relay.yam("stat", "--json")[0]) == []
+    assert relay.yam("stat")[0] == ""
+
+
+def test_watch_prints_until_interrupted():
+    relay = Relay(store=None)
+    relay.yam("push", "q", stdin="1\n")
+    watch = spawn("yam", "stat", "-e", relay.endpoint, "--watch", "--json", "--interval", "100ms",
+                  stdout=subprocess.PIPE, bufsize=0)
+    for _ in range(3):
+        assert b'"channel":"q"' in read_line(watch.stdout)
+    watch.send_signal(signal.SIGINT)
+    assert watch.wait(TIMEOUT) == 0
+
+
+def test_watch_survives_a_restart_of_the_relay():
+    relay = Relay()
+    relay.yam("push", "q", stdin="1\n")
+    watch = spawn("yam", "stat", "-e", relay.endpoint + "?connect-timeout=20s", "--watch", "--json", "--interval",
+                  "100ms", stdout=subprocess.PIPE, bufsize=0)
+    read_line(watch.stdout)
+    relay.process.kill()
+    relay.process.wait()
+    relay = Relay(listen=relay.endpoint)
+    relay.yam("push", "r", stdin="1\n")
+    while b'"r"' not in read_line(watch.stdout):
+        pass
+    watch.kill()
+
+
+def test_peek_leaves_messages_there():
+    relay = Relay()
+    relay.yam("push", "q", "--key", "k", stdin="1\n2\n3\n")
+    peeked = rows(relay.yam("peek", "q", "--json", "-n2")[0])
+    assert [row["body"] for row in peeked] == ["1", "2"], peeked
+    assert peeked[0]["properties"] == {"key": "k"}, peeked
+    assert rows(relay.yam("peek", "q", "--json", "--from", "3")[0])[0]["body"] == "3"
+    assert "key=k" in relay.yam("peek", "q")[0]
+    assert relay.yam("pull", "q", "-n3", "--format", "%b%d ")[0] == "11 21 31 "
+
+
+def test_purge_needs_yes_and_dry_run_only_counts():
+    relay = Relay()
+    relay.yam("push", "q", stdin="1\n2\n")
+    refused("yam", "purge", "q", "-e", relay.endpoint, code=USAGE, says=["--yes", "--dry-run"])
+    assert rows(relay.yam("purge", "q", "--dry-run", "--json")[0])[0]["messages"] == 2
+    assert row_of(relay, "q")["messages"] == 2
+    assert rows(relay.yam("purge", "q", "--yes", "--json")[0])[0]["messages"] == 2
+    assert row_of(relay, "q")["messages"] == 0
+
+
+def test_unknown_channel_is_named():
+    relay = Relay(store=None)
+    for command in (["stat"], ["peek"], ["purge", "--yes"], ["dead"], ["redrive"]):
+        refused("yam", *command, "nope", "-e", relay.endpoint, code=UNAVAILABLE, says="nope")
+
+
+def test_no_relay_is_told_with_address_and_time():
+    refused("yam", "stat", "-e", "tcp://127.0.0.1:1?connect-timeout=200ms", code=UNAVAILABLE,
+            says=["tcp://127.0.0.1:1", "200 ms", "is yamd running"])
+
+
+def test_endpoint_from_the_environment():
+    relay = Relay(store=None)
+    from yamd_support import yam
+    yam("stat", environment={"YAM_ENDPOINT": relay.endpoint})
+
+
+def answer(reply):
+    """A peer that answers the first frame with reply; returns its endpoint."""
+    router = zmq.Context.instance().socket(zmq.ROUTER)
+    router.linger = 0
+    endpoint = f"tcp://127.0.0.1:{router.bind_to_random_port('tcp://127.0.0.1')}"
+
+    def serve():
+        if router.poll(TIMEOUT * 1000):
+            sender = router.recv_multipart()[0]
+            router.send_multipart([sender, reply])
+            router.poll(2000)
+        router.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return endpoint
+
+
+def test_garbage_from_the_other_side_is_an_error():
+    for reply in (b"", b"HTTP/1.1 200 OK\r\n", os.urandom(100)):
+        refused("yam", "stat", "-e", answer(reply), code=DATAERR, says="protocol")
+
+
+def test_other_protocol_version_is_an_error():
+    welcome = b"YAML" + bytes([99, 2, 0, 0]) + bytes(4) + (1).to_bytes(4, "little") + b"\x80"
+    refused("yam", "stat", "-e", answer(welcome), code=DATAERR, says="version")
+
+
+def test_port_of_another_service_is_no_relay():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        refused("yam", "stat", "-e", f"tcp://127.0.0.1:{other.getsockname()[1]}?connect-timeout=300ms",
+                code=UNAVAILABLE, says="no relay answers")
+
+
+main(globals())

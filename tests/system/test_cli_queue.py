@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""yam push and pull: what goes in comes out, and what was not printed is not lost."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+
+from yamd_support import (DATAERR, IOERR, NOINPUT, TEMPFAIL, TIMEOUT, USAGE, Relay, folder, main,
+                          read_line, refused, rows, spawn, write)
+
+LINES = "".join(f"line {number} of a thousand\n" for number in range(1000))
+
+
+def test_thousand_lines_come_out_as_they_went_in():
+    relay = Relay()
+    path = write("lines", LINES)
+    output, _ = relay.yam("push", "q", "-f", path)
+    assert output == "1000 confirmed (synced)\n", output
+    assert relay.yam("pull", "q", "-n", "1000")[0] == LINES
+    relay.yam("pull", "q", "--wait", "100ms", code=TEMPFAIL)
+
+
+def test_restart_between_push_and_pull_changes_nothing():
+    relay = Relay()
+    relay.yam("push", "q", stdin=LINES)
+    relay.process.kill()
+    relay.process.wait()
+    relay = Relay()
+    assert relay.yam("pull", "q", "-n", "1000")[0] == LINES
+
+
+def test_memory_relay_confirms_what_it_does():
+    assert Relay(store=None).yam("push", "q", stdin="x\n")[0] == "1 confirmed (received)\n"
+
+
+def test_nul_and_whole_input():
+    relay = Relay(store=None)
+    relay.yam("push", "q", "--null", stdin=b"a\nb\0c\0")
+    assert relay.yam("pull", "q", "--null", "-n2")[0] == "a\nb\0c\0"
+    relay.yam("push", "q", "--whole", stdin="all\nof it\n")
+    assert relay.yam("pull", "q", "-n1", "--format", "%b")[0] == "all\nof it\n"
+    relay.yam("push", "q", "--whole", stdin="")
+    assert relay.yam("pull", "q", "-n1", "--format", "<%b>")[0] == "<>"
+
+
+def test_last_line_needs_no_newline_and_empty_lines_count():
+    relay = Relay(store=None)
+    assert relay.yam("push", "q", stdin="a\n\nb")[0].startswith("3 ")
+    assert relay.yam("pull", "q", "-n3")[0] == "a\n\nb\n"
+    assert relay.yam("push", "q", stdin="")[0].startswith("0 ")
+
+
+def test_count_limits_and_makes_messages():
+    relay = Relay(store=None)
+    assert relay.yam("push", "q", "-n2", stdin=LINES)[0].startswith("2 ")
+    assert relay.yam("push", "q", "-n3", "--size", "100")[0].startswith("3 ")
+    made = relay.yam("pull", "q", "-n5")[0].splitlines()[2:]
+    assert [len(body) for body in made] == [100] * 3 and made[2].startswith("3 ")
+
+
+def test_format_and_json():
+    relay = Relay(store=None)
+    relay.yam("push", "q", "--key", "k1", stdin="x\ny\n")
+    assert relay.yam("pull", "q", "-n1", "--format", r"%n|%k|%b|%d|%f|%%|%{key}|%{none}\t\\\n")[0] == \
+        "1|k1|x|1|0|%|k1|\t\\\n"
+    message = json.loads(relay.yam("pull", "q", "-n1", "--json")[0])
+    assert message["body"] == "y" and message["sequence"] == 2 and message["key"] == "k1", message
+
+
+def test_bytes_that_are_no_text_are_base64_in_json():
+    relay = Relay(store=None)
+    relay.yam("push", "q", stdin=b"\xff\xfe\n")
+    assert json.loads(relay.yam("pull", "q", "-n1", "--json")[0])["body-base64"] == "//4="
+
+
+def test_nack_makes_a_dead_letter_and_redrive_brings_it_back():
+    relay = Relay("--delivery-limit", "2", "--backoff", "1ms")
+    relay.yam("push", "q", stdin="poison\n")
+    relay.yam("pull", "q", "-n1", "--nack", "--reason", "no such customer")
+    relay.yam("pull", "q", "-n1", "--nack", "--reason", "no such customer")
+    relay.yam("pull", "q", "--wait", "100ms", code=TEMPFAIL)
+    letters = rows(relay.yam("dead", "q", "--json")[0])
+    assert len(letters) == 1 and letters[0]["body"] == "poison", letters
+    assert letters[0]["reason"] == "no such customer" and letters[0]["origin"] == "q", letters
+    assert letters[0]["failures"] == 2, letters
+    assert "no such customer" in relay.yam("dead", "q")[0]
+    assert rows(relay.yam("redrive", "q", "--dry-run", "--json")[0])[0]["messages"] == 1
+    assert len(rows(relay.yam("dead", "q", "--json")[0])) == 1
+    assert rows(relay.yam("redrive", "q", "--json")[0])[0]["messages"] == 1
+    assert relay.yam("pull", "q", "-n1")[0] == "poison\n"
+    assert rows(relay.yam("dead", "q", "--json")[0]) == []
+
+
+def test_reject_goes_straight_to_the_dead_letters():
+    relay = Relay()
+    relay.yam("push", "q", stdin="bad\n")
+    relay.yam("pull", "q", "-n1", "--reject", "--reason", "unreadable")
+    letters = rows(relay.yam("dead", "q", "--json")[0])
+    assert [letter["reason"] for letter in letters] == ["unreadable"], letters
+    relay.yam("redrive", "q", "--to", "other")
+    assert relay.yam("pull", "other", "-n1")[0] == "bad\n"
+
+
+def test_no_ack_gives_back_in_order():
+    relay = Relay()
+    relay.yam("push", "q", stdin="1\n2\n3\n")
+    assert relay.yam("pull", "q", "--no-ack", "-n2")[0] == "1\n2\n"
+    assert relay.yam("pull", "q", "-n3", "--format", r"%b %f\n")[0] == "1 0\n2 0\n3 0\n"
+
+
+def test_count_takes_no_more_than_it_wants():
+    relay = Relay()
+    relay.yam("push", "q", stdin=LINES)
+    relay.yam("pull", "q", "-n3")
+    assert relay.yam("pull", "q", "-n1", "--format", r"%n %d\n")[0] == "4 1\n"
+
+
+def test_interrupted_pull_ends_cleanly():
+    relay = Relay()
+    puller = spawn("yam", "pull", "q", "-e", relay.endpoint, stdout=subprocess.PIPE, bufsize=0)
+    relay.yam("push", "q", stdin="x\n")
+    assert read_line(puller.stdout) == b"x\n"
+    puller.send_signal(signal.SIGINT)
+    assert puller.wait(TIMEOUT) == 0
+    relay.yam("pull", "q", "--wait", "100ms", code=TEMPFAIL)
+
+
+def test_reader_that_goes_away_loses_nothing():
+    relay = Relay()
+    puller = spawn("yam", "pull", "q", "-e", relay.endpoint, stdout=subprocess.PIPE, bufsize=0)
+    relay.yam("push", "q", stdin="first\n")
+    assert read_line(puller.stdout) == b"first\n"
+    puller.stdout.close()
+    assert puller.wait(TIMEOUT) == IOERR  # noticed without a message
+    relay.yam("push", "q", stdin=LINES)
+    assert relay.yam("pull", "q", "-n1000")[0] == LINES
+
+
+def test_full_device_loses_nothing():
+    relay = Relay()
+    relay.yam("push", "q", stdin=LINES)
+    with open("/dev/full", "wb") as full:
+        puller = spawn("yam", "pull", "q", "-e", relay.endpoint, "-n1000", stdout=full, stderr=subprocess.PIPE)
+        assert b"stays in the relay" in puller.communicate(timeout=TIMEOUT)[1]
+    assert puller.returncode == IOERR
+    assert relay.yam("pull", "q", "-n1000")[0] == LINES
+
+
+def test_wait_ends_with_success_when_something_came():
+    relay = Relay()
+    relay.yam("push", "q", stdin="x\n")
+    assert relay.yam("pull", "q", "--wait", "500ms")[0] == "x\n"
+
+
+def test_push_without_a_relay_gives_up_and_says_so():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        endpoint = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        refused("yam", "push", "q", "-e", endpoint, "--timeout", "500ms", stdin="x\n", code=TEMPFAIL,
+                says=["1 of 1", endpoint, "is yamd running"])
+
+
+def test_killed_relay_does_not_count_as_confirmed():
+    relay = Relay()
+    endpoint = relay.endpoint
+    relay.process.kill()
+    relay.process.wait()
+    _, errors = relay.yam("push", "q", "--timeout", "300ms", "--quiet", stdin="x\ny\n", code=TEMPFAIL)
+    assert "2 of 2" in errors and endpoint in errors, errors
+
+
+def test_push_survives_a_restart_of_the_relay():
+    relay = Relay()
+    reader, writer = os.pipe()
+    pusher = spawn("yam", "push", "q", "-e", relay.endpoint, stdin=reader, stdout=subprocess.PIPE)
+    os.close(reader)
+    os.write(writer, b"before\n")
+    assert relay.yam("pull", "q", "-n1")[0] == "before\n"
+    relay.process.kill()
+    relay.process.wait()
+    os.write(writer, b"after\n")
+    os.close(writer)
+    relay = Relay(listen=relay.endpoint)
+    assert pusher.communicate(timeout=TIMEOUT)[0] == b"2 confirmed (synced)\n"
+    assert relay.yam("pull", "q", "-n1")[0] == "after\n"
+
+
+def test_input_errors():
+    refused("yam", "push", "q", "-f", "nowhere", code=NOINPUT, says="nowhere")
+    refused("yam", "push", "q", "--size", "5", code=USAGE, says="--count")
+    refused("yam", "push", "q", "-n1", "--size", "5", "-f", "x", code=USAGE, says="--size")
+    relay = Relay(store=None)
+    path = write("big", b"x" * (16 * 1024 * 1024 + 1))
+    relay_options = ("-e", relay.endpoint)
+    refused("yam", "push", "q", *relay_options, "-f", path, code=DATAERR, says="16 MiB")
+    os.remove(folder("big"))
+
+
+def test_bad_names_and_endpoints_are_refused():
+    refused("yam", "push", "a b", code=USAGE, says="a b", stdin="x\n")
+    refused("yam", "push", "q", "-e", "tcp://", code=USAGE, says="column", stdin="x\n")
+    refused("yam", "push", "q", "-e", "tcp://h:1?window=x", code=USAGE, says="window", stdin="x\n")
+    refused("yam", "pull", "q", "-e", "tpc://h:1", code=USAGE, says="tpc")
+    refused("yam", "pull", "q", "-g", "a&b", code=USAGE, says="'&'")
+
+
+main(globals())

@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""yam verify, dump and keygen; CURVE from end to end."""
+
+import glob
+import json
+import os
+import stat
+
+from yamd_support import (CANTCREAT, DATAERR, NOINPUT, OK, UNAVAILABLE, Relay, folder, main, refused, rows,
+                          yam)
+
+
+def filled_store():
+    relay = Relay()
+    relay.yam("push", "orders", stdin="".join(f"order {number}\n" for number in range(100)))
+    relay.yam("pull", "orders", "-n10")
+    assert relay.stop() == OK
+
+
+def content():
+    return {path: open(path, "rb").read() for path in glob.glob(folder("store/*.seg"))}
+
+
+def test_sound_store_verifies_and_is_not_changed():
+    filled_store()
+    before = content()
+    output, _ = yam("verify", folder("store"))
+    assert "0 damaged ranges" in output and "100 messages" in output, output
+    assert rows(yam("verify", folder("store"), "--json")[0]) == []
+    assert content() == before
+
+
+def test_damage_is_reported_with_its_range():
+    filled_store()
+    path, data = next((path, data) for path, data in content().items() if b"order 50" in data)
+    at = data.index(b"order 50")
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(b"O")
+    output, _ = yam("verify", folder("store"), code=DATAERR)
+    assert "1 damaged ranges" in output, output
+    damage = rows(yam("verify", folder("store"), "--json", code=DATAERR)[0])
+    assert len(damage) == 1 and damage[0]["offset"] <= at < damage[0]["offset"] + damage[0]["bytes"], damage
+    assert not damage[0]["torn-tail"], damage
+    _, errors = yam("dump", folder("store"), code=DATAERR)
+    assert "offset" in errors
+
+
+def test_dump_shows_entries_and_bodies():
+    filled_store()
+    entries = [json.loads(line) for line in yam("dump", folder("store"), "--json")[0].splitlines()]
+    kinds = {entry["kind"] for entry in entries}
+    assert {"channel", "data", "settle"} <= kinds, kinds
+    data = [entry for entry in entries if entry["kind"] == "data"]
+    assert data[0]["first"] == 1 and data[-1]["last"] == 100 and len(data[0]["producer"]) == 32, data
+    assert [entry["lsn"] for entry in entries] == sorted(entry["lsn"] for entry in entries)
+    assert any("orders" in entry.get("meta", "") for entry in entries if entry["kind"] == "channel")
+    bodies = [json.loads(line) for line in yam("dump", folder("store"), "--bodies", "--json")[0].splitlines()]
+    assert [row["body"] for row in bodies] == [f"order {number}" for number in range(100)]
+    assert "data" in yam("dump", folder("store"))[0]
+
+
+def test_what_is_no_store_is_refused():
+    refused("yam", "verify", folder("none"), code=NOINPUT, says="none")
+    with open(folder("file"), "w", encoding="ascii"):
+        pass
+    refused("yam", "dump", folder("file"), code=NOINPUT, says="not a directory")
+    assert not os.path.exists(folder("none"))
+
+
+def test_keygen_writes_a_private_secret_once():
+    key = yam("keygen", folder("key"))[0].strip()
+    assert len(key) == 40
+    assert stat.S_IMODE(os.stat(folder("key_secret")).st_mode) == 0o600
+    refused("yam", "keygen", folder("key"), code=CANTCREAT, says="exists")
+    assert yam("keygen", folder("key"), "--force")[0].strip() != key
+    refused("yam", "keygen", folder("none/key"), code=CANTCREAT, says="none/key")
+
+
+def test_curve_from_end_to_end():
+    server_key = yam("keygen", folder("relay"))[0].strip()
+    yam("keygen", folder("friend"))
+    yam("keygen", folder("stranger"))
+    os.mkdir(folder("clients"))
+    os.rename(folder("friend"), folder("clients/friend"))
+    os.rename(folder("friend_secret"), folder("friend"))  # a file with both keys
+    relay = Relay("--certificate", folder("relay"), "--clients", folder("clients"), listen="tcp://*:*")
+    port = relay.endpoint.rsplit(":", 1)[1]
+    endpoint = f"tcp://127.0.0.1:{port}?grade=sure&connect-timeout=5s&server-key={server_key}"
+    friend = ("-e", endpoint, "--certificate", folder("friend"))
+    assert yam("push", "q", *friend, stdin="secret\n")[0] == "1 confirmed (synced)\n"
+    assert yam("pull", "q", *friend, "-n1")[0] == "secret\n"
+    assert rows(yam("stat", *friend, "--json")[0])[0]["channel"] == "q"
+    short = endpoint.replace("5s", "500ms")
+    refused("yam", "stat", "-e", short, "--certificate", folder("stranger"), code=UNAVAILABLE, says="no relay answers")
+    refused("yam", "stat", "-e", f"tcp://127.0.0.1:{port}?connect-timeout=500ms", code=UNAVAILABLE,
+            says="no relay answers")
+
+
+main(globals())
