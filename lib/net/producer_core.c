@@ -170,6 +170,9 @@ s_control_sent(yami_producer_core_t *self, int64_t now_ms)
         self->progress_ms = now_ms;
     } else if (self->control_type == YAMI_FRAME_DETACH) {
         self->owes_detach = false;
+    } else if (self->control_type == YAMI_FRAME_GOODBYE && self->state != YAMI_PRODUCER_FINAL) {
+        self->state = YAMI_PRODUCER_DETACHED;
+        self->sent_count = 0;
     }
     yami_link_core_sent(&self->link, now_ms, self->control_type);
 }
