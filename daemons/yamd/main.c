@@ -23,7 +23,8 @@
 #include "yami_endpoint.h"
 #include "yami_log.h"
 
-#define S_LOOK_MS 200 //  between looks at the relay
+#define S_LOOK_MS 200        //  between looks at the relay
+#define S_TURN_LIMIT_MS 3000 //  the relay's loop turns every second, also when it is idle
 #define S_RELAY_OPTIONS_LIMIT 8192
 
 typedef struct {
@@ -138,15 +139,17 @@ s_open(yamd_t *self)
 static void
 s_feed_watchdog(yamd_t *self)
 {
+    static yami_log_site_t site;
     int64_t now_ms = yami_clock_mono_ms();
-    if (self->watchdog_ms == 0 || now_ms - self->notified_ms < (int64_t) self->watchdog_ms / 4) {
+    int64_t watchdog_ms = (int64_t) self->watchdog_ms;
+    int64_t limit_ms = watchdog_ms / 2 > S_TURN_LIMIT_MS ? watchdog_ms / 2 : S_TURN_LIMIT_MS;
+    int64_t silent_ms = now_ms - yam_relay_last_turn_ms(self->relay);
+    if (watchdog_ms == 0 || now_ms - self->notified_ms < watchdog_ms / 4) {
         return;
     }
-    if (self->relay &&
-        now_ms - yam_relay_last_turn_ms(self->relay) > (int64_t) self->watchdog_ms / 2) {
-        static yami_log_site_t site;
-        yami_log_limited(&site, YAMI_LOG_ERROR, "yamd.relay-hangs", "last-turn-ms=%" PRId64,
-                         now_ms - yam_relay_last_turn_ms(self->relay));
+    if (silent_ms > limit_ms) {
+        yami_log_limited(&site, YAMI_LOG_ERROR, "yamd.relay-hangs", "silent-ms=%" PRId64,
+                         silent_ms);
         return;
     }
     self->notified_ms = now_ms;

@@ -12,7 +12,7 @@
 #include "yami_log.h"
 
 #define AT(member) offsetof(yamd_values_t, member)
-#define SIZE(member) sizeof(((yamd_values_t *) 0)->member) - 1
+#define SIZE(member) (sizeof(((yamd_values_t *) 0)->member) - 1)
 #define FLAG(name, member, help)                                                                   \
     {                                                                                              \
         name, YAMI_OPTION_BOOL, AT(member), 0, 0, "false", "", NULL, help                          \

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <zmq.h>
 
+#include "yami_admin_rows.h"
 #include "yami_base.h"
 #include "yami_context.h"
 #include "yami_frame.h"
@@ -22,122 +23,16 @@
 #define S_LINGER_MS 100      //  for the last frame of a session
 #define S_ATTEMPTS 3         //  sessions a call may need, should the relay restart meanwhile
 
-//  One field of a row. Texts are copied, so that they end in NUL.
-typedef struct {
-    size_t row;
-    char *name; //  owned
-    char type;  //  'i', 'b', 's' or 'x'
-    int64_t number;
-    char *bytes; //  owned; NULL for numbers
-    size_t size;
-} s_field_t;
-
 struct yam_admin {
     yam_t *yam; //  borrowed
     yami_endpoint_t endpoint;
     char *name;       //  owned; the endpoint as given, for people
-    void *socket;     //  owned; replaced when a session is given up
+    void *socket;     //  owned; a new one for each session
     uint64_t serial;  //  of the last request
     int64_t heard_ms; //  when the relay last said something; 0: no session
     char text[YAMI_LIMIT_TEXT + 1];
-    s_field_t *fields; //  owned; in the order of rows
-    size_t field_count;
-    size_t field_capacity;
-    size_t row_count;
+    yami_admin_rows_t rows;
 };
-
-//  -- Rows -----------------------------------------------------------------------------------------------
-
-static void
-s_forget(yam_admin_t *self)
-{
-    for (size_t index = 0; index < self->field_count; index++) {
-        yami_free(self->fields[index].name);
-        yami_free(self->fields[index].bytes);
-    }
-    self->field_count = 0;
-    self->row_count = 0;
-    self->text[0] = '\0';
-}
-
-//  A NUL-terminated copy of what the relay sent. NULL with errno ENOMEM.
-static char *
-s_copy(yami_slice_t slice)
-{
-    char *copy = yami_try_alloc(slice.size + 1, YAMI_LIMIT_REPLY + 1);
-    if (copy) {
-        if (slice.size > 0) {
-            memcpy(copy, slice.data, slice.size);
-        }
-        copy[slice.size] = '\0';
-    }
-    return copy;
-}
-
-//  Reads one value into field; what is none of the four types counts as empty text. 0, or -1 with errno ENOMEM.
-static int
-s_read_value(yami_reader_t *reader, s_field_t *field)
-{
-    yami_slice_t slice = {NULL, 0};
-    field->type = yami_reader_peek(reader);
-    switch (field->type) {
-    case 'i':
-        field->number = yami_reader_int(reader);
-        return 0;
-    case 'b':
-        field->number = yami_reader_bool(reader);
-        return 0;
-    case 's':
-    case 'x':
-        slice = yami_reader_text(reader);
-        break;
-    default:
-        field->type = 's';
-        yami_reader_skip(reader);
-        break;
-    }
-    field->bytes = s_copy(slice);
-    field->size = slice.size;
-    return field->bytes ? 0 : -1;
-}
-
-static int
-s_read_field(yam_admin_t *self, yami_reader_t *reader)
-{
-    if (yami_grow(&self->fields, &self->field_capacity, self->field_count + 1, sizeof(s_field_t),
-                  YAMI_LIMIT_REPLY) == -1) {
-        return -1;
-    }
-    s_field_t *field = &self->fields[self->field_count];
-    *field = (s_field_t) {.row = self->row_count};
-    field->name = s_copy(yami_reader_str(reader));
-    if (!field->name) {
-        return -1;
-    }
-    self->field_count++; //  from here on s_forget frees it
-    return s_read_value(reader, field);
-}
-
-static int
-s_read_rows(yam_admin_t *self, yami_slice_t encoded)
-{
-    yami_reader_t reader;
-    if (encoded.size == 0) {
-        return 0;
-    }
-    yami_reader_init(&reader, encoded.data, encoded.size);
-    uint32_t row_count = yami_reader_array(&reader);
-    for (; row_count > 0 && !reader.failed; row_count--) {
-        uint32_t field_count = yami_reader_map(&reader);
-        for (; field_count > 0 && !reader.failed; field_count--) {
-            if (s_read_field(self, &reader) == -1) {
-                return -1;
-            }
-        }
-        self->row_count++;
-    }
-    return yami_reader_finish(&reader);
-}
 
 //  -- Frames ---------------------------------------------------------------------------------------------
 
@@ -247,7 +142,7 @@ static int
 s_await_welcome(yam_admin_t *self, uint64_t session, int64_t deadline_ms)
 {
     for (;;) {
-        yami_frame_t frame;
+        yami_frame_t frame = {0};
         yami_block_t *block = NULL;
         if (s_recv(self, deadline_ms, &frame, &block) == -1) {
             return -1;
@@ -312,8 +207,7 @@ yam_admin_destroy(yam_admin_t **self_p)
         return;
     }
     s_disconnect(self);
-    s_forget(self);
-    yami_free(self->fields);
+    yami_admin_rows_clear(&self->rows);
     yami_free(self->name);
     yami_free(self);
     *self_p = NULL;
@@ -366,9 +260,9 @@ s_take_reply(yam_admin_t *self, const yami_frame_t *reply, const char *command)
                reply->text.size); //  at most YAMI_LIMIT_TEXT: checked by decode
     }
     self->text[reply->text.size] = '\0';
-    if (s_read_rows(self, reply->rows) == -1) {
+    if (yami_admin_rows_read(&self->rows, reply->rows) == -1) {
         int error = errno;
-        s_forget(self);
+        yami_admin_rows_clear(&self->rows);
         return yami_fail(error, "the relay's reply to %s is malformed", command);
     }
     return 0;
@@ -379,7 +273,7 @@ static int
 s_await_reply(yam_admin_t *self, int64_t deadline_ms, const char *command, bool *is_over_p)
 {
     for (;;) {
-        yami_frame_t frame;
+        yami_frame_t frame = {0};
         yami_block_t *block = NULL;
         if (s_recv(self, deadline_ms, &frame, &block) == -1) {
             return -1;
@@ -408,7 +302,8 @@ yam_admin_call(yam_admin_t *self, const yam_admin_request_t *request)
     int64_t deadline_ms = s_deadline(self);
     bool is_over = now_ms - self->heard_ms > S_IDLE_MS;
     int rc = -1;
-    s_forget(self);
+    yami_admin_rows_clear(&self->rows);
+    self->text[0] = '\0';
     if (!yami_context_is_ours(self->yam)) {
         return -1;
     }
@@ -428,39 +323,7 @@ yam_admin_call(yam_admin_t *self, const yam_admin_request_t *request)
     return rc;
 }
 
-//  -- Accessors ------------------------------------------------------------------------------------------
-
-//  Index of a row's first field; rows are short and few, so a walk will do.
-static size_t
-s_first_field(const yam_admin_t *self, size_t row)
-{
-    size_t low = 0;
-    size_t high = self->field_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (self->fields[middle].row < row) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
-static const s_field_t *
-s_find(const yam_admin_t *self, size_t row, const char *name)
-{
-    for (size_t at = s_first_field(self, row); at < self->field_count; at++) {
-        const s_field_t *field = &self->fields[at];
-        if (field->row != row) {
-            break;
-        }
-        if (strcmp(field->name, name) == 0) {
-            return field;
-        }
-    }
-    return NULL;
-}
+//  -- Accessors ----------------------------------------------------------------------------------------
 
 const char *
 yam_admin_text(const yam_admin_t *self)
@@ -471,40 +334,41 @@ yam_admin_text(const yam_admin_t *self)
 size_t
 yam_admin_row_count(const yam_admin_t *self)
 {
-    return self->row_count;
+    return self->rows.row_count;
 }
 
 size_t
 yam_admin_field_count(const yam_admin_t *self, size_t row)
 {
-    return s_first_field(self, row + 1) - s_first_field(self, row);
+    return yami_admin_rows_first(&self->rows, row + 1) - yami_admin_rows_first(&self->rows, row);
 }
 
 const char *
 yam_admin_field_name(const yam_admin_t *self, size_t row, size_t index)
 {
     bool is_there = index < yam_admin_field_count(self, row);
-    return is_there ? self->fields[s_first_field(self, row) + index].name : NULL;
+    return is_there ? self->rows.fields[yami_admin_rows_first(&self->rows, row) + index].name
+                    : NULL;
 }
 
 char
 yam_admin_type(const yam_admin_t *self, size_t row, const char *name)
 {
-    const s_field_t *field = s_find(self, row, name);
+    const yami_admin_field_t *field = yami_admin_rows_find(&self->rows, row, name);
     return field ? field->type : 0;
 }
 
 int64_t
 yam_admin_number(const yam_admin_t *self, size_t row, const char *name)
 {
-    const s_field_t *field = s_find(self, row, name);
+    const yami_admin_field_t *field = yami_admin_rows_find(&self->rows, row, name);
     return field ? field->number : 0;
 }
 
 const char *
 yam_admin_string(const yam_admin_t *self, size_t row, const char *name, size_t *size_p)
 {
-    const s_field_t *field = s_find(self, row, name);
+    const yami_admin_field_t *field = yami_admin_rows_find(&self->rows, row, name);
     bool is_text = field && field->bytes;
     if (size_p) {
         *size_p = is_text ? field->size : 0;
