@@ -157,17 +157,17 @@ s_feed_watchdog(yamd_t *self)
 }
 
 static void
-s_apply(void *arg, const char *name, const char *value, bool may_change)
+s_apply(void *arg, const char *name, const char *value, bool is_relays)
 {
     yamd_t *self = arg;
     if (strcmp(name, "log-level") == 0) {
-        return; //  set at the end, from the new values
-    }
-    if (!may_change) {
-        yami_log(YAMI_LOG_WARN, "yamd.needs-restart", "option=%s value=%s", name, value);
+        yami_log(YAMI_LOG_INFO, "yamd.reloaded", "option=%s value=%s", name, value);
+    } else if (!is_relays) {
+        yami_log(YAMI_LOG_WARN, "yamd.not-reloaded",
+                 "option=%s value=%s error=\"it needs a restart\"", name, value);
     } else if (yam_relay_set(self->relay, name, value) == -1) {
-        yami_log(YAMI_LOG_ERROR, "yamd.reload-refused", "option=%s value=%s error=\"%s\"", name,
-                 value, yam_error());
+        yami_log(YAMI_LOG_WARN, "yamd.not-reloaded", "option=%s value=%s error=\"%s\"", name, value,
+                 yam_error());
     } else {
         yami_log(YAMI_LOG_INFO, "yamd.reloaded", "option=%s value=%s", name, value);
     }
@@ -219,7 +219,7 @@ s_close(void *arg)
 {
     yamd_t *self = arg;
     yam_relay_t *relay = self->relay;
-    int rc = yam_relay_close(&relay, (int) self->options.values.linger_ms);
+    int rc = yam_relay_close(&relay, (int) yamd_options_number(&self->options, "linger"));
     atomic_store(&self->close_code, rc == -1 ? errno : 0);
     atomic_store(&self->is_closed, true);
     (void) kill(getpid(), SIGHUP); //  wakes the waiting loop

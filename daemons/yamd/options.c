@@ -1,5 +1,4 @@
-//  One table. Values of the relay are checked here by the table and again by the relay, whose defaults hold for what
-//  nobody gave.
+//  One table: this program's options, then the relay's, which describes them itself.
 
 #include "options.h"
 
@@ -8,6 +7,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "yam_relay_option.h"
 #include "yami_base.h"
 #include "yami_log.h"
 
@@ -21,16 +21,9 @@
     {                                                                                              \
         name, YAMI_OPTION_STRING, AT(member), least, SIZE(member), initial, "", argument, help     \
     }
-#define NUMBER(name, member, least, most, initial, unit, help)                                     \
-    {                                                                                              \
-        name, YAMI_OPTION_INT, AT(member), least, most, initial, unit, NULL, help                  \
-    }
-
-#define S_WEEK_MS (7ll * 24 * 3600 * 1000)
 #define S_FIRST_IN_FILE 5 //  options before this index are of the command line only
-#define S_FIRST_OF_RELAY 9
 
-static const yami_option_t s_table[] = {
+static const yami_option_t s_own[] = {
     FLAG("help", help, "print this and exit"),
     FLAG("version", version, "print the version and exit"),
     FLAG("check-config", check_config, "check options and file, bind and open nothing, and exit"),
@@ -41,45 +34,50 @@ static const yami_option_t s_table[] = {
     FLAG("memory", memory, "keep messages in memory only: nothing survives a stop"),
     {"log-level", YAMI_OPTION_CHOICE, AT(log_level), 0, 0, "info", "", "error|warn|info|debug",
      "what goes to the log on stderr"},
-    FLAG("insecure", insecure, "listen beyond loopback without CURVE"),
-    TEXT("certificate", certificate, 0, "", "FILE", "certificate of this relay: turns CURVE on"),
-    TEXT("clients", clients, 0, "", "DIR", "certificates of clients that may connect; none: all"),
-    NUMBER("lease", lease_ms, 10, 24ll * 3600 * 1000, "30s", "ms",
-           "how long a consumer has for a message when it does not say"),
-    NUMBER("delivery-limit", delivery_limit, 1, 1000, "5", "failures",
-           "failures after which a message is a dead letter"),
-    TEXT("backoff", backoff, 1, "1s:5s:30s:2m:10m", "LIST",
-         "waits before a failed message comes again; the last repeats"),
-    NUMBER("channel-messages", channel_messages, 0, INT64_MAX, "0", "messages",
-           "most unsettled messages of a channel, 0: no limit"),
-    NUMBER("channel-bytes", channel_bytes, 0, INT64_MAX, "0", "bytes",
-           "most unsettled bytes of a channel, 0: no limit"),
-    NUMBER("producer-idle", producer_idle_ms, 1000, 52 * S_WEEK_MS, "168h", "ms",
-           "a producer unseen for so long may be forgotten when the table is full"),
-    NUMBER("heartbeat", heartbeat_ms, 10, 3600000, "1s", "ms", "signs of life sent to peers"),
-    NUMBER("linger", linger_ms, 0, 3600000, "5s", "ms",
-           "how long a stop waits for messages that are being worked on"),
-    NUMBER("segment-bytes", segment_bytes, 64 << 10, 1 << 30, "64M", "bytes",
-           "size of a file of the store"),
-    NUMBER("cache-bytes", cache_bytes, 0, INT64_MAX, "32M", "bytes",
-           "recent messages kept in memory for consumers"),
-    NUMBER("reserve-bytes", reserve_bytes, 0, INT64_MAX, "1G", "bytes",
-           "free disk below which producers are refused"),
-    NUMBER("memory-bytes", memory_bytes, 1 << 20, INT64_MAX, "1G", "bytes",
-           "most bytes of a store in memory"),
-    NUMBER("window-messages", window_messages, 1, 65536, "65536", "messages",
-           "unconfirmed messages a producer may have"),
-    NUMBER("window-bytes", window_bytes, 64 << 10, 64 << 20, "8M", "bytes",
-           "unconfirmed bytes a producer may have"),
-    {NULL, YAMI_OPTION_BOOL, 0, 0, 0, NULL, NULL, NULL, NULL},
 };
+#define S_OWN_COUNT (sizeof s_own / sizeof s_own[0])
 
-//  May change while the relay runs, as yam_relay_set allows.
-static const char *const s_changeable[] = {
-    "lease",         "delivery-limit", "backoff",  "channel-messages",
-    "channel-bytes", "producer-idle",  "heartbeat"};
+//  s_own, then the relay's; filled once.
+static yami_option_t s_table[YAMI_ARGUMENTS_LIMIT + 1];
 
 static const yami_arguments_t s_arguments = {s_table, "h=help V=version c=config l=listen s=store"};
+
+static size_t
+s_value_size(const yam_relay_option_t *option)
+{
+    return option->type == YAM_OPTION_TEXT ? (size_t) option->maximum + 1 : sizeof(int64_t);
+}
+
+//  What stands for a value in the help.
+static const char *
+s_argument(const yam_relay_option_t *option)
+{
+    return option->type == YAM_OPTION_CHOICE ? option->choices : NULL;
+}
+
+static void
+s_fill_table(void)
+{
+    size_t used = 0;
+    yam_relay_option_t option;
+    memcpy(s_table, s_own, sizeof s_own);
+    for (size_t index = 0; yam_relay_option(index, &option); index++) {
+        YAM_ASSERT(S_OWN_COUNT + index < YAMI_ARGUMENTS_LIMIT);
+        YAM_ASSERT(used + s_value_size(&option) <= YAMD_RELAY_VALUES);
+        s_table[S_OWN_COUNT + index] = (yami_option_t) {
+            .name = option.name,
+            .type = (yami_option_type_t) option.type,
+            .offset = AT(relay) + used,
+            .minimum = option.minimum,
+            .maximum = option.maximum,
+            .initial = option.initial,
+            .unit = option.unit,
+            .choices = s_argument(&option),
+            .help = option.help,
+        };
+        used += (s_value_size(&option) + 7) & ~(size_t) 7; //  aligned for the next one
+    }
+}
 
 static size_t
 s_index_of(const yami_option_t *entry)
@@ -91,6 +89,7 @@ int
 yamd_options_parse(yamd_options_t *self, int argc, char **argv)
 {
     memset(self, 0, sizeof *self);
+    s_fill_table();
     yami_options_init(s_table, &self->values);
     int first = yami_arguments_parse(&s_arguments, &self->values, self->by_line, argc, argv);
     if (first == -1) {
@@ -167,7 +166,7 @@ yamd_options_relay(const yamd_options_t *self, char *text, size_t size)
 {
     size_t used = 0;
     text[0] = '\0';
-    for (size_t index = S_FIRST_OF_RELAY; s_table[index].name; index++) {
+    for (size_t index = S_OWN_COUNT; s_table[index].name; index++) {
         char value[1100];
         if (!self->by_line[index] && !self->by_file[index]) {
             continue;
@@ -186,21 +185,20 @@ yamd_options_relay(const yamd_options_t *self, char *text, size_t size)
     return 0;
 }
 
-static bool
-s_may_change(const char *name)
+int64_t
+yamd_options_number(const yamd_options_t *self, const char *name)
 {
-    for (size_t index = 0; index < sizeof s_changeable / sizeof s_changeable[0]; index++) {
-        if (strcmp(s_changeable[index], name) == 0) {
-            return true;
-        }
-    }
-    return strcmp(name, "log-level") == 0;
+    int64_t number = 0;
+    const yami_option_t *entry = yami_options_find(s_table, name, strlen(name));
+    YAM_ASSERT(entry && entry->type == YAMI_OPTION_INT);
+    memcpy(&number, (const char *) &self->values + entry->offset, sizeof number);
+    return number;
 }
 
 void
 yamd_options_compare(const yamd_options_t *self, const yamd_options_t *newer,
                      void (*changed)(void *arg, const char *name, const char *value,
-                                     bool may_change),
+                                     bool is_relays),
                      void *arg)
 {
     for (size_t index = S_FIRST_IN_FILE; s_table[index].name; index++) {
@@ -208,7 +206,7 @@ yamd_options_compare(const yamd_options_t *self, const yamd_options_t *newer,
         (void) yami_options_get(&s_table[index], &self->values, before, sizeof before);
         (void) yami_options_get(&s_table[index], &newer->values, after, sizeof after);
         if (strcmp(before, after) != 0) {
-            changed(arg, s_table[index].name, after, s_may_change(s_table[index].name));
+            changed(arg, s_table[index].name, after, index >= S_OWN_COUNT);
         }
     }
 }

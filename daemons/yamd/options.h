@@ -1,4 +1,5 @@
-/*  yamd's options: one table for command line, file, help, dump and man page.
+/*  yamd's options: one table for command line, file, help and dump. The relay's own options are part of it, as the relay
+    describes them.
 
     Invariants:
     (1) What the command line says, the file does not change.
@@ -13,6 +14,8 @@
 
 #include "yami_arguments.h"
 
+#define YAMD_RELAY_VALUES 8192 //  bytes
+
 typedef struct {
     //  Command line only.
     bool help;
@@ -25,24 +28,8 @@ typedef struct {
     char store[1024];
     bool memory;
     int64_t log_level; //  yami_log_level_t
-    //  Handed to the relay when given; see yam_relay_options_help.
-    bool insecure;
-    char certificate[1024];
-    char clients[1024];
-    char backoff[256];
-    int64_t lease_ms;
-    int64_t delivery_limit;
-    int64_t channel_messages;
-    int64_t channel_bytes;
-    int64_t producer_idle_ms;
-    int64_t heartbeat_ms;
-    int64_t linger_ms;
-    int64_t segment_bytes;
-    int64_t cache_bytes;
-    int64_t reserve_bytes;
-    int64_t memory_bytes;
-    int64_t window_messages;
-    int64_t window_bytes;
+    _Alignas(
+        8) char relay[YAMD_RELAY_VALUES]; //  values of the relay's options, wherever the table says
 } yamd_values_t;
 
 typedef struct {
@@ -64,11 +51,15 @@ yamd_options_load(yamd_options_t *self);
 int
 yamd_options_relay(const yamd_options_t *self, char *text, size_t size);
 
-//  Calls changed(arg, name, value, may_change) for each option in which newer differs; may_change: also while the relay runs.
+//  Value of an option that is an integer, by its name.
+int64_t
+yamd_options_number(const yamd_options_t *self, const char *name);
+
+//  Calls changed(arg, name, value, is_relays) for each option in which newer differs; is_relays: it is one of the relay's.
 void
 yamd_options_compare(const yamd_options_t *self, const yamd_options_t *newer,
                      void (*changed)(void *arg, const char *name, const char *value,
-                                     bool may_change),
+                                     bool is_relays),
                      void *arg);
 
 void

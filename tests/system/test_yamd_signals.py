@@ -127,12 +127,12 @@ def test_sighup_with_a_bad_file_changes_nothing():
 def test_sighup_says_what_needs_a_restart():
     config = write("yamd.conf", "")
     relay = Relay("--config", config)
-    write("yamd.conf", "segment-bytes = 1M\n")
+    write("yamd.conf", "segment-size = 1M\n")
     relay.process.send_signal(signal.SIGHUP)
-    relay.wait_for_log("yamd.needs-restart option=segment-bytes")
+    relay.wait_for_log("yamd.not-reloaded option=segment-size")
     os.unlink(config)
     relay.process.send_signal(signal.SIGHUP)
-    relay.wait_for_log("reload-failed")
+    relay.wait_for_log("yamd.reload-failed")
     relay.yam("stat")
 
 
