@@ -1,4 +1,5 @@
-/*  What all subcommands of yam share: their table entry, endpoints, complaints, exit codes, and Ctrl-C.
+/*  What all subcommands of yam share: their table entry, endpoints, complaints, exit codes, and
+    Ctrl-C.
 */
 #ifndef YAM_CLI_H
 #define YAM_CLI_H
@@ -74,8 +75,8 @@ cli_complain_errno(void);
 yam_t *
 cli_open(const cli_common_t *common, int *exit_code_p);
 
-//  The endpoint to use. options ("grade=sure") is added only when the user gave none; more ("&name=x&credit=1") always.
-//  text has size bytes. 0, or an exit code after a complaint.
+//  The endpoint to use. options ("grade=sure") is added only when the user gave none; more
+//  ("&name=x&credit=1") always. text has size bytes. 0, or an exit code after a complaint.
 int
 cli_endpoint(const cli_common_t *common, const char *options, const char *more, char *text,
              size_t size);
@@ -91,7 +92,8 @@ cli_catch_signals(void);
 bool
 cli_is_stopped(void);
 
-//  Waits until fd (-1: none) is readable, a stop is asked for, stdout lost its reader, or timeout_ms (-1: for ever) are over.
+//  Waits until fd (-1: none) is readable, a stop is asked for, stdout lost its reader, or
+//  timeout_ms (-1: for ever) are over.
 void
 cli_wait(int fd, int timeout_ms);
 

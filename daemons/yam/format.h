@@ -1,7 +1,8 @@
 /*  How a received message is printed.
 
-    %b body  %k key  %s subject  %n sequence  %d deliveries  %f failures  %t time taken by the relay  %{NAME} property
-    %0 NUL byte  %% percent sign; \n newline  \t tab  \r return  \\ backslash. All else stands for itself.
+    %b body  %k key  %s subject  %n sequence  %d deliveries  %f failures  %t time taken by the relay
+    %{NAME} property %0 NUL byte  %% percent sign; \n newline  \t tab  \r return  \\ backslash. All
+    else stands for itself.
 */
 #ifndef YAM_CLI_FORMAT_H
 #define YAM_CLI_FORMAT_H

@@ -1,7 +1,8 @@
-/*  What a subcommand lists: rows of named cells, shown as a table for people or as JSON, from one model.
+/*  What a subcommand lists: rows of named cells, shown as a table for people or as JSON, from one
+    model.
 
-    Numbers are kept as they are; the table shows columns ending in "-ms" as durations, in "bytes" as sizes, in "time" as times.
-    Bytes that are no UTF-8 become base64 in a cell named NAME-base64.
+    Numbers are kept as they are; the table shows columns ending in "-ms" as durations, in "bytes"
+    as sizes, in "time" as times. Bytes that are no UTF-8 become base64 in a cell named NAME-base64.
 */
 #ifndef YAM_CLI_ROWS_H
 #define YAM_CLI_ROWS_H
@@ -36,7 +37,8 @@ cli_rows_inner(cli_rows_t *self, const char *column, const char *name, const cha
 void
 cli_rows_bool(cli_rows_t *self, const char *column, bool value);
 
-//  Prints the rows and forgets them: an array with a row per line (is_lines: the rows alone), or a table. 0, or -1 when out failed.
+//  Prints the rows and forgets them: an array with a row per line (is_lines: the rows alone), or a
+//  table. 0, or -1 when out failed.
 int
 cli_rows_print_json(cli_rows_t *self, bool is_lines, FILE *out);
 int

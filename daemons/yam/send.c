@@ -1,4 +1,5 @@
-//  yam push and yam pub. Both send what a source gives and report what was confirmed; only the class differs.
+//  yam push and yam pub. Both send what a source gives and report what was confirmed; only the
+//  class differs.
 
 #include <errno.h>
 #include <inttypes.h>
@@ -79,7 +80,8 @@ static const yami_option_t s_pub_table[] = {
              "subject of all messages, such as eu.de.orders"),
     S_COMMON, CLI_END};
 
-//  -- The two classes ------------------------------------------------------------------------------------
+//  -- The two classes
+//  ------------------------------------------------------------------------------------
 
 static int
 s_send_body(s_sender_t *self, const void *body, size_t size)
@@ -163,7 +165,8 @@ s_open(s_job_t *job, yam_t *yam, const char *channel, bool is_topic)
     return EX_OK;
 }
 
-//  -- Progress -------------------------------------------------------------------------------------------
+//  -- Progress
+//  -------------------------------------------------------------------------------------------
 
 static void
 s_show_progress(s_job_t *job, const yam_sender_stats_t *stats, int64_t now_ms)
@@ -185,7 +188,8 @@ s_clear_progress(const s_job_t *job)
     }
 }
 
-//  Whether it is still worth waiting: something was confirmed or refused lately, and nobody pressed Ctrl-C.
+//  Whether it is still worth waiting: something was confirmed or refused lately, and nobody pressed
+//  Ctrl-C.
 static bool
 s_may_wait(s_job_t *job)
 {
@@ -201,7 +205,8 @@ s_may_wait(s_job_t *job)
     return !is_late && !cli_is_stopped();
 }
 
-//  -- Sending --------------------------------------------------------------------------------------------
+//  -- Sending
+//  --------------------------------------------------------------------------------------------
 
 static yam_message_t *
 s_message(const s_job_t *job)

@@ -1,4 +1,5 @@
-/*  Where the bodies of `yam push` and `yam pub` come from: lines, NUL-ended pieces, a whole file, or made up.
+/*  Where the bodies of `yam push` and `yam pub` come from: lines, NUL-ended pieces, a whole file,
+    or made up.
 */
 #ifndef YAM_CLI_SOURCE_H
 #define YAM_CLI_SOURCE_H
@@ -27,7 +28,8 @@ cli_source_open(cli_source_t *self, const char *path, int separator, bool is_who
 int
 cli_source_make(cli_source_t *self, int64_t count, int64_t size_bytes);
 
-//  1 with body and size set, 0 at the end or when a stop was asked for, -1 with errno and a sentence.
+//  1 with body and size set, 0 at the end or when a stop was asked for, -1 with errno and a
+//  sentence.
 int
 cli_source_next(cli_source_t *self);
 

@@ -41,7 +41,8 @@ typedef struct {
     uint64_t torn_bytes;
 } s_job_t;
 
-//  -- Rows -----------------------------------------------------------------------------------------------
+//  -- Rows
+//  -----------------------------------------------------------------------------------------------
 
 static void
 s_number(s_job_t *job, const char *column, uint64_t number)
@@ -81,7 +82,8 @@ s_on_damage(void *arg, const yami_damage_t *damage)
     job->torn_bytes += damage->is_torn_tail ? damage->size : 0;
 }
 
-//  -- Opening --------------------------------------------------------------------------------------------
+//  -- Opening
+//  --------------------------------------------------------------------------------------------
 
 //  Without this a misspelt directory would be an empty, faultless store.
 static int
@@ -114,7 +116,8 @@ s_walk(const char *path, yami_replay_fn visit, yami_damage_fn damaged, s_job_t *
     return count;
 }
 
-//  -- verify ---------------------------------------------------------------------------------------------
+//  -- verify
+//  ---------------------------------------------------------------------------------------------
 
 static int
 s_count(void *arg, const yami_entry_t *entry)
@@ -144,7 +147,8 @@ s_verify(char **operands)
     return exit_code;
 }
 
-//  -- dump -----------------------------------------------------------------------------------------------
+//  -- dump
+//  -----------------------------------------------------------------------------------------------
 
 static int
 s_print_value(yami_reader_t *reader, char *text, size_t size);
@@ -180,7 +184,8 @@ s_print_bytes(yami_slice_t slice, char *text, size_t size)
     return used + ((size_t) used < size ? snprintf(text + used, size - (size_t) used, "'") : 0);
 }
 
-//  One msgpack value as text; returns as snprintf. Nesting is bounded by what is left of text: each level takes a byte.
+//  One msgpack value as text; returns as snprintf. Nesting is bounded by what is left of text: each
+//  level takes a byte.
 static int
 s_print_value(yami_reader_t *reader, char *text, size_t size)
 {

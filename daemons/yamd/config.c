@@ -1,5 +1,5 @@
-//  zconfig keeps no line numbers and complains on stdout. So it is handed one line at a time, after a look at what it
-//  would complain about.
+//  zconfig keeps no line numbers and complains on stdout. So it is handed one line at a time, after
+//  a look at what it would complain about.
 
 #include "config.h"
 

@@ -6,8 +6,8 @@
 //  Takes one option; 0, or -1 with errno and a sentence.
 typedef int (*yamd_config_fn)(void *arg, const char *name, const char *value);
 
-//  Calls set for each line of the file at path. 0, or -1 with errno (EINVAL: a line is not as it should be, or set
-//  refused it) and a sentence that begins with file and line.
+//  Calls set for each line of the file at path. 0, or -1 with errno (EINVAL: a line is not as it
+//  should be, or set refused it) and a sentence that begins with file and line.
 int
 yamd_config_read(const char *path, yamd_config_fn set, void *arg);
 

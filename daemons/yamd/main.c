@@ -1,4 +1,5 @@
-/*  yamd - a relay as a daemon. Options, readiness, signals and the watchdog are here; all else is yam_relay.
+/*  yamd - a relay as a daemon. Options, readiness, signals and the watchdog are here; all else is
+    yam_relay.
 
         starting --ready--> serving --SIGTERM--> draining --done or SIGTERM--> gone
                               | SIGHUP: reread the file      the store failed: gone, EX_IOERR
@@ -80,7 +81,8 @@ s_complain(int exit_code, const char *what, const char *why)
     return exit_code;
 }
 
-//  -- Starting -------------------------------------------------------------------------------------------
+//  -- Starting
+//  -------------------------------------------------------------------------------------------
 
 static int
 s_check_values(const yamd_values_t *values)
@@ -95,7 +97,8 @@ s_check_values(const yamd_values_t *values)
     return yami_endpoint_parse(&endpoint, values->listen, true);
 }
 
-//  The relay checks its options itself: one in memory that nobody can reach tells without touching anything.
+//  The relay checks its options itself: one in memory that nobody can reach tells without touching
+//  anything.
 static int
 s_check_config(yamd_t *self, const char *options)
 {
@@ -133,7 +136,8 @@ s_open(yamd_t *self)
     return EX_OK;
 }
 
-//  -- Serving --------------------------------------------------------------------------------------------
+//  -- Serving
+//  --------------------------------------------------------------------------------------------
 
 //  A sign of life for systemd, and only while the relay's loop turns.
 static void
@@ -211,7 +215,8 @@ s_serve(yamd_t *self)
     }
 }
 
-//  -- Stopping -------------------------------------------------------------------------------------------
+//  -- Stopping
+//  -------------------------------------------------------------------------------------------
 
 //  Drains in a thread of its own, so that signals are still heard.
 static void *

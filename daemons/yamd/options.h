@@ -1,5 +1,5 @@
-/*  yamd's options: one table for command line, file, help and dump. The relay's own options are part of it, as the relay
-    describes them.
+/*  yamd's options: one table for command line, file, help and dump. The relay's own options are
+    part of it, as the relay describes them.
 
     Invariants:
     (1) What the command line says, the file does not change.
@@ -42,12 +42,13 @@ typedef struct {
 int
 yamd_options_parse(yamd_options_t *self, int argc, char **argv);
 
-//  Reads the file that --config names, if any. 0, or -1 with errno (EINVAL: what is in it) and a sentence that begins with file
-//  and line.
+//  Reads the file that --config names, if any. 0, or -1 with errno (EINVAL: what is in it) and a
+//  sentence that begins with file and line.
 int
 yamd_options_load(yamd_options_t *self);
 
-//  "name=value&name=value" for yam_relay_new, of what was given. 0, or -1 with errno EMSGSIZE or EINVAL and a sentence.
+//  "name=value&name=value" for yam_relay_new, of what was given. 0, or -1 with errno EMSGSIZE or
+//  EINVAL and a sentence.
 int
 yamd_options_relay(const yamd_options_t *self, char *text, size_t size);
 
@@ -55,7 +56,8 @@ yamd_options_relay(const yamd_options_t *self, char *text, size_t size);
 int64_t
 yamd_options_number(const yamd_options_t *self, const char *name);
 
-//  Calls changed(arg, name, value, is_relays) for each option in which newer differs; is_relays: it is one of the relay's.
+//  Calls changed(arg, name, value, is_relays) for each option in which newer differs; is_relays: it
+//  is one of the relay's.
 void
 yamd_options_compare(const yamd_options_t *self, const yamd_options_t *newer,
                      void (*changed)(void *arg, const char *name, const char *value,

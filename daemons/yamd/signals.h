@@ -3,8 +3,8 @@
 #ifndef YAMD_SIGNALS_H
 #define YAMD_SIGNALS_H
 
-//  Blocks SIGTERM, SIGINT and SIGHUP, ignores SIGPIPE, and returns a descriptor that tells of them; -1 with errno. Call it
-//  before any thread exists: threads inherit what is blocked.
+//  Blocks SIGTERM, SIGINT and SIGHUP, ignores SIGPIPE, and returns a descriptor that tells of them;
+//  -1 with errno. Call it before any thread exists: threads inherit what is blocked.
 int
 yamd_signals_open(void);
 

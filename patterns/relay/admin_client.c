@@ -1,4 +1,5 @@
-//  The asking side of ADMIN. The socket is this object's own, not the engine's: whoever calls has the time to wait.
+//  The asking side of ADMIN. The socket is this object's own, not the engine's: whoever calls has
+//  the time to wait.
 
 #include "yam_admin.h"
 
@@ -34,7 +35,8 @@ struct yam_admin {
     yami_admin_rows_t rows;
 };
 
-//  -- Frames ---------------------------------------------------------------------------------------------
+//  -- Frames
+//  ---------------------------------------------------------------------------------------------
 
 static int64_t
 s_deadline(const yam_admin_t *self)
@@ -73,7 +75,8 @@ s_drop_parts(void *socket, bool has_more)
     }
 }
 
-//  Waits until deadline for one frame, which borrows from *block_p (owned by the caller). 0, or -1 with errno.
+//  Waits until deadline for one frame, which borrows from *block_p (owned by the caller). 0, or -1
+//  with errno.
 static int
 s_recv(yam_admin_t *self, int64_t deadline_ms, yami_frame_t *frame, yami_block_t **block_p)
 {
@@ -110,7 +113,8 @@ s_fail_status(const char *what, const yami_frame_t *frame)
                      (int) frame->text.size, (const char *) frame->text.data);
 }
 
-//  -- Sessions -------------------------------------------------------------------------------------------
+//  -- Sessions
+//  -------------------------------------------------------------------------------------------
 
 //  Says GOODBYE, so that the relay need not wait for a silent peer.
 static void
@@ -213,7 +217,8 @@ yam_admin_destroy(yam_admin_t **self_p)
     *self_p = NULL;
 }
 
-//  -- Calls ----------------------------------------------------------------------------------------------
+//  -- Calls
+//  ----------------------------------------------------------------------------------------------
 
 static void
 s_put_text(yami_frame_t *frame, yami_slice_t *field, uint64_t bit, const char *text)
@@ -268,7 +273,8 @@ s_take_reply(yam_admin_t *self, const yami_frame_t *reply, const char *command)
     return 0;
 }
 
-//  0, or -1 with errno. *is_over_p: the relay does not know this session, so it did nothing; begin another one.
+//  0, or -1 with errno. *is_over_p: the relay does not know this session, so it did nothing; begin
+//  another one.
 static int
 s_await_reply(yam_admin_t *self, int64_t deadline_ms, const char *command, bool *is_over_p)
 {
@@ -323,7 +329,8 @@ yam_admin_call(yam_admin_t *self, const yam_admin_request_t *request)
     return rc;
 }
 
-//  -- Accessors ----------------------------------------------------------------------------------------
+//  -- Accessors
+//  ----------------------------------------------------------------------------------------
 
 const char *
 yam_admin_text(const yam_admin_t *self)

@@ -22,7 +22,8 @@ s_copy(yami_slice_t slice)
     return copy;
 }
 
-//  Reads one value into field; what is none of the four types counts as empty text. 0, or -1 with errno ENOMEM.
+//  Reads one value into field; what is none of the four types counts as empty text. 0, or -1 with
+//  errno ENOMEM.
 static int
 s_read_value(yami_reader_t *reader, yami_admin_field_t *field)
 {

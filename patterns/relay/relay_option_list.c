@@ -1,4 +1,5 @@
-//  The relay's option table, seen from outside. Daemons must not include what is inside of a pattern.
+//  The relay's option table, seen from outside. Daemons must not include what is inside of a
+//  pattern.
 
 #include "yam_relay_option.h"
 #include "yami_relay_options.h"

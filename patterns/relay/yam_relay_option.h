@@ -1,4 +1,5 @@
-/*  yam_relay_option - which options a relay has: for programs that offer them, such as yamd, and for bindings.
+/*  yam_relay_option - which options a relay has: for programs that offer them, such as yamd, and
+    for bindings.
 */
 #ifndef YAM_RELAY_OPTION_H
 #define YAM_RELAY_OPTION_H

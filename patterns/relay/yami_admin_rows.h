@@ -1,4 +1,5 @@
-/*  yami_admin_rows - the rows of an administration reply, decoded: fields with names, in the order they came.
+/*  yami_admin_rows - the rows of an administration reply, decoded: fields with names, in the order
+    they came.
 
     Pure, not thread-safe. Decoding is total: any bytes give rows or EPROTO.
 */
@@ -28,8 +29,8 @@ typedef struct {
     size_t row_count;
 } yami_admin_rows_t;
 
-//  Replaces what is there by the rows of a msgpack array of maps; an empty slice has none. 0, or -1 with errno
-//  EPROTO, ENOMEM; there are no rows then.
+//  Replaces what is there by the rows of a msgpack array of maps; an empty slice has none. 0, or -1
+//  with errno EPROTO, ENOMEM; there are no rows then.
 int
 yami_admin_rows_read(yami_admin_rows_t *self, yami_slice_t encoded);
 
