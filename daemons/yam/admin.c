@@ -57,8 +57,7 @@ static const yami_option_t s_purge_table[] = {
     S_COMMON, S_GROUP, S_DRY_RUN, CLI_FLAG(s_values_t, "yes", is_yes, "really drop the messages"),
     CLI_END};
 
-//  -- Rows
-//  -----------------------------------------------------------------------------------------------
+//  -- Rows --------------------------------------------------------------------------------------
 
 //  What the relay says of a dead letter becomes columns; the user's properties stay together.
 static void
@@ -176,8 +175,7 @@ s_print(const yam_admin_t *admin)
     return rc == -1 || fflush(stdout) != 0 ? EX_IOERR : EX_OK;
 }
 
-//  -- Requests
-//  -------------------------------------------------------------------------------------------
+//  -- Requests ----------------------------------------------------------------------------------
 
 static int
 s_ask(yam_admin_t *admin, const yam_admin_request_t *request)

@@ -20,8 +20,7 @@ static const char *s_name = "";
 static volatile sig_atomic_t s_is_stopped;
 static int s_stop_fd = -1; //  eventfd: readable once a stop is asked for
 
-//  -- Complaints
-//  -----------------------------------------------------------------------------------------
+//  -- Complaints --------------------------------------------------------------------------------
 
 void
 cli_set_name(const char *name)
@@ -85,8 +84,7 @@ cli_complain_errno(void)
     return cli_complain(s_exit_code(error), "%s", *sentence ? sentence : strerror(error));
 }
 
-//  -- Endpoints
-//  ------------------------------------------------------------------------------------------
+//  -- Endpoints ---------------------------------------------------------------------------------
 
 //  What was given, else the environment's, else the default.
 static const char *
@@ -139,8 +137,7 @@ cli_add_option(char *more, size_t size, const char *name, const char *value)
     return 0;
 }
 
-//  -- Signals
-//  --------------------------------------------------------------------------------------------
+//  -- Signals -----------------------------------------------------------------------------------
 
 static void
 s_on_signal(int number)

@@ -95,8 +95,7 @@ static const yami_option_t s_sub_table[] = {
              "only these subjects: '*' is a word, '>' all the rest"),
     CLI_END};
 
-//  -- The two classes
-//  ------------------------------------------------------------------------------------
+//  -- The two classes ---------------------------------------------------------------------------
 
 static yam_message_t *
 s_recv(s_receiver_t *self)
@@ -144,8 +143,7 @@ s_close(s_receiver_t *self)
     return left + (self->sub ? yam_sub_close(&self->sub, S_CLOSE_MS) : 0);
 }
 
-//  -- Printing and settling
-//  ------------------------------------------------------------------------------
+//  -- Printing and settling ---------------------------------------------------------------------
 
 static void
 s_print_json(s_job_t *job, yam_message_t *message)
@@ -216,8 +214,7 @@ s_flush(s_job_t *job)
     return rc;
 }
 
-//  -- The loop
-//  -------------------------------------------------------------------------------------------
+//  -- The loop ----------------------------------------------------------------------------------
 
 static bool
 s_is_done(const s_job_t *job)
@@ -294,8 +291,7 @@ s_loop(s_job_t *job)
     return EX_OK;
 }
 
-//  -- Starting
-//  -------------------------------------------------------------------------------------------
+//  -- Starting ----------------------------------------------------------------------------------
 
 //  "&group=..&credit=.." for the endpoint. With --count no more than that is asked for.
 static int

@@ -109,8 +109,7 @@ cli_rows_bool(cli_rows_t *self, const char *column, bool value)
     s_set(self->row, column, json_boolean(value));
 }
 
-//  -- JSON
-//  -----------------------------------------------------------------------------------------------
+//  -- JSON --------------------------------------------------------------------------------------
 
 int
 cli_rows_print_json(cli_rows_t *self, bool is_lines, FILE *out)
@@ -128,8 +127,7 @@ cli_rows_print_json(cli_rows_t *self, bool is_lines, FILE *out)
     return fflush(out) == 0 && !ferror(out) ? 0 : -1;
 }
 
-//  -- Tables
-//  ---------------------------------------------------------------------------------------------
+//  -- Tables ------------------------------------------------------------------------------------
 
 static bool
 s_ends_with(const char *text, const char *end)

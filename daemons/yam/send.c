@@ -80,8 +80,7 @@ static const yami_option_t s_pub_table[] = {
              "subject of all messages, such as eu.de.orders"),
     S_COMMON, CLI_END};
 
-//  -- The two classes
-//  ------------------------------------------------------------------------------------
+//  -- The two classes ---------------------------------------------------------------------------
 
 static int
 s_send_body(s_sender_t *self, const void *body, size_t size)
@@ -165,8 +164,7 @@ s_open(s_job_t *job, yam_t *yam, const char *channel, bool is_topic)
     return EX_OK;
 }
 
-//  -- Progress
-//  -------------------------------------------------------------------------------------------
+//  -- Progress ----------------------------------------------------------------------------------
 
 static void
 s_show_progress(s_job_t *job, const yam_sender_stats_t *stats, int64_t now_ms)
@@ -205,8 +203,7 @@ s_may_wait(s_job_t *job)
     return !is_late && !cli_is_stopped();
 }
 
-//  -- Sending
-//  --------------------------------------------------------------------------------------------
+//  -- Sending -----------------------------------------------------------------------------------
 
 static yam_message_t *
 s_message(const s_job_t *job)

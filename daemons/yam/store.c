@@ -41,8 +41,7 @@ typedef struct {
     uint64_t torn_bytes;
 } s_job_t;
 
-//  -- Rows
-//  -----------------------------------------------------------------------------------------------
+//  -- Rows --------------------------------------------------------------------------------------
 
 static void
 s_number(s_job_t *job, const char *column, uint64_t number)
@@ -82,8 +81,7 @@ s_on_damage(void *arg, const yami_damage_t *damage)
     job->torn_bytes += damage->is_torn_tail ? damage->size : 0;
 }
 
-//  -- Opening
-//  --------------------------------------------------------------------------------------------
+//  -- Opening -----------------------------------------------------------------------------------
 
 //  Without this a misspelt directory would be an empty, faultless store.
 static int
@@ -116,8 +114,7 @@ s_walk(const char *path, yami_replay_fn visit, yami_damage_fn damaged, s_job_t *
     return count;
 }
 
-//  -- verify
-//  ---------------------------------------------------------------------------------------------
+//  -- verify ------------------------------------------------------------------------------------
 
 static int
 s_count(void *arg, const yami_entry_t *entry)
@@ -147,8 +144,7 @@ s_verify(char **operands)
     return exit_code;
 }
 
-//  -- dump
-//  -----------------------------------------------------------------------------------------------
+//  -- dump --------------------------------------------------------------------------------------
 
 static int
 s_print_value(yami_reader_t *reader, char *text, size_t size);

@@ -81,8 +81,7 @@ s_complain(int exit_code, const char *what, const char *why)
     return exit_code;
 }
 
-//  -- Starting
-//  -------------------------------------------------------------------------------------------
+//  -- Starting ----------------------------------------------------------------------------------
 
 static int
 s_check_values(const yamd_values_t *values)
@@ -136,8 +135,7 @@ s_open(yamd_t *self)
     return EX_OK;
 }
 
-//  -- Serving
-//  --------------------------------------------------------------------------------------------
+//  -- Serving -----------------------------------------------------------------------------------
 
 //  A sign of life for systemd, and only while the relay's loop turns.
 static void
@@ -215,8 +213,7 @@ s_serve(yamd_t *self)
     }
 }
 
-//  -- Stopping
-//  -------------------------------------------------------------------------------------------
+//  -- Stopping ----------------------------------------------------------------------------------
 
 //  Drains in a thread of its own, so that signals are still heard.
 static void *

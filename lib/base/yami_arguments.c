@@ -13,8 +13,7 @@
 #define S_HELP_COLUMN 30
 #define S_FIRST_LONG 256 //  getopt values of long options: above every letter
 
-//  -- The nearest word
-//  -----------------------------------------------------------------------------------
+//  -- The nearest word --------------------------------------------------------------------------
 
 static size_t
 s_least(size_t a, size_t b, size_t c)
@@ -69,8 +68,7 @@ s_option_name(const void *table, size_t index)
     return ((const yami_option_t *) table)[index].name;
 }
 
-//  -- Parsing
-//  --------------------------------------------------------------------------------------------
+//  -- Parsing -----------------------------------------------------------------------------------
 
 //  The letter of an option in "e=endpoint n=count", 0 when it has none.
 static char
@@ -177,8 +175,7 @@ yami_arguments_parse(const yami_arguments_t *self, void *values, bool given[YAMI
     }
 }
 
-//  -- Help
-//  -----------------------------------------------------------------------------------------------
+//  -- Help --------------------------------------------------------------------------------------
 
 //  "=FILE": from choices or the unit, in capitals.
 static void

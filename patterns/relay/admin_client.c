@@ -35,8 +35,7 @@ struct yam_admin {
     yami_admin_rows_t rows;
 };
 
-//  -- Frames
-//  ---------------------------------------------------------------------------------------------
+//  -- Frames ------------------------------------------------------------------------------------
 
 static int64_t
 s_deadline(const yam_admin_t *self)
@@ -113,8 +112,7 @@ s_fail_status(const char *what, const yami_frame_t *frame)
                      (int) frame->text.size, (const char *) frame->text.data);
 }
 
-//  -- Sessions
-//  -------------------------------------------------------------------------------------------
+//  -- Sessions ----------------------------------------------------------------------------------
 
 //  Says GOODBYE, so that the relay need not wait for a silent peer.
 static void
@@ -217,8 +215,7 @@ yam_admin_destroy(yam_admin_t **self_p)
     *self_p = NULL;
 }
 
-//  -- Calls
-//  ----------------------------------------------------------------------------------------------
+//  -- Calls -------------------------------------------------------------------------------------
 
 static void
 s_put_text(yami_frame_t *frame, yami_slice_t *field, uint64_t bit, const char *text)
@@ -329,8 +326,7 @@ yam_admin_call(yam_admin_t *self, const yam_admin_request_t *request)
     return rc;
 }
 
-//  -- Accessors
-//  ----------------------------------------------------------------------------------------
+//  -- Accessors ---------------------------------------------------------------------------------
 
 const char *
 yam_admin_text(const yam_admin_t *self)
