@@ -272,48 +272,52 @@ s_report_refusal(s_job_t *job, uint64_t refused)
     return exit_code;
 }
 
+static void
+s_print_summary(const s_job_t *job, const yam_sender_stats_t *stats)
+{
+    if (job->values->is_quiet) {
+        return;
+    }
+    if (stats->level == YAM_LEVEL_NONE && stats->confirmed > 0) {
+        (void) printf("%" PRIu64 " sent, nothing confirmed (fast grade)\n", stats->confirmed);
+    } else {
+        (void) printf("%" PRIu64 " confirmed (%s)\n", stats->confirmed,
+                      yam_level_name((yam_level_t) stats->level));
+    }
+}
+
 //  Says what became of the messages, after the last wait.
 static int
-s_report(s_job_t *job, uint64_t pending)
+s_report(s_job_t *job)
 {
     yam_sender_stats_t stats = s_stats(&job->sender);
-    bool is_all_sent =
-        job->source.left == 0 || !job->source.file || stats.sent == job->source.number;
+    uint64_t wanted = job->source.number;
     s_clear_progress(job);
-    if (!job->values->is_quiet) {
-        (void) printf(stats.level == YAM_LEVEL_NONE && stats.confirmed > 0
-                          ? "%" PRIu64 " sent, nothing confirmed (fast grade)%s\n"
-                          : "%" PRIu64 " confirmed (%s)\n",
-                      stats.confirmed,
-                      stats.level == YAM_LEVEL_NONE && stats.confirmed > 0
-                          ? ""
-                          : yam_level_name((yam_level_t) stats.level));
-    }
+    s_print_summary(job, &stats);
     if (stats.refused > 0) {
         return s_report_refusal(job, stats.refused);
     }
-    if (cli_is_stopped() && pending == 0 && is_all_sent) {
+    if (stats.confirmed >= wanted) {
         return EX_OK;
     }
-    if (pending > 0 || stats.sent < job->source.number) {
-        return cli_complain(EX_TEMPFAIL,
-                            "%" PRIu64 " of %" PRIu64 " messages not confirmed by %s (%s)",
-                            job->source.number - stats.confirmed, job->source.number, job->endpoint,
-                            cli_is_stopped()     ? "interrupted"
-                            : stats.is_connected ? "the relay takes no more for now; see yam stat"
-                                                 : "is yamd running there?");
+    const char *why = "is yamd running there?";
+    if (cli_is_stopped()) {
+        why = "interrupted";
+    } else if (stats.is_connected) {
+        why = "the relay takes no more for now; see yam stat";
     }
-    return EX_OK;
+    return cli_complain(
+        EX_TEMPFAIL, "%" PRIu64 " of %" PRIu64 " messages not confirmed by %.*s (%s)",
+        wanted - stats.confirmed, wanted, (int) strcspn(job->endpoint, "?"), job->endpoint, why);
 }
 
 static int
 s_work(s_job_t *job)
 {
     int exit_code = s_send_all(job);
-    uint64_t pending;
-    while ((pending = s_flush(&job->sender, S_SLICE_MS)) > 0 && s_may_wait(job)) {
+    while (s_flush(&job->sender, S_SLICE_MS) > 0 && s_may_wait(job)) {
     }
-    int report_code = s_report(job, pending);
+    int report_code = s_report(job);
     return exit_code == EX_OK ? report_code : exit_code;
 }
 

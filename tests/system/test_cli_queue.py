@@ -114,7 +114,7 @@ def test_count_takes_no_more_than_it_wants():
     relay = Relay()
     relay.yam("push", "q", stdin=LINES)
     relay.yam("pull", "q", "-n3")
-    assert relay.yam("pull", "q", "-n1", "--format", r"%n %d\n")[0] == "4 1\n"
+    assert relay.yam("pull", "q", "-n1", "--format", r"%n %f\n")[0] == "4 0\n"
 
 
 def test_interrupted_pull_ends_cleanly():
