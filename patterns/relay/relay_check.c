@@ -1,0 +1,151 @@
+#include "yami_base.h"
+#include "yami_relay_parts.h"
+
+//  (3) The set of pieces says where each sequence is; leases and cursor must agree with it.
+static void
+s_check_group(const yami_relay_core_t *core, const yami_relay_group_t *group)
+{
+    yami_pieces_check(&group->pieces);
+    yami_heap_check(&group->retries);
+    yami_ranges_check(&group->settled);
+    const yami_relay_channel_t *channel = group->channel;
+    YAM_ASSERT(group->next >= 1 && group->next <= channel->next);
+    YAM_ASSERT(yami_relay_group_floor(group) >= channel->first || channel->durable_groups == 0);
+    const yami_piece_t *piece;
+    for (piece = yami_pieces_find(&group->pieces, 0); piece != NULL;
+         piece = yami_pieces_next(piece)) {
+        YAM_ASSERT(piece->last < group->next);
+        const yami_relay_lease_t *lease = piece->lease;
+        if (lease != NULL) {
+            YAM_ASSERT(lease->group == group &&
+                       yami_relay_map_get(&core->leases, lease->token) == lease);
+            YAM_ASSERT(piece->first >= lease->first && piece->last <= lease->last);
+            YAM_ASSERT(piece->last < channel->durable); //  (2)
+        }
+    }
+    YAM_ASSERT(group->has_settled == (group->settled.count > 0));
+    YAM_ASSERT(group->cache.block == NULL ||
+               group->cache.base + group->cache.batch.count <= channel->durable);
+}
+
+static void
+s_check_channel(const yami_relay_core_t *core, const yami_relay_channel_t *channel)
+{
+    YAM_ASSERT(channel->first >= 1 && channel->first <= channel->durable &&
+               channel->durable <= channel->next);
+    YAM_ASSERT(channel->kind != YAMI_KIND_QUEUE || !TAILQ_EMPTY(&channel->groups));
+    YAM_ASSERT(channel->mark_count <= YAMI_RELAY_MARKS);
+    unsigned durable_groups = 0;
+    const yami_relay_group_t *group;
+    TAILQ_FOREACH(group, &channel->groups, of_channel)
+    {
+        s_check_group(core, group);
+        durable_groups += group->is_durable ? 1 : 0;
+    }
+    YAM_ASSERT(durable_groups == channel->durable_groups);
+}
+
+//  What of a lease is open is what its pieces say.
+static void
+s_check_lease(const yami_relay_lease_t *lease)
+{
+    uint64_t open = 0;
+    const yami_piece_t *piece = yami_pieces_find(&lease->group->pieces, lease->first);
+    for (; piece != NULL && piece->first <= lease->last; piece = yami_pieces_next(piece)) {
+        open += piece->lease == lease ? piece->last - piece->first + 1 : 0;
+    }
+    YAM_ASSERT(open == lease->open && open > 0);
+    YAM_ASSERT(lease->handle->group == lease->group);
+    YAM_ASSERT(lease->handle->wake_ms <= lease->deadline_ms ||
+               TAILQ_FIRST(&lease->handle->leases) != lease);
+}
+
+static void
+s_check_handle(const yami_relay_handle_t *handle)
+{
+    if (handle->role == YAMI_ROLE_PRODUCER) {
+        const yami_relay_producer_t *producer = handle->producer;
+        YAM_ASSERT(handle->epoch == producer->epoch);    //  others are fenced
+        YAM_ASSERT(producer->durable <= producer->last); //  (1), (6)
+        YAM_ASSERT(handle->resolved_messages <= handle->received_messages);
+        YAM_ASSERT(handle->resolved_bytes <= handle->received_bytes);
+        return;
+    }
+    uint64_t in_flight = 0;
+    int64_t deadline_ms = INT64_MIN;
+    const yami_relay_lease_t *lease;
+    TAILQ_FOREACH(lease, &handle->leases, of_handle)
+    {
+        YAM_ASSERT(lease->handle == handle && lease->deadline_ms >= deadline_ms);
+        s_check_lease(lease);
+        in_flight += lease->open;
+        deadline_ms = lease->deadline_ms;
+    }
+    YAM_ASSERT(in_flight == handle->in_flight);
+    bool has_credit = handle->granted_messages > handle->sent_messages &&
+                      handle->granted_bytes > handle->sent_bytes;
+    YAM_ASSERT(handle->is_credited == has_credit);
+}
+
+static void
+s_check_peer(const yami_relay_core_t *core, const yami_relay_peer_t *peer)
+{
+    size_t count = 0;
+    const yami_relay_handle_t *handle;
+    TAILQ_FOREACH(handle, &peer->handles, of_peer)
+    {
+        YAM_ASSERT(handle->peer == peer &&
+                   yami_relay_map_get(&core->handles, handle->id) == handle);
+        YAM_ASSERT(yami_relay_map_get(&peer->by_number, handle->number) == handle);
+        s_check_handle(handle);
+        count++;
+    }
+    YAM_ASSERT(count == peer->by_number.count && count <= YAMI_LIMIT_HANDLES);
+    YAM_ASSERT(peer->session != 0 || count == 0);
+}
+
+//  (9) and what is counted in more than one place.
+static void
+s_check_tables(const yami_relay_core_t *core)
+{
+    YAM_ASSERT(core->peers.count <= YAMI_LIMIT_PEERS);
+    YAM_ASSERT(core->channel_numbers.count <= YAMI_LIMIT_CHANNELS);
+    YAM_ASSERT(core->producer_count <= YAMI_LIMIT_PRODUCERS);
+    YAM_ASSERT(core->job_count <= YAMI_RELAY_JOBS);
+    YAM_ASSERT(core->durable <= core->ticket);
+    YAM_ASSERT(core->waits.count == 0 ||
+               core->waits.items[core->waits.head].ticket > core->durable); //  (1)
+    yami_heap_check(&core->wakes);
+    size_t cached_bytes = 0;
+    const yami_relay_group_t *group;
+    TAILQ_FOREACH(group, &core->cached_groups, of_cached)
+    {
+        cached_bytes += group->cache.block->size;
+    }
+    YAM_ASSERT(cached_bytes == core->cached_bytes);
+    size_t producers = 0;
+    const yami_relay_producer_t *producer;
+    TAILQ_FOREACH(producer, &core->producers, of_age)
+    {
+        producers++;
+    }
+    YAM_ASSERT(producers == core->producer_count);
+}
+
+void
+yami_relay_core_check(const yami_relay_core_t *self)
+{
+    const yami_relay_peer_t *peer;
+    const yami_relay_channel_t *channel;
+    s_check_tables(self);
+    size_t handles = 0;
+    for (size_t index = 0; (peer = yami_relay_map_next(&self->peers, &index)) != NULL;) {
+        s_check_peer(self, peer);
+        handles += peer->by_number.count;
+    }
+    YAM_ASSERT(handles == self->handles.count);
+    for (size_t index = 0;
+         (channel = yami_relay_map_next(&self->channel_numbers, &index)) != NULL;) {
+        s_check_channel(self, channel);
+    }
+}

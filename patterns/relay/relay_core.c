@@ -1,0 +1,408 @@
+#include "yami_relay_core.h"
+
+#include <string.h>
+
+#include "yami_base.h"
+#include "yami_relay_parts.h"
+
+#define S_WAKES_LIMIT ((size_t) 1 << 20)
+#define S_LOST_LIMIT 65536u
+#define S_SLOW_MS 1000
+#define S_DELAY_LIMIT_MS (30ll * 24 * 3600 * 1000) //  no clock makes a retry wait longer
+
+yami_relay_name_t
+yami_relay_name(const void *text, size_t size)
+{
+    yami_relay_name_t name;
+    YAM_ASSERT(size < sizeof name.text);
+    if (size > 0) {
+        memcpy(name.text, text, size);
+    }
+    name.text[size] = '\0';
+    name.size = size;
+    return name;
+}
+
+yami_frame_t
+yami_relay_frame(yami_frame_type_t type, uint32_t handle)
+{
+    yami_frame_t frame = {.type = (uint8_t) type, .handle = handle};
+    return frame;
+}
+
+yami_relay_core_t *
+yami_relay_core_new(const yami_relay_options_t *options, int level, const char *name, uint64_t seed)
+{
+    YAM_ASSERT(options != NULL && name != NULL);
+    yami_relay_core_t *self = yami_alloc(sizeof *self);
+    self->options = options;
+    self->level = level;
+    size_t size = strlen(name);
+    self->name = yami_relay_name(name, size < YAMI_LIMIT_NAME ? size : YAMI_LIMIT_NAME);
+    self->seed = yami_relay_mix(seed);
+    self->random = yami_relay_mix(seed + 1);
+    yami_relay_map_t *maps[] = {&self->peers,         &self->handles,         &self->leases,
+                                &self->channel_names, &self->channel_numbers, &self->groups,
+                                &self->producer_keys};
+    for (size_t index = 0; index < sizeof maps / sizeof maps[0]; index++) {
+        yami_relay_map_init(maps[index], self->seed + index);
+    }
+    TAILQ_INIT(&self->producers);
+    TAILQ_INIT(&self->jobs);
+    TAILQ_INIT(&self->dirty_handles[YAMI_ROLE_PRODUCER]);
+    TAILQ_INIT(&self->dirty_handles[YAMI_ROLE_CONSUMER]);
+    TAILQ_INIT(&self->dirty_groups);
+    TAILQ_INIT(&self->settled_groups);
+    TAILQ_INIT(&self->dirty_channels);
+    TAILQ_INIT(&self->cached_groups);
+    yami_heap_init(&self->wakes, S_WAKES_LIMIT);
+    return self;
+}
+
+void
+yami_relay_core_destroy(yami_relay_core_t **self_p)
+{
+    YAM_ASSERT(self_p != NULL);
+    yami_relay_core_t *self = *self_p;
+    if (self == NULL) {
+        return;
+    }
+    yami_relay_effects_t ignored;
+    yami_relay_effects_init(&ignored);
+    self->effects = &ignored;
+    yami_relay_jobs_clear(self);
+    yami_relay_peers_clear(self);
+    yami_relay_producers_clear(self);
+    yami_relay_channels_clear(self);
+    YAM_ASSERT(self->leases.count == 0 && self->handles.count == 0 && self->groups.count == 0);
+    yami_relay_map_clear(&self->handles);
+    yami_relay_map_clear(&self->leases);
+    yami_relay_map_clear(&self->groups);
+    yami_heap_clear(&self->wakes);
+    yami_free(self->waits.items);
+    yami_free(self->losts);
+    yami_relay_effects_clear(&ignored);
+    yami_free(self);
+    *self_p = NULL;
+}
+
+void
+yami_relay_core_lost(yami_relay_core_t *self, const yami_damage_t *damage)
+{
+    YAM_ASSERT(!self->has_started && damage != NULL);
+    if (damage->is_torn_tail || yami_grow(&self->losts, &self->lost_capacity, self->lost_count + 1,
+                                          sizeof *self->losts, S_LOST_LIMIT) == -1) {
+        return; //  what is not noted here is found when it is read
+    }
+    self->losts[self->lost_count++] = *damage;
+}
+
+static void
+s_apply_losts(yami_relay_core_t *core)
+{
+    for (size_t index = 0; index < core->lost_count; index++) {
+        const yami_damage_t *damage = &core->losts[index];
+        yami_relay_say(
+            core, YAMI_LOG_ERROR, "relay.store-damaged",
+            "segment=%llx offset=%llu size=%llu channel=%u first=%llu last=%llu what=\"%.30s\"",
+            (unsigned long long) damage->segment, (unsigned long long) damage->offset,
+            (unsigned long long) damage->size, damage->channel, (unsigned long long) damage->first,
+            (unsigned long long) damage->last, damage->what);
+        yami_relay_channel_t *channel = yami_relay_map_get(&core->channel_numbers, damage->channel);
+        if (channel != NULL && damage->first > 0 && damage->last >= damage->first &&
+            damage->last < YAMI_LIMIT_SEQUENCE && damage->last >= channel->first) {
+            uint64_t first = damage->first > channel->first ? damage->first : channel->first;
+            yami_relay_channel_lose(core, channel, first, damage->last, damage->what);
+        }
+    }
+    yami_free(core->losts);
+    core->losts = NULL;
+    core->lost_count = core->lost_capacity = 0;
+}
+
+//  What waits gets a time on the monotonic clock.
+static void
+s_start_group(yami_relay_core_t *core, yami_relay_group_t *group)
+{
+    yami_piece_t *piece;
+    for (piece = yami_pieces_find(&group->pieces, 0); piece != NULL;
+         piece = yami_pieces_next(piece)) {
+        if (piece->state == YAMI_PIECE_WAITING) {
+            int64_t left_ms = piece->due_ms - core->wall_ms;
+            left_ms = left_ms < 0 ? 0 : left_ms > S_DELAY_LIMIT_MS ? S_DELAY_LIMIT_MS : left_ms;
+            yami_relay_group_delay(core, group, piece, core->mono_ms + left_ms);
+        }
+    }
+    yami_relay_group_touch(core, group);
+}
+
+//  Once, before the first event: replay knew no clock.
+static void
+s_start(yami_relay_core_t *core)
+{
+    core->has_started = true;
+    core->start_ms = core->mono_ms;
+    core->slow_ms = core->mono_ms;
+    yami_relay_group_t *group;
+    for (size_t index = 0; (group = yami_relay_map_next(&core->groups, &index)) != NULL;) {
+        s_start_group(core, group);
+    }
+    s_apply_losts(core);
+    yami_relay_channel_t *channel;
+    for (size_t index = 0;
+         (channel = yami_relay_map_next(&core->channel_numbers, &index)) != NULL;) {
+        yami_relay_channel_touch(core, channel);
+    }
+}
+
+static void
+s_credit(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
+{
+    yami_relay_handle_t *handle = yami_relay_handle_get(peer, frame->handle);
+    if (handle == NULL || handle->role != YAMI_ROLE_CONSUMER) {
+        yami_relay_peer_error(core, peer, frame->handle, YAM_STATUS_UNKNOWN,
+                              "no such consumer handle");
+        return;
+    }
+    yami_relay_handle_credit(core, handle, frame);
+}
+
+static void
+s_detach(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
+{
+    yami_relay_handle_t *handle = yami_relay_handle_get(peer, frame->handle);
+    if (handle == NULL) {
+        yami_relay_peer_error(core, peer, frame->handle, YAM_STATUS_UNKNOWN, "no such handle");
+        return;
+    }
+    yami_relay_handle_detach(core, handle);
+}
+
+//  A frame within a session.
+static void
+s_session_frame(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
+{
+    switch (frame->type) {
+    case YAMI_FRAME_ATTACH:
+        yami_relay_attach(core, peer, frame);
+        break;
+    case YAMI_FRAME_DETACH:
+        s_detach(core, peer, frame);
+        break;
+    case YAMI_FRAME_CREDIT:
+        s_credit(core, peer, frame);
+        break;
+    case YAMI_FRAME_ACK:
+    case YAMI_FRAME_NACK:
+    case YAMI_FRAME_EXTEND:
+    case YAMI_FRAME_REJECT:
+    case YAMI_FRAME_RELEASE:
+        yami_relay_settle(core, peer, frame);
+        break;
+    case YAMI_FRAME_HEARTBEAT:
+        break;
+    case YAMI_FRAME_ERROR:
+        core->errors++; //  never answered, or two ends could go on for ever
+        break;
+    case YAMI_FRAME_ADMIN:
+        yami_relay_admin(core, peer, frame);
+        break;
+    case YAMI_FRAME_GOODBYE:
+        yami_relay_peer_end(core, peer, true);
+        break;
+    default:
+        (void) yami_relay_peer_fault(core, peer, frame->handle, YAM_STATUS_UNKNOWN,
+                                     "not a client's frame");
+        break;
+    }
+}
+
+static void
+s_from_peer(yami_relay_core_t *core, const yami_relay_event_t *event)
+{
+    yami_relay_peer_t *peer = yami_relay_peer_get(core, event->peer);
+    if (peer == NULL) {
+        return;
+    }
+    core->bytes_in += event->block != NULL ? event->block->size : 0;
+    bool is_hello = event->type == YAMI_EVENT_FRAME && event->frame->type == YAMI_FRAME_HELLO;
+    if (event->type == YAMI_EVENT_GARBAGE) {
+        (void) yami_relay_peer_fault(core, peer, 0, event->status, yam_status_name(event->status));
+    } else if (is_hello) {
+        yami_relay_peer_hello(core, peer, event->frame);
+    } else if (peer->session == 0) {
+        (void) yami_relay_peer_fault(core, peer, 0, YAM_STATUS_NO_SESSION, "say HELLO first");
+    } else if (event->type == YAMI_EVENT_BATCH) {
+        yami_relay_batch(core, peer, event->batch, event->block);
+    } else {
+        s_session_frame(core, peer, event->frame);
+    }
+}
+
+static void
+s_refuse_waiting(yami_relay_core_t *core, yami_relay_handle_t *handle)
+{
+    if (handle->role != YAMI_ROLE_PRODUCER || handle->last <= handle->confirmed) {
+        return;
+    }
+    yami_frame_t frame = yami_relay_frame(YAMI_FRAME_REFUSE, handle->number);
+    frame.present = YAMI_F_EPOCH | YAMI_F_FIRST | YAMI_F_LAST | YAMI_F_STATUS;
+    frame.epoch = handle->epoch;
+    frame.first = handle->confirmed + 1;
+    frame.last = handle->last;
+    frame.status = YAM_STATUS_STORAGE_FAILED;
+    yami_relay_send(core, handle->peer, &frame, NULL);
+}
+
+//  Promise 7: final. Everybody is told, nobody is served.
+static void
+s_fail(yami_relay_core_t *core)
+{
+    core->has_failed = true;
+    yami_relay_jobs_clear(core);
+    yami_relay_peer_t *peer;
+    for (size_t index = 0; (peer = yami_relay_map_next(&core->peers, &index)) != NULL; index = 0) {
+        while (!TAILQ_EMPTY(&peer->handles)) {
+            yami_relay_handle_t *handle = TAILQ_FIRST(&peer->handles);
+            s_refuse_waiting(core, handle);
+            yami_relay_handle_end(core, handle, YAM_STATUS_STORAGE_FAILED, "the store failed");
+        }
+        yami_frame_t goodbye = yami_relay_frame(YAMI_FRAME_GOODBYE, 0);
+        yami_relay_send(core, peer, &goodbye, NULL);
+        yami_relay_peer_end(core, peer, true);
+    }
+    for (size_t index = 0; index < core->waits.count; index++) {
+        yami_relay_producer_t *producer = core->waits.items[core->waits.head + index].producer;
+        if (producer != NULL) {
+            producer->waiting--;
+        }
+    }
+    core->waits.count = 0;
+}
+
+//  What costs too much for every turn.
+static void
+s_slow(yami_relay_core_t *core)
+{
+    core->slow_ms = core->mono_ms;
+    core->piece_count = 0;
+    yami_relay_group_t *group;
+    for (size_t index = 0; (group = yami_relay_map_next(&core->groups, &index)) != NULL;) {
+        core->piece_count += group->pieces.count;
+        if (core->lacks_room && core->has_room && group->pieces.totals[YAMI_PIECE_MOVING] > 0) {
+            yami_relay_group_touch(core, group);
+        }
+    }
+    core->lacks_room = core->lacks_room && !core->has_room;
+    yami_relay_channel_t *channel;
+    for (size_t index = 0;
+         core->topic_count > 0 &&
+         (channel = yami_relay_map_next(&core->channel_numbers, &index)) != NULL;) {
+        if (channel->kind == YAMI_KIND_TOPIC && channel->mark_count > 1) {
+            yami_relay_channel_touch(core, channel);
+        }
+    }
+}
+
+static void
+s_turn(yami_relay_core_t *core)
+{
+    yami_relay_run_timers(core);
+    if (core->mono_ms - core->slow_ms >= S_SLOW_MS) {
+        s_slow(core);
+    }
+    yami_relay_jobs_pump(core);
+    yami_relay_groups_pump(core);
+    yami_relay_groups_flush(core);
+    yami_relay_handles_flush(core, YAMI_ROLE_CONSUMER);
+    yami_relay_handles_flush(core, YAMI_ROLE_PRODUCER);
+    yami_relay_channels_flush(core);
+}
+
+static void
+s_event(yami_relay_core_t *core, const yami_relay_event_t *event)
+{
+    yami_relay_peer_t *peer;
+    switch (event->type) {
+    case YAMI_EVENT_FRAME:
+    case YAMI_EVENT_BATCH:
+    case YAMI_EVENT_GARBAGE:
+        s_from_peer(core, event);
+        break;
+    case YAMI_EVENT_GONE:
+        peer = yami_relay_map_get(&core->peers, event->peer);
+        if (peer != NULL) {
+            yami_relay_peer_end(core, peer, false);
+        }
+        break;
+    case YAMI_EVENT_DURABLE:
+        yami_relay_durable(core, event->ticket);
+        yami_relay_handles_flush(core, YAMI_ROLE_PRODUCER);
+        yami_relay_groups_pump(core);
+        break;
+    case YAMI_EVENT_ENTRY:
+        yami_relay_entry(core, event);
+        yami_relay_groups_pump(core);
+        break;
+    case YAMI_EVENT_TURN:
+        s_turn(core);
+        break;
+    case YAMI_EVENT_DRAIN:
+        core->is_draining = true;
+        break;
+    case YAMI_EVENT_FAILED:
+        s_fail(core);
+        break;
+    }
+}
+
+void
+yami_relay_core_step(yami_relay_core_t *self, const yami_relay_event_t *event,
+                     yami_relay_effects_t *effects)
+{
+    YAM_ASSERT(event != NULL && effects != NULL);
+    self->effects = effects;
+    self->mono_ms = event->mono_ms > self->mono_ms ? event->mono_ms : self->mono_ms;
+    self->wall_ms = event->wall_ms;
+    self->has_room = event->has_room;
+    if (!self->has_started) {
+        s_start(self);
+    }
+    bool is_from_peer = event->type <= YAMI_EVENT_GARBAGE;
+    if (!self->has_failed || is_from_peer) {
+        s_event(self, event);
+    }
+    self->effects = NULL;
+}
+
+int64_t
+yami_relay_core_deadline(const yami_relay_core_t *self)
+{
+    int64_t deadline = INT64_MAX;
+    const yami_heap_item_t *item = yami_heap_peek(&self->wakes);
+    if (self->has_failed) {
+        return deadline;
+    }
+    if (!self->has_started || yami_relay_jobs_are_due(self) ||
+        !TAILQ_EMPTY(&self->settled_groups) ||
+        !TAILQ_EMPTY(&self->dirty_handles[YAMI_ROLE_PRODUCER]) ||
+        !TAILQ_EMPTY(&self->dirty_handles[YAMI_ROLE_CONSUMER])) {
+        return self->mono_ms;
+    }
+    if (item != NULL) {
+        deadline = item->when;
+    }
+    bool is_slow_needed = self->lacks_room || self->topic_count > 0;
+    if (is_slow_needed && self->slow_ms + S_SLOW_MS < deadline) {
+        deadline = self->slow_ms + S_SLOW_MS;
+    }
+    return deadline;
+}
+
+bool
+yami_relay_core_is_idle(const yami_relay_core_t *self)
+{
+    return self->leases.count == 0 && self->ticket == self->durable &&
+           TAILQ_EMPTY(&self->settled_groups) && TAILQ_EMPTY(&self->jobs) &&
+           TAILQ_EMPTY(&self->dirty_handles[YAMI_ROLE_CONSUMER]);
+}

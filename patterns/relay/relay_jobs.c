@@ -1,0 +1,346 @@
+#include <string.h>
+
+#include "yami_base.h"
+#include "yami_properties.h"
+#include "yami_relay_parts.h"
+
+#define S_PEEK_DEFAULT 10u
+#define S_PEEK_BODY 4096u
+#define S_ROWS_SIZE (3u << 20) //  a peek ends here: the reply has room for one more row
+#define S_STEP_MESSAGES 1000u  //  redriven between two turns: others get theirs
+
+yami_relay_job_t *
+yami_relay_job_new(yami_relay_core_t *core, const yami_relay_peer_t *peer,
+                   const yami_frame_t *frame, yami_relay_job_type_t type)
+{
+    if (core->job_count >= YAMI_RELAY_JOBS) {
+        yami_relay_reply(core, peer->id, frame->serial, YAM_STATUS_LIMIT,
+                         "too many requests under way", NULL, 0);
+        return NULL;
+    }
+    yami_relay_job_t *job = yami_alloc(sizeof *job);
+    job->id = ++core->job_id;
+    job->type = type;
+    job->peer = peer->id;
+    job->serial = frame->serial;
+    yami_writer_init(&job->rows, YAMI_LIMIT_REPLY);
+    TAILQ_INSERT_TAIL(&core->jobs, job, of_core);
+    core->job_count++;
+    return job;
+}
+
+static yami_relay_job_t *
+s_find(const yami_relay_core_t *core, uint64_t id)
+{
+    yami_relay_job_t *job;
+    TAILQ_FOREACH(job, &core->jobs, of_core)
+    {
+        if (job->id == id) {
+            break;
+        }
+    }
+    return job;
+}
+
+static void
+s_free(yami_relay_core_t *core, yami_relay_job_t *job)
+{
+    TAILQ_REMOVE(&core->jobs, job, of_core);
+    core->job_count--;
+    yami_writer_clear(&job->rows);
+    yami_free(job);
+}
+
+void
+yami_relay_jobs_clear(yami_relay_core_t *core)
+{
+    while (!TAILQ_EMPTY(&core->jobs)) {
+        s_free(core, TAILQ_FIRST(&core->jobs));
+    }
+}
+
+static void
+s_finish(yami_relay_core_t *core, yami_relay_job_t *job)
+{
+    if (job->type == YAMI_JOB_REDRIVE) {
+        yami_writer_map(&job->rows, 1);
+        yami_writer_str(&job->rows, "messages");
+        yami_writer_uint(&job->rows, job->done);
+        job->row_count = 1;
+    }
+    yami_relay_reply(core, job->peer, job->serial, YAM_STATUS_OK, "", &job->rows, job->row_count);
+    s_free(core, job);
+}
+
+void
+yami_relay_job_moved(yami_relay_core_t *core, uint64_t id)
+{
+    yami_relay_job_t *job = s_find(core, id);
+    if (job != NULL) {
+        YAM_ASSERT(job->waiting > 0);
+        job->waiting--;
+    }
+}
+
+void
+yami_relay_peek(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
+{
+    yami_relay_channel_t *channel =
+        yami_relay_channel_find(core, frame->channel.data, frame->channel.size);
+    if (channel == NULL) {
+        yami_relay_reply(core, peer->id, frame->serial, YAM_STATUS_UNKNOWN, "no such channel", NULL,
+                         0);
+        return;
+    }
+    yami_relay_job_t *job = yami_relay_job_new(core, peer, frame, YAMI_JOB_PEEK);
+    if (job != NULL) {
+        const yami_relay_group_t *group = TAILQ_FIRST(&channel->groups);
+        bool is_queue = channel->kind == YAMI_KIND_QUEUE;
+        job->channel = channel;
+        job->sequence = is_queue ? yami_relay_group_floor(group) : channel->first;
+        if (frame->sequence > job->sequence) {
+            job->sequence = frame->sequence;
+        }
+        job->left = frame->messages > 0 ? frame->messages : S_PEEK_DEFAULT;
+        job->until = channel->durable;
+    }
+}
+
+//  Dead letters that are neither with a consumer nor settled.
+static uint64_t
+s_free_count(const yami_relay_group_t *group)
+{
+    const uint64_t *totals = group->pieces.totals;
+    return group->channel->durable - group->next + totals[YAMI_PIECE_READY] +
+           totals[YAMI_PIECE_WAITING];
+}
+
+void
+yami_relay_redrive(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
+{
+    yami_relay_channel_t *channel =
+        yami_relay_channel_find(core, frame->channel.data, frame->channel.size);
+    bool has_target = (frame->present & YAMI_F_TARGET) != 0;
+    yami_relay_channel_t *target =
+        has_target ? yami_relay_channel_find(core, frame->target.data, frame->target.size) : NULL;
+    if (channel == NULL || (has_target && (target == NULL || target->is_dead))) {
+        yami_relay_reply(core, peer->id, frame->serial, YAM_STATUS_UNKNOWN,
+                         channel == NULL ? "no such channel" : "no such target", NULL, 0);
+        return;
+    }
+    yami_relay_channel_t *dead =
+        channel->is_dead ? channel : yami_relay_dead_channel(core, channel, false);
+    yami_relay_job_t *job = yami_relay_job_new(core, peer, frame, YAMI_JOB_REDRIVE);
+    if (job == NULL) {
+        return;
+    }
+    uint64_t most = frame->messages > 0 ? frame->messages : UINT64_MAX;
+    const yami_relay_group_t *group = dead != NULL ? TAILQ_FIRST(&dead->groups) : NULL;
+    if (group == NULL || (frame->present & YAMI_F_START && frame->start == 1)) {
+        uint64_t count = group != NULL ? s_free_count(group) : 0;
+        job->done = count < most ? count : most;
+        job->is_finished = true;
+        return;
+    }
+    job->channel = dead;
+    job->target = target;
+    job->sequence = yami_relay_group_floor(group);
+    job->until = dead->durable;
+    job->left = most;
+}
+
+//  The next sequence of the job's channel, from its own on, that may be moved; until when there is none.
+static uint64_t
+s_next_free(const yami_relay_job_t *job)
+{
+    const yami_relay_group_t *group = TAILQ_FIRST(&job->channel->groups);
+    uint64_t sequence = job->sequence;
+    const yami_piece_t *piece;
+    while (sequence < group->next && (piece = yami_pieces_find(&group->pieces, sequence)) != NULL) {
+        sequence = piece->first > sequence ? piece->first : sequence;
+        if (piece->state == YAMI_PIECE_READY || piece->state == YAMI_PIECE_WAITING) {
+            return sequence < job->until ? sequence : job->until;
+        }
+        sequence = piece->last + 1;
+    }
+    sequence = sequence < group->next ? group->next : sequence;
+    return sequence < job->until ? sequence : job->until;
+}
+
+static void
+s_pump(yami_relay_core_t *core, yami_relay_job_t *job)
+{
+    if (job->is_finished || job->is_fetching) {
+        return;
+    }
+    if (job->type == YAMI_JOB_REDRIVE) {
+        job->sequence = s_next_free(job);
+        if (!core->has_room) {
+            core->lacks_room = true;
+            return;
+        }
+    }
+    if (job->left == 0 || job->sequence >= job->until || job->rows.size >= S_ROWS_SIZE) {
+        job->is_finished = true;
+        return;
+    }
+    job->is_fetching = true;
+    yami_relay_fetch(core, job->channel, job->sequence, YAMI_FETCH_JOB, job->id);
+}
+
+void
+yami_relay_jobs_pump(yami_relay_core_t *core)
+{
+    yami_relay_job_t *job = TAILQ_FIRST(&core->jobs);
+    while (job != NULL) {
+        yami_relay_job_t *next = TAILQ_NEXT(job, of_core);
+        s_pump(core, job);
+        if (job->is_finished && job->waiting == 0) {
+            s_finish(core, job);
+        }
+        job = next;
+    }
+}
+
+bool
+yami_relay_jobs_are_due(const yami_relay_core_t *core)
+{
+    const yami_relay_job_t *job;
+    TAILQ_FOREACH(job, &core->jobs, of_core)
+    {
+        bool lacks_room = job->type == YAMI_JOB_REDRIVE && !core->has_room;
+        if (job->is_finished ? job->waiting == 0 : !job->is_fetching && !lacks_room) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+s_peek_row(yami_relay_job_t *job, const yami_record_t *record, uint64_t sequence, int64_t time_ms)
+{
+    yami_writer_t *rows = &job->rows;
+    size_t shown = record->body.size < S_PEEK_BODY ? record->body.size : S_PEEK_BODY;
+    yami_writer_map(rows, 6);
+    yami_writer_str(rows, "sequence");
+    yami_writer_uint(rows, sequence);
+    yami_writer_str(rows, "time");
+    yami_writer_int(rows, time_ms);
+    yami_writer_str(rows, "priority");
+    yami_writer_uint(rows, record->priority);
+    yami_writer_str(rows, "size");
+    yami_writer_uint(rows, record->body.size);
+    yami_writer_str(rows, "properties");
+    yami_writer_bin(rows, record->properties.data, record->properties.size);
+    yami_writer_str(rows, "body");
+    yami_writer_bin(rows, record->body.data, shown);
+    job->row_count++;
+}
+
+static void
+s_peek_entry(yami_relay_job_t *job, const yami_entry_t *entry, const yami_batch_t *batch)
+{
+    size_t offset = 0;
+    yami_record_t record;
+    for (uint64_t sequence = entry->base; sequence < entry->base + entry->count; sequence++) {
+        int rc = yami_batch_next(batch, &offset, &record);
+        YAM_ASSERT(rc == 0);
+        if (sequence < job->sequence) {
+            continue;
+        }
+        if (job->left == 0 || job->rows.size >= S_ROWS_SIZE) {
+            return;
+        }
+        s_peek_row(job, &record, sequence, entry->time_ms);
+        job->left--;
+        job->sequence = sequence + 1;
+    }
+}
+
+//  Where a dead letter goes back to; NULL when nobody knows.
+static yami_relay_channel_t *
+s_target(const yami_relay_core_t *core, const yami_relay_job_t *job, const yami_record_t *record)
+{
+    yami_property_t origin;
+    if (job->target != NULL) {
+        return job->target;
+    }
+    if (!yami_properties_find(record->properties, "yam-origin", &origin) || origin.type != 's') {
+        return NULL;
+    }
+    yami_relay_channel_t *channel =
+        yami_relay_channel_find(core, origin.text.data, origin.text.size);
+    return channel != NULL && !channel->is_dead ? channel : NULL;
+}
+
+//  One dead letter goes back without what we had written on it. False when out of memory.
+static bool
+s_redrive_record(yami_relay_core_t *core, yami_relay_job_t *job, yami_relay_move_t *move,
+                 const yami_record_t *record)
+{
+    yami_relay_channel_t *target = s_target(core, job, record);
+    if (target == NULL) {
+        return true; //  stays
+    }
+    yami_writer_t writer;
+    yami_writer_init(&writer, YAMI_LIMIT_PROPERTIES);
+    yami_relay_dead_properties(&writer, record->properties, NULL, NULL, 0);
+    yami_record_t copy = *record;
+    copy.properties = yami_slice(writer.data, writer.size);
+    bool is_added = writer.failed == 0 && yami_relay_move_add(move, target, job->sequence, &copy);
+    yami_writer_clear(&writer);
+    job->left -= is_added ? 1 : 0;
+    return is_added;
+}
+
+static void
+s_redrive_entry(yami_relay_core_t *core, yami_relay_job_t *job, const yami_entry_t *entry,
+                const yami_batch_t *batch)
+{
+    yami_relay_move_t move;
+    yami_relay_move_start(&move, core, TAILQ_FIRST(&job->channel->groups), job);
+    uint64_t end =
+        entry->base + entry->count < job->until ? entry->base + entry->count : job->until;
+    uint64_t at = entry->base;
+    size_t offset = 0;
+    yami_record_t record = {0};
+    for (unsigned count = 0; count < S_STEP_MESSAGES && job->left > 0; count++) {
+        job->sequence = s_next_free(job);
+        if (job->sequence >= end) {
+            break;
+        }
+        for (; at <= job->sequence; at++) {
+            int rc = yami_batch_next(batch, &offset, &record);
+            YAM_ASSERT(rc == 0);
+        }
+        if (!s_redrive_record(core, job, &move, &record)) {
+            break;
+        }
+        job->sequence++;
+    }
+    yami_relay_move_finish(&move);
+}
+
+void
+yami_relay_job_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
+{
+    yami_relay_job_t *job = s_find(core, event->fetch.argument);
+    if (job == NULL) {
+        return;
+    }
+    job->is_fetching = false;
+    yami_batch_t batch;
+    bool is_sound = event->result == 0 && event->entry->data != NULL &&
+                    yami_relay_batch_view(&batch, event->entry) == 0;
+    if (!is_sound) {
+        //  What is lost was said to be; go on behind it.
+        uint64_t behind = event->damage != NULL && event->damage->last >= job->sequence
+                              ? event->damage->last + 1
+                              : job->sequence + 1;
+        job->sequence = behind;
+    } else if (job->type == YAMI_JOB_PEEK) {
+        s_peek_entry(job, event->entry, &batch);
+    } else if (core->has_room) {
+        s_redrive_entry(core, job, event->entry, &batch);
+    }
+}

@@ -1,0 +1,95 @@
+#include <errno.h>
+#include <string.h>
+
+#include "yami_base.h"
+#include "yami_relay_parts.h"
+
+#define S_BATCH_SIZE (1u << 20) //  bytes of one batch, if records are not bigger
+#define S_RANGES_LIMIT 16384u
+
+void
+yami_relay_move_start(yami_relay_move_t *self, yami_relay_core_t *core, yami_relay_group_t *origin,
+                      yami_relay_job_t *owner)
+{
+    *self = (yami_relay_move_t) {.core = core, .origin = origin, .owner = owner};
+    yami_builder_init(&self->builder, S_BATCH_SIZE);
+    yami_ranges_init(&self->ranges, S_RANGES_LIMIT);
+}
+
+//  One entry holds the batch and says what it settles: so a message is never in both places, nor in none.
+static void
+s_write(yami_relay_move_t *self)
+{
+    yami_relay_core_t *core = self->core;
+    yami_relay_channel_t *target = self->target;
+    uint32_t count = self->builder.count;
+    uint64_t bytes = self->builder.size - YAMI_BATCH_HEADER_SIZE;
+    yami_batch_t head = {.first_sequence = target->next};
+    memcpy(&head.producer, "yam-relay-moved", 15);
+    yami_block_t *block = yami_builder_finish(&self->builder, &head);
+    if (block == NULL) {
+        core->errors++; //  they stay where they are
+        return;
+    }
+    YAM_ASSERT(count == self->ranges.total);
+    uint64_t base = target->next;
+    uint64_t ticket =
+        yami_relay_write_move(core, target, base, count, self->origin, &self->ranges, block);
+    yami_relay_channel_appended(target, base, base + count - 1, bytes, core->wall_ms);
+    for (size_t index = 0; index < self->ranges.count; index++) {
+        const yami_range_t *range = &self->ranges.items[index];
+        uint64_t settled = yami_relay_group_settle(core, self->origin, range->first, range->last);
+        YAM_ASSERT(settled == range->last - range->first + 1);
+    }
+    if (self->owner == NULL) {
+        self->origin->counts.dead_lettered += count;
+    } else {
+        self->owner->done += count;
+        self->owner->waiting++;
+    }
+    yami_relay_wait_t wait = {.ticket = ticket,
+                              .type = YAMI_WAIT_MOVE,
+                              .channel = target,
+                              .last = target->next - 1,
+                              .job = self->owner != NULL ? self->owner->id : 0};
+    yami_relay_wait(core, &wait);
+}
+
+static void
+s_flush(yami_relay_move_t *self)
+{
+    if (self->target != NULL && self->builder.count > 0) {
+        s_write(self);
+    }
+    yami_ranges_remove_below(&self->ranges, YAMI_LIMIT_SEQUENCE);
+    self->target = NULL;
+}
+
+bool
+yami_relay_move_add(yami_relay_move_t *self, yami_relay_channel_t *target, uint64_t sequence,
+                    const yami_record_t *record)
+{
+    if (self->target != NULL && (self->target != target || self->ranges.count == S_RANGES_LIMIT)) {
+        s_flush(self);
+    }
+    int rc = yami_builder_append(&self->builder, record);
+    if (rc == -1 && errno == EAGAIN) {
+        s_flush(self);
+        rc = yami_builder_append(&self->builder, record);
+    }
+    if (rc == -1) {
+        return false;
+    }
+    self->target = target;
+    int64_t added = yami_ranges_add(&self->ranges, sequence, sequence);
+    YAM_ASSERT(added == 1);
+    return true;
+}
+
+void
+yami_relay_move_finish(yami_relay_move_t *self)
+{
+    s_flush(self);
+    yami_builder_clear(&self->builder);
+    yami_ranges_clear(&self->ranges);
+}

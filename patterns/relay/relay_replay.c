@@ -1,0 +1,244 @@
+//  Reads the journal back. What each kind holds is said in relay_journal.c.
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "yami_base.h"
+#include "yami_relay_parts.h"
+
+static int
+s_refuse(const yami_entry_t *entry, const char *what)
+{
+    return yami_fail(EPROTO, "the store's entry %llu (kind %u) is not what a relay writes: %s",
+                     (unsigned long long) entry->lsn, entry->kind, what);
+}
+
+//  Settled or not, a sequence that the journal speaks of was given.
+static void
+s_reach(yami_relay_core_t *core, yami_relay_channel_t *channel, uint64_t last)
+{
+    if (last >= channel->next) {
+        yami_relay_channel_appended(channel, channel->next, last, 0, core->wall_ms);
+        channel->durable = channel->next;
+    }
+}
+
+//  The next range of a flat array; *end_p is where the previous one ended. Fails the reader on nonsense.
+static yami_range_t
+s_range(yami_reader_t *reader, uint64_t *end_p)
+{
+    uint64_t gap = yami_reader_uint(reader);
+    uint64_t length = yami_reader_uint(reader);
+    yami_range_t range = {*end_p + gap, *end_p + gap + length - 1};
+    if (gap > YAMI_LIMIT_SEQUENCE || length == 0 || length > YAMI_LIMIT_SEQUENCE ||
+        range.first == 0 || range.last >= YAMI_LIMIT_SEQUENCE || range.last < range.first) {
+        yami_reader_fail(reader);
+        range = (yami_range_t) {1, 1};
+    }
+    *end_p = range.last + 1;
+    return range;
+}
+
+static void
+s_settle(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_group_t *group)
+{
+    uint32_t count = yami_reader_array(reader) / 2;
+    uint64_t end = 0;
+    for (uint32_t index = 0; index < count; index++) {
+        yami_range_t range = s_range(reader, &end);
+        if (reader->failed) {
+            return;
+        }
+        if (group != NULL) {
+            s_reach(core, group->channel, range.last);
+            (void) yami_relay_group_settle(core, group, range.first, range.last);
+        }
+    }
+}
+
+static void
+s_channel(yami_relay_core_t *core, yami_reader_t *reader, const yami_entry_t *entry)
+{
+    yami_slice_t name = yami_reader_str(reader);
+    uint64_t kind = yami_reader_uint(reader);
+    uint64_t number = yami_reader_uint(reader);
+    if (reader->failed || name.size == 0 || name.size > YAMI_LIMIT_NAME || entry->channel == 0 ||
+        (kind != YAMI_KIND_QUEUE && kind != YAMI_KIND_TOPIC) || number >= YAMI_RELAY_EPHEMERAL ||
+        (kind == YAMI_KIND_QUEUE) != (number > 0)) {
+        yami_reader_fail(reader);
+        return;
+    }
+    if (yami_relay_map_get(&core->channel_numbers, entry->channel) != NULL) {
+        return;
+    }
+    yami_relay_channel_t *channel =
+        yami_relay_channel_add(core, entry->channel, name.data, name.size, (int) kind);
+    if (number > 0 && yami_relay_map_get(&core->groups, number) == NULL) {
+        (void) yami_relay_group_add(core, channel, (uint32_t) number, yami_slice("", 0),
+                                    yami_slice("", 0), 1);
+    }
+}
+
+//  The definition was lost to damage: what is filed under this number is kept, under a name of its own.
+static yami_relay_channel_t *
+s_recover(yami_relay_core_t *core, uint32_t number)
+{
+    char name[32];
+    int size = snprintf(name, sizeof name, "recovered.%u", number);
+    if (number == 0 || number >= YAMI_RELAY_RECOVERED ||
+        yami_relay_channel_find(core, name, (size_t) size) != NULL) {
+        return NULL;
+    }
+    yami_relay_channel_t *channel =
+        yami_relay_channel_add(core, number, name, (size_t) size, YAMI_KIND_QUEUE);
+    (void) yami_relay_group_add(core, channel, number | YAMI_RELAY_RECOVERED, yami_slice("", 0),
+                                yami_slice("", 0), 1);
+    return channel;
+}
+
+static void
+s_group(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_channel_t *channel)
+{
+    uint64_t number = yami_reader_uint(reader);
+    yami_slice_t name = yami_reader_str(reader);
+    yami_slice_t filter = yami_reader_str(reader);
+    uint64_t next = yami_reader_uint(reader);
+    if (reader->failed || number == 0 || number >= YAMI_RELAY_EPHEMERAL || next == 0 ||
+        name.size > YAMI_LIMIT_NAME || filter.size > YAMI_LIMIT_SUBJECT ||
+        next >= YAMI_LIMIT_SEQUENCE) {
+        yami_reader_fail(reader);
+        return;
+    }
+    //  A number at or below the last one given that is not there was removed later.
+    if (number > core->group_number) {
+        s_reach(core, channel, next - 1);
+        (void) yami_relay_group_add(core, channel, (uint32_t) number, name, filter, next);
+    }
+}
+
+//  Counts an entry's messages unless they were counted. What is missing before them is lost.
+static void
+s_messages(yami_relay_core_t *core, yami_relay_channel_t *channel, const yami_entry_t *entry)
+{
+    uint64_t last = entry->base + entry->count - 1;
+    if (entry->base > channel->next) {
+        yami_relay_channel_lose(core, channel, channel->next, entry->base - 1,
+                                "missing in the journal");
+    }
+    if (last >= channel->next) {
+        uint64_t bytes = entry->data != NULL ? entry->data->size : 0;
+        yami_relay_channel_appended(channel, channel->next, last, bytes, entry->time_ms);
+        channel->durable = channel->next;
+    }
+}
+
+static void
+s_data(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_channel_t *channel,
+       const yami_entry_t *entry)
+{
+    yami_slice_t id = yami_reader_bin(reader);
+    uint64_t epoch = yami_reader_uint(reader);
+    uint64_t first = yami_reader_uint(reader);
+    if (reader->failed || id.size != sizeof(yami_id_t) || epoch > UINT32_MAX || entry->count == 0 ||
+        first == 0 || first >= YAMI_LIMIT_SEQUENCE - entry->count || entry->base == 0 ||
+        entry->base >= YAMI_LIMIT_SEQUENCE - entry->count) {
+        yami_reader_fail(reader);
+        return;
+    }
+    s_messages(core, channel, entry);
+    yami_relay_producer_t *producer =
+        yami_relay_producer_get(core, channel, (const yami_id_t *) id.data);
+    if (producer != NULL) {
+        yami_relay_producer_stored(core, producer, (uint32_t) epoch, first + entry->count - 1,
+                                   entry->time_ms);
+        producer->durable = producer->last;
+    }
+}
+
+static void
+s_failure(yami_relay_core_t *core, yami_reader_t *reader)
+{
+    yami_relay_group_t *group = yami_relay_map_get(&core->groups, yami_reader_uint(reader));
+    uint64_t deliveries = yami_reader_uint(reader);
+    uint64_t failures = yami_reader_uint(reader);
+    yami_piece_t like = {.deliveries = (uint32_t) deliveries, .failures = (uint32_t) failures};
+    like.due_ms = yami_reader_int(reader);
+    like.first_ms = yami_reader_int(reader);
+    like.state = yami_reader_bool(reader) ? YAMI_PIECE_MOVING : YAMI_PIECE_WAITING;
+    yami_slice_t reason = yami_reader_str(reader);
+    uint32_t count = yami_reader_array(reader) / 2;
+    uint64_t end = 0;
+    like.reason =
+        reason.size == 0 ? NULL : yami_block_copy(reason.data, reason.size, YAMI_LIMIT_TEXT);
+    for (uint32_t index = 0; index < count && group != NULL; index++) {
+        yami_range_t range = s_range(reader, &end);
+        if (reader->failed) {
+            break;
+        }
+        s_reach(core, group->channel, range.last);
+        yami_relay_replay_failure(core, group, range.first, range.last, &like);
+    }
+    yami_block_unref(&like.reason);
+}
+
+static void
+s_move(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_channel_t *channel,
+       const yami_entry_t *entry)
+{
+    (void) yami_reader_uint(reader);
+    yami_relay_group_t *group = yami_relay_map_get(&core->groups, yami_reader_uint(reader));
+    if (reader->failed || entry->count == 0 || entry->base == 0 ||
+        entry->base >= YAMI_LIMIT_SEQUENCE - entry->count) {
+        yami_reader_fail(reader);
+        return;
+    }
+    s_messages(core, channel, entry);
+    s_settle(core, reader, group);
+}
+
+static void
+s_remove(yami_relay_core_t *core, yami_reader_t *reader)
+{
+    yami_relay_group_t *group = yami_relay_map_get(&core->groups, yami_reader_uint(reader));
+    if (group != NULL) {
+        yami_relay_group_remove(core, group);
+    }
+}
+
+int
+yami_relay_core_replay(yami_relay_core_t *self, const yami_entry_t *entry)
+{
+    YAM_ASSERT(!self->has_started);
+    if (entry->kind == YAMI_ENTRY_CHECKPOINT) {
+        return yami_relay_snapshot_read(self, entry);
+    }
+    if (entry->kind < YAMI_KIND_CHANNEL || entry->kind > YAMI_KIND_REMOVE) {
+        return s_refuse(entry, "unknown kind");
+    }
+    self->wall_ms = entry->time_ms > self->wall_ms ? entry->time_ms : self->wall_ms;
+    yami_reader_t reader;
+    yami_reader_init(&reader, entry->meta, entry->meta_size);
+    (void) yami_reader_array(&reader);
+    yami_relay_channel_t *channel = yami_relay_map_get(&self->channel_numbers, entry->channel);
+    if (channel == NULL && entry->kind != YAMI_KIND_CHANNEL) {
+        channel = s_recover(self, entry->channel);
+    }
+    if (entry->kind == YAMI_KIND_CHANNEL) {
+        s_channel(self, &reader, entry);
+    } else if (channel == NULL) {
+        return s_refuse(entry, "unknown channel");
+    } else if (entry->kind == YAMI_KIND_GROUP) {
+        s_group(self, &reader, channel);
+    } else if (entry->kind == YAMI_KIND_DATA) {
+        s_data(self, &reader, channel, entry);
+    } else if (entry->kind == YAMI_KIND_SETTLE) {
+        s_settle(self, &reader, yami_relay_map_get(&self->groups, yami_reader_uint(&reader)));
+    } else if (entry->kind == YAMI_KIND_FAILURE) {
+        s_failure(self, &reader);
+    } else if (entry->kind == YAMI_KIND_MOVE) {
+        s_move(self, &reader, channel, entry);
+    } else {
+        s_remove(self, &reader);
+    }
+    return reader.failed ? s_refuse(entry, "malformed") : 0;
+}

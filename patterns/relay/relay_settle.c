@@ -1,0 +1,115 @@
+#include "yami_base.h"
+#include "yami_relay_parts.h"
+
+#define S_REASON_LIMIT 120 //  bytes of a reason kept with a message
+
+//  How many of first..last are open in this lease.
+static uint64_t
+s_open(const yami_relay_lease_t *lease, uint64_t first, uint64_t last)
+{
+    uint64_t count = 0;
+    for (const yami_piece_t *piece = yami_pieces_find(&lease->group->pieces, first);
+         piece != NULL && piece->first <= last; piece = yami_pieces_next(piece)) {
+        if (piece->lease == lease) {
+            count += (piece->last < last ? piece->last : last) -
+                     (piece->first > first ? piece->first : first) + 1;
+        }
+    }
+    return count;
+}
+
+//  The open part of first..last is done.
+static void
+s_ack(yami_relay_core_t *core, yami_relay_lease_t *lease, uint64_t first, uint64_t last)
+{
+    yami_relay_group_t *group = lease->group;
+    uint64_t count = 0;
+    yami_piece_t *piece;
+    while (first <= last && (piece = yami_pieces_find(&group->pieces, first)) != NULL &&
+           piece->first <= last) {
+        uint64_t from = piece->first > first ? piece->first : first;
+        uint64_t to = piece->last < last ? piece->last : last;
+        if (piece->lease == lease) {
+            yami_pieces_cut(&group->pieces, piece, from, to);
+            yami_relay_group_journal(core, group, from, to);
+            count += to - from + 1;
+        }
+        first = to + 1;
+    }
+    group->counts.acked += count;
+    yami_relay_channel_touch(core, group->channel);
+    yami_relay_group_touch(core, group);
+    yami_relay_lease_close(core, lease, count);
+}
+
+static void
+s_apply(yami_relay_core_t *core, const yami_frame_t *frame, yami_relay_lease_t *lease,
+        const yami_settle_t *range, const yami_relay_blame_t *blame)
+{
+    switch (frame->type) {
+    case YAMI_FRAME_ACK:
+        s_ack(core, lease, range->first, range->last);
+        break;
+    case YAMI_FRAME_EXTEND:
+        yami_relay_lease_extend(core, lease);
+        break;
+    case YAMI_FRAME_RELEASE:
+        yami_relay_lease_release(core, lease, range->first, range->last);
+        break;
+    default:
+        yami_relay_lease_fail(core, lease, range->first, range->last, blame);
+        break;
+    }
+}
+
+static yami_block_t *
+s_reason(const yami_frame_t *frame)
+{
+    if ((frame->present & YAMI_F_TEXT) == 0 || frame->text.size == 0) {
+        return NULL;
+    }
+    size_t size = frame->text.size < S_REASON_LIMIT ? frame->text.size : S_REASON_LIMIT;
+    while (size > 0 && size < frame->text.size && (frame->text.data[size] & 0xc0) == 0x80) {
+        size--; //  not within a character of UTF-8
+    }
+    return yami_block_copy(frame->text.data, size, S_REASON_LIMIT);
+}
+
+void
+yami_relay_settle(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
+{
+    yami_relay_handle_t *handle = yami_relay_handle_get(peer, frame->handle);
+    if (handle == NULL || handle->role != YAMI_ROLE_CONSUMER) {
+        yami_relay_peer_error(core, peer, frame->handle, YAM_STATUS_UNKNOWN,
+                              "no such consumer handle");
+        return;
+    }
+    yami_block_t *reason = s_reason(frame);
+    yami_relay_blame_t blame = {
+        .delay_ms = -1, .is_rejected = frame->type == YAMI_FRAME_REJECT, .reason = reason};
+    if ((frame->present & YAMI_F_DELAY_MS) != 0) {
+        blame.delay_ms = (int64_t) frame->delay_ms;
+    }
+    uint64_t stale = 0;
+    size_t offset = 0;
+    yami_settle_t range;
+    while (yami_frame_range(frame, &offset, &range)) {
+        //  (5) only a live lease of this very peer and handle, and only what is open of it
+        yami_relay_lease_t *lease = yami_relay_map_get(&core->leases, range.token);
+        bool is_valid = lease != NULL && lease->handle == handle && range.first >= lease->first &&
+                        range.last <= lease->last;
+        uint64_t open = is_valid ? s_open(lease, range.first, range.last) : 0;
+        stale += range.last - range.first + 1 - open;
+        if (open > 0) {
+            s_apply(core, frame, lease, &range, &blame);
+        }
+    }
+    yami_block_unref(&reason);
+    handle->serial = frame->serial > handle->serial ? frame->serial : handle->serial;
+    yami_relay_handle_touch(core, handle);
+    if (stale > 0) {
+        handle->group->counts.stale += stale;
+        yami_relay_peer_error(core, peer, frame->handle, YAM_STATUS_FENCED,
+                              "stale: some of these messages are not leased to you any more");
+    }
+}
