@@ -16,7 +16,7 @@ yami_producer_core_init(yami_producer_core_t *self, const yami_producer_config_t
 {
     *self = (yami_producer_core_t) {
         .config = *config,
-        .epoch = config->name[0] == 0 ? 1 : 0,
+        .epoch = config->is_durable ? 0 : 1,
         .next_sequence = 1,
     };
     yami_link_core_init(&self->link, config->name, config->heartbeat_ms, config->seed);

@@ -41,8 +41,9 @@ typedef enum {
 typedef struct {
     int kind; //  YAMI_KIND_
     char channel[YAMI_LIMIT_NAME + 1];
-    char name[YAMI_LIMIT_NAME + 1]; //  durable name, "" for none
-    yami_id_t producer;             //  for a durable name its BLAKE2b, else random
+    char name[YAMI_LIMIT_NAME + 1]; //  told to the relay
+    bool is_durable;                //  known by its name: the relay gives it an epoch
+    yami_id_t producer;             //  of a durable name the BLAKE2b, else random
     int64_t heartbeat_ms;
     uint64_t seed; //  of sessions and jitter
 } yami_producer_config_t;

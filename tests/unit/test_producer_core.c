@@ -30,6 +30,7 @@ s_init(const char *name)
     yami_producer_config_t config = {
         .kind = YAMI_KIND_QUEUE, .channel = "orders", .heartbeat_ms = 1000, .seed = 7};
     (void) snprintf(config.name, sizeof config.name, "%s", name);
+    config.is_durable = name[0] != 0;
     config.producer = yami_producer_id("p");
     yami_producer_core_init(&s_core, &config);
     s_now = START;

@@ -1,0 +1,375 @@
+//  The sure sender: what applications call. See yami_sure_sender.h.
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "yami_base.h"
+#include "yami_frame.h"
+#include "yami_properties.h"
+#include "yami_sure_sender.h"
+
+static yami_sure_sender_t *
+s_self(yami_sender_t *base)
+{
+    return (yami_sure_sender_t *) base;
+}
+
+//  -- Sending ---------------------------------------------------------------------------------------
+
+//  Bytes of a record in a batch.
+static size_t
+s_record_size(const yami_record_t *record)
+{
+    size_t times = (record->flags & YAMI_RECORD_DUE ? 8u : 0u) +
+                   (record->flags & YAMI_RECORD_EXPIRY ? 8u : 0u);
+    return YAMI_RECORD_HEADER_SIZE + times + record->properties.size + record->body.size;
+}
+
+//  (2) Under the lock.
+static bool
+s_has_room(const yami_sure_sender_t *self, size_t size)
+{
+    uint64_t held = self->accepted - self->settled;
+    return (held < self->window &&
+            self->held_bytes + size + YAMI_BATCH_HEADER_SIZE <= self->window_bytes) ||
+           held == 0;
+}
+
+//  Under the lock: the open batch is full. 0, or -1 with errno ENOMEM.
+static int
+s_close_open(yami_sure_sender_t *self)
+{
+    yami_sure_closed_t *closed = yami_try_alloc(sizeof *closed, SIZE_MAX);
+    if (closed == NULL) {
+        return -1;
+    }
+    bool was_empty = STAILQ_EMPTY(&self->closed);
+    closed->builder = self->open;
+    STAILQ_INSERT_TAIL(&self->closed, closed, link); //  (1)
+    yami_builder_init(&self->open, closed->builder.limit);
+    if (was_empty) {
+        yami_engine_wake(self->engine, &self->task); //  (3)
+    }
+    return 0;
+}
+
+//  Under the lock, with room: 0, or -1 with the builder's errno.
+static int
+s_append(yami_sure_sender_t *self, const yami_record_t *record, size_t size)
+{
+    int rc = yami_builder_append(&self->open, record);
+    if (rc == -1 && errno == EAGAIN && s_close_open(self) == 0) {
+        rc = yami_builder_append(&self->open, record);
+    }
+    if (rc == -1) {
+        return -1;
+    }
+    self->accepted++;
+    self->held_bytes += size;
+    if (self->open.count == 1) {
+        self->held_bytes += YAMI_BATCH_HEADER_SIZE;
+        if (STAILQ_EMPTY(&self->closed)) {
+            yami_engine_wake(self->engine, &self->task); //  (3)
+        }
+    }
+    return 0;
+}
+
+//  Under the lock: why a message that found no room in time is not taken.
+static int
+s_fail_full(const yami_sure_sender_t *self)
+{
+    if (self->storage_failed) {
+        return yami_fail(EIO, "the store of the relay at %s has failed (restart the relay)",
+                         self->endpoint);
+    }
+    if (!self->is_connected) {
+        return yami_fail(ENOTCONN, "no relay answers at %s, and the window is full of messages",
+                         self->endpoint);
+    }
+    return yami_fail(EAGAIN, "the window is full of messages that %s has not confirmed",
+                     self->endpoint);
+}
+
+static int
+s_fail_final(const yami_sure_sender_t *self)
+{
+    const char *what = self->error == ESTALE   ? "a newer producer of this name took over"
+                       : self->error == EACCES ? "not allowed"
+                       : self->error == EEXIST ? "the channel is of another kind"
+                                               : "refused for good";
+    return yami_fail(self->error, "the relay at %s: %s", self->endpoint, what);
+}
+
+//  Under the lock: waits for room. 0, or -1 with errno; the engine's thread never waits.
+static int
+s_wait_room(yami_sure_sender_t *self, size_t size)
+{
+    bool may_wait = !(self->has_stepped && pthread_equal(self->engine_thread, pthread_self()));
+    int64_t until_ms = yami_monitor_deadline(may_wait ? self->send_timeout_ms : 0);
+    bool has_time = may_wait;
+    while (self->error == 0 && !s_has_room(self, size)) {
+        if (!has_time || self->storage_failed) {
+            return s_fail_full(self);
+        }
+        has_time = yami_monitor_wait(&self->monitor, until_ms);
+    }
+    return self->error == 0 ? 0 : s_fail_final(self);
+}
+
+//  Under the lock: record's properties with the subject added, in the scratch writer.
+static int
+s_add_subject(yami_sure_sender_t *self, yami_record_t *record, const char *subject)
+{
+    yami_reader_t reader;
+    yami_reader_init(&reader, record->properties.data, record->properties.size);
+    uint32_t count = record->properties.size > 0 ? yami_reader_map(&reader) : 0;
+    yami_writer_t *writer = &self->properties;
+    writer->size = 0; //  its memory stays: one allocation for all messages
+    writer->failed = 0;
+    yami_writer_map(writer, count + 1);
+    yami_writer_bytes(writer, record->properties.data + reader.position,
+                      record->properties.size - reader.position);
+    yami_writer_str(writer, "subject");
+    yami_writer_str(writer, subject);
+    if (reader.failed || writer->failed != 0) {
+        return yami_fail(reader.failed ? EINVAL : writer->failed,
+                         "the subject does not fit the message's properties");
+    }
+    record->properties = yami_slice(writer->data, writer->size);
+    return 0;
+}
+
+//  Under the lock.
+static int
+s_put(yami_sure_sender_t *self, const yami_record_t *record)
+{
+    size_t size = s_record_size(record);
+    if ((self->error != 0 || !s_has_room(self, size)) && s_wait_room(self, size) == -1) {
+        return -1;
+    }
+    return s_append(self, record, size);
+}
+
+static int
+s_send_subject(yami_sure_sender_t *self, const yami_record_t *record, const char *subject)
+{
+    yami_property_t property;
+    yami_record_t extended = *record;
+    if (yami_subject_check(subject, false) == -1) {
+        return -1;
+    }
+    bool has_subject = yami_properties_find(record->properties, "subject", &property);
+    yami_monitor_lock(&self->monitor);
+    size_t needed = s_record_size(record) + YAMI_LIMIT_SUBJECT;
+    int rc = self->error == 0 && s_has_room(self, needed) ? 0 : s_wait_room(self, needed);
+    //  The scratch is good until the lock is let go, so the room comes first.
+    if (rc == 0 && !has_subject) {
+        rc = s_add_subject(self, &extended, subject);
+    }
+    if (rc == 0) {
+        rc = s_append(self, &extended, s_record_size(&extended));
+    }
+    yami_monitor_unlock(&self->monitor);
+    return rc;
+}
+
+static int
+s_send(yami_sender_t *base, const yami_record_t *record, const char *subject)
+{
+    yami_sure_sender_t *self = s_self(base);
+    if (!yami_context_is_ours(self->yam)) {
+        return -1;
+    }
+    if (*subject != 0) {
+        return s_send_subject(self, record, subject);
+    }
+    yami_monitor_lock(&self->monitor);
+    int rc = s_put(self, record);
+    yami_monitor_unlock(&self->monitor);
+    return rc;
+}
+
+//  -- Waiting, and the rest of the table ----------------------------------------------------------------
+
+//  Under the lock: waits until all accepted by now were reported. How many were not.
+static uint64_t
+s_flush_until(yami_sure_sender_t *self, int64_t until_ms)
+{
+    uint64_t wanted = self->accepted;
+    while (self->reported < wanted && self->error == 0 &&
+           yami_monitor_wait(&self->monitor, until_ms)) {
+    }
+    return self->reported < wanted ? wanted - self->reported : 0;
+}
+
+static uint64_t
+s_flush(yami_sender_t *base, int timeout_ms)
+{
+    yami_sure_sender_t *self = s_self(base);
+    if (!yami_context_is_ours(self->yam)) {
+        return self->accepted - self->reported;
+    }
+    int64_t until_ms = yami_monitor_deadline(timeout_ms);
+    yami_monitor_lock(&self->monitor);
+    uint64_t left = s_flush_until(self, until_ms);
+    yami_monitor_unlock(&self->monitor);
+    return left;
+}
+
+static int
+s_wait(yami_sender_t *base, unsigned count, int timeout_ms)
+{
+    (void) count;
+    (void) timeout_ms;
+    return yami_context_is_ours(s_self(base)->yam)
+               ? 0
+               : -1; //  the relay keeps for those who come later
+}
+
+static void
+s_set_confirm(yami_sender_t *base, yam_confirm_fn confirm, void *arg)
+{
+    yami_sure_sender_t *self = s_self(base);
+    if (!yami_context_is_ours(self->yam)) {
+        return;
+    }
+    yami_monitor_lock(&self->monitor);
+    bool is_inside = self->has_stepped && pthread_equal(self->engine_thread, pthread_self());
+    while (self->is_reporting && !is_inside) {
+        (void) yami_monitor_wait(&self->monitor, INT64_MAX);
+    }
+    self->confirm = confirm;
+    self->confirm_arg = arg;
+    yami_monitor_unlock(&self->monitor);
+}
+
+static void
+s_stats(yami_sender_t *base, yam_sender_stats_t *stats)
+{
+    yami_sure_sender_t *self = s_self(base);
+    memset(stats, 0, sizeof *stats);
+    if (!yami_context_is_ours(self->yam)) {
+        return;
+    }
+    yami_monitor_lock(&self->monitor);
+    *stats = self->stats;
+    stats->sent = self->accepted;
+    stats->is_connected = self->is_connected;
+    yami_monitor_unlock(&self->monitor);
+}
+
+static const char *
+s_endpoint(const yami_sender_t *base)
+{
+    return ((const yami_sure_sender_t *) base)->endpoint;
+}
+
+//  -- Life ------------------------------------------------------------------------------------------
+
+static void
+s_free(yami_sure_sender_t *self)
+{
+    while (!STAILQ_EMPTY(&self->closed)) {
+        yami_sure_closed_t *closed = STAILQ_FIRST(&self->closed);
+        STAILQ_REMOVE_HEAD(&self->closed, link);
+        yami_builder_clear(&closed->builder);
+        yami_free(closed);
+    }
+    yami_builder_clear(&self->open);
+    yami_builder_clear(&self->taken);
+    yami_writer_clear(&self->properties);
+    yami_producer_core_clear(&self->core);
+    yami_monitor_destroy(&self->monitor);
+    yami_free(self);
+}
+
+//  Under the lock: tells the relay, when there is a session and time.
+static void
+s_leave(yami_sure_sender_t *self, int64_t until_ms)
+{
+    int64_t farewell_ms = yami_monitor_deadline(YAMI_SURE_FAREWELL_MS);
+    int64_t end_ms = farewell_ms < until_ms ? farewell_ms : until_ms;
+    self->is_closing = true;
+    yami_engine_wake(self->engine, &self->task);
+    while (!self->has_ended && yami_monitor_wait(&self->monitor, end_ms)) {
+    }
+}
+
+static uint64_t
+s_close(yami_sender_t **base_p, int timeout_ms)
+{
+    yami_sure_sender_t *self = s_self(*base_p);
+    *base_p = NULL;
+    if (!yami_context_is_ours(self->yam)) {
+        //  A forked child leaves everything as it is: the locks may be held by threads that are not here.
+        return self->accepted - self->reported;
+    }
+    int64_t until_ms = yami_monitor_deadline(timeout_ms);
+    yami_monitor_lock(&self->monitor);
+    uint64_t left = s_flush_until(self, until_ms);
+    s_leave(self, until_ms);
+    yami_monitor_unlock(&self->monitor);
+    yami_engine_remove(self->engine, &self->task);
+    yami_sure_link_close(&self->link);
+    s_free(self);
+    return left;
+}
+
+static const yami_sender_ops_t s_ops = {
+    .send = s_send,
+    .flush = s_flush,
+    .close = s_close,
+    .set_confirm = s_set_confirm,
+    .wait = s_wait,
+    .stats = s_stats,
+    .endpoint = s_endpoint,
+};
+
+static void
+s_init_core(yami_sure_sender_t *self, int kind, const char *channel,
+            const yami_endpoint_options_t *options)
+{
+    yami_producer_config_t config = {.kind = kind, .heartbeat_ms = options->heartbeat_ms};
+    (void) snprintf(config.channel, sizeof config.channel, "%s", channel);
+    yami_sure_link_name(config.name, sizeof config.name, options->name);
+    config.is_durable = options->name[0] != 0;
+    if (config.is_durable) {
+        config.producer = yami_producer_id(options->name);
+    } else {
+        yami_random(config.producer.bytes, sizeof config.producer.bytes);
+    }
+    yami_random(&config.seed, sizeof config.seed);
+    yami_producer_core_init(&self->core, &config);
+}
+
+yami_sender_t *
+yami_sure_sender_new(yam_t *yam, int kind, const char *channel, const yami_endpoint_t *endpoint)
+{
+    const yami_endpoint_options_t *options = &endpoint->options;
+    yami_sure_sender_t *self = yami_alloc(sizeof *self);
+    self->base.ops = &s_ops;
+    self->base.linger_ms = options->linger_ms;
+    self->yam = yam;
+    self->engine = yami_context_engine(yam);
+    self->window = (uint64_t) options->window;
+    self->window_bytes = (uint64_t) options->window_bytes;
+    self->send_timeout_ms = options->send_timeout_ms;
+    (void) snprintf(self->endpoint, sizeof self->endpoint, "%s", endpoint->addresses[0].address);
+    size_t limit = (size_t) options->batch_bytes;
+    yami_monitor_init(&self->monitor);
+    yami_builder_init(&self->open, limit);
+    yami_builder_init(&self->taken, limit);
+    STAILQ_INIT(&self->closed);
+    yami_writer_init(&self->properties, YAMI_LIMIT_PROPERTIES);
+    s_init_core(self, kind, channel, options);
+    yami_sure_link_init(&self->link, yam, endpoint);
+    self->task.step = yami_sure_sender_step;
+    self->task.arg = self;
+    if (yami_engine_add(self->engine, &self->task) == -1) {
+        s_free(self);
+        return NULL;
+    }
+    return &self->base;
+}
