@@ -1,0 +1,314 @@
+//  The real directory. Every call names files relative to the one descriptor, so a renamed directory stays the same.
+
+#include "yami_disk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "yami_base.h"
+
+#define PID_TEXT_SIZE 24
+
+typedef struct {
+    yami_disk_t disk; //  first
+    char *path;       //  owned; for sentences
+    int directory;
+    int lock; //  -1: read only
+} s_disk_t;
+
+static int
+s_open(yami_disk_t *disk, const char *name, bool create, bool read_only)
+{
+    const s_disk_t *self = (s_disk_t *) disk;
+    int flags = O_CLOEXEC | O_NOFOLLOW | (read_only ? O_RDONLY : O_RDWR) |
+                (create ? O_CREAT | O_EXCL : 0);
+    int file;
+    do {
+        file = openat(self->directory, name, flags, 0600);
+    } while (file == -1 && errno == EINTR);
+    if (file == -1) {
+        return yami_fail(errno, "cannot open %s/%s: %s", self->path, name, strerror(errno));
+    }
+    return file;
+}
+
+static int
+s_close(yami_disk_t *disk, int file)
+{
+    (void) disk;
+    return close(file) == -1 && errno != EINTR ? -1 : 0;
+}
+
+static int
+s_pwritev(yami_disk_t *disk, int file, struct iovec *vector, int count, uint64_t offset)
+{
+    (void) disk;
+    while (count > 0) {
+        ssize_t written = pwritev(file, vector, count, (off_t) offset);
+        if (written == -1 && errno == EINTR) {
+            continue;
+        }
+        if (written <= 0) {
+            errno = written == 0 ? EIO : errno;
+            return -1;
+        }
+        offset += (uint64_t) written;
+        size_t left = (size_t) written;
+        while (count > 0 && left >= vector->iov_len) {
+            left -= vector->iov_len;
+            vector++;
+            count--;
+        }
+        if (count > 0) {
+            vector->iov_base = (uint8_t *) vector->iov_base + left;
+            vector->iov_len -= left;
+        }
+    }
+    return 0;
+}
+
+static int64_t
+s_pread(yami_disk_t *disk, int file, void *buffer, size_t size, uint64_t offset)
+{
+    (void) disk;
+    size_t done = 0;
+    while (done < size) {
+        ssize_t count =
+            pread(file, (uint8_t *) buffer + done, size - done, (off_t) (offset + done));
+        if (count == -1 && errno == EINTR) {
+            continue;
+        }
+        if (count == -1) {
+            return -1;
+        }
+        if (count == 0) {
+            break;
+        }
+        done += (size_t) count;
+    }
+    return (int64_t) done;
+}
+
+//  Not retried, whatever errno says.
+static int
+s_sync_data(yami_disk_t *disk, int file)
+{
+    (void) disk;
+    return fdatasync(file);
+}
+
+static int
+s_sync_file(yami_disk_t *disk, int file)
+{
+    (void) disk;
+    return fsync(file);
+}
+
+static int
+s_truncate(yami_disk_t *disk, int file, uint64_t size)
+{
+    (void) disk;
+    int rc;
+    do {
+        rc = ftruncate(file, (off_t) size);
+    } while (rc == -1 && errno == EINTR);
+    return rc;
+}
+
+static int64_t
+s_size(yami_disk_t *disk, int file)
+{
+    (void) disk;
+    struct stat status;
+    return fstat(file, &status) == 0 ? (int64_t) status.st_size : -1;
+}
+
+static int
+s_rename(yami_disk_t *disk, const char *from, const char *to)
+{
+    const s_disk_t *self = (s_disk_t *) disk;
+    return renameat(self->directory, from, self->directory, to);
+}
+
+static int
+s_remove(yami_disk_t *disk, const char *name)
+{
+    const s_disk_t *self = (s_disk_t *) disk;
+    return unlinkat(self->directory, name, 0);
+}
+
+static int
+s_sync_directory(yami_disk_t *disk)
+{
+    const s_disk_t *self = (s_disk_t *) disk;
+    return fsync(self->directory);
+}
+
+static int
+s_list(yami_disk_t *disk, void (*visit)(void *arg, const char *name), void *arg)
+{
+    const s_disk_t *self = (s_disk_t *) disk;
+    int copy = openat(self->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = copy == -1 ? NULL : fdopendir(copy);
+    if (!directory) {
+        if (copy != -1) {
+            (void) close(copy);
+        }
+        return yami_fail(errno, "cannot list %s: %s", self->path, strerror(errno));
+    }
+    errno = 0;
+    const struct dirent *item;
+    while ((item = readdir(directory))) {
+        visit(arg, item->d_name);
+        errno = 0;
+    }
+    int error = errno;
+    (void) closedir(directory);
+    errno = error;
+    return error == 0 ? 0 : -1;
+}
+
+static int64_t
+s_free_bytes(yami_disk_t *disk)
+{
+    const s_disk_t *self = (s_disk_t *) disk;
+    struct statvfs status;
+    if (fstatvfs(self->directory, &status) == -1) {
+        return -1;
+    }
+    uint64_t bytes = (uint64_t) status.f_bavail * status.f_frsize;
+    return bytes > INT64_MAX ? INT64_MAX : (int64_t) bytes;
+}
+
+static void
+s_destroy(yami_disk_t **disk_p)
+{
+    s_disk_t *self = (s_disk_t *) *disk_p;
+    if (!self) {
+        return;
+    }
+    if (self->lock != -1) {
+        (void) close(self->lock);
+    }
+    if (self->directory != -1) {
+        (void) close(self->directory);
+    }
+    yami_free(self->path);
+    yami_free(self);
+    *disk_p = NULL;
+}
+
+//  Says who holds the lock.
+static int
+s_refuse_second(const s_disk_t *self)
+{
+    char text[PID_TEXT_SIZE] = "";
+    ssize_t size = pread(self->lock, text, sizeof text - 1, 0);
+    text[size > 0 ? size : 0] = '\0';
+    long pid = strtol(text, NULL, 10);
+    if (pid <= 0) {
+        return yami_fail(EWOULDBLOCK, "cannot open store %s: locked by another process (stop it, "
+                                      "or give another directory)",
+                         self->path);
+    }
+    return yami_fail(EWOULDBLOCK, "cannot open store %s: locked by process %ld (stop it, or give "
+                                  "another directory)",
+                     self->path, pid);
+}
+
+//  The lock goes with the descriptor, so it ends with the process, however that ends.
+static int
+s_lock(s_disk_t *self)
+{
+    self->lock = openat(self->directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (self->lock == -1) {
+        return yami_fail(errno, "cannot open store %s: %s (it must be writable by this user)",
+                         self->path, strerror(errno));
+    }
+    if (flock(self->lock, LOCK_EX | LOCK_NB) == -1) {
+        return errno == EWOULDBLOCK
+                   ? s_refuse_second(self)
+                   : yami_fail(errno, "cannot lock store %s: %s", self->path, strerror(errno));
+    }
+    char text[PID_TEXT_SIZE];
+    int size = snprintf(text, sizeof text, "%ld\n", (long) getpid());
+    if (ftruncate(self->lock, 0) == -1 || pwrite(self->lock, text, (size_t) size, 0) != size) {
+        return yami_fail(errno, "cannot write into %s/lock: %s", self->path, strerror(errno));
+    }
+    return 0;
+}
+
+//  Makes the directory durable in its parent.
+static int
+s_sync_parent(const char *path)
+{
+    char *copy = yami_strdup(path);
+    int parent = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = parent == -1 ? -1 : fsync(parent);
+    int error = errno;
+    if (parent != -1) {
+        (void) close(parent);
+    }
+    yami_free(copy);
+    errno = error;
+    return rc;
+}
+
+static int
+s_open_directory(s_disk_t *self, bool read_only)
+{
+    if (!read_only) {
+        int rc = mkdir(self->path, 0700);
+        if (rc == 0) {
+            rc = s_sync_parent(self->path);
+        }
+        if (rc == -1 && errno != EEXIST) {
+            return yami_fail(errno, "cannot create store %s: %s", self->path, strerror(errno));
+        }
+    }
+    self->directory = open(self->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (self->directory == -1) {
+        return yami_fail(errno, "cannot open store %s: %s", self->path, strerror(errno));
+    }
+    return read_only ? 0 : s_lock(self);
+}
+
+yami_disk_t *
+yami_disk_open(const char *path, bool read_only)
+{
+    s_disk_t *self = yami_alloc(sizeof *self);
+    self->disk = (yami_disk_t) {.open = s_open,
+                                .close = s_close,
+                                .pwritev = s_pwritev,
+                                .pread = s_pread,
+                                .sync_data = s_sync_data,
+                                .sync_file = s_sync_file,
+                                .truncate = s_truncate,
+                                .size = s_size,
+                                .rename = s_rename,
+                                .remove = s_remove,
+                                .sync_directory = s_sync_directory,
+                                .list = s_list,
+                                .free_bytes = s_free_bytes,
+                                .destroy = s_destroy};
+    self->path = yami_strdup(path);
+    self->directory = -1;
+    self->lock = -1;
+    if (s_open_directory(self, read_only) == -1) {
+        int error = errno;
+        yami_disk_t *disk = &self->disk;
+        s_destroy(&disk);
+        errno = error;
+        return NULL;
+    }
+    return &self->disk;
+}

@@ -1,0 +1,443 @@
+//  The newest checkpoint, what follows it, what is missing, and the report of all that is damaged.
+
+#include "yami_recovery.h"
+
+#include <errno.h>
+
+#include "yami_base.h"
+
+#define DAMAGE_LIMIT ((size_t) 1 << 20)
+
+yami_found_t *
+yami_recovery_last(const yami_recovery_t *self)
+{
+    for (size_t index = self->found_count; index > 0; index--) {
+        if (self->found[index - 1].segment && !self->found[index - 1].is_given_back) {
+            return &self->found[index - 1];
+        }
+    }
+    return NULL;
+}
+
+int
+yami_recovery_add_damage(yami_recovery_t *self, const yami_damage_t *damage)
+{
+    if (yami_grow(&self->damages, &self->damage_capacity, self->damage_count + 1,
+                  sizeof *self->damages, DAMAGE_LIMIT) == -1) {
+        return -1;
+    }
+    self->damages[self->damage_count++] = *damage;
+    return 0;
+}
+
+int
+yami_recovery_add_bad(yami_recovery_t *self, const yami_found_t *found,
+                      const yami_scan_item_t *item, bool is_torn_tail)
+{
+    const yami_entry_t *entry = &item->entry;
+    yami_damage_t damage = {.segment = found->number,
+                            .offset = item->offset,
+                            .size = item->size,
+                            .first_lsn = item->first_lsn,
+                            .last_lsn = item->last_lsn,
+                            .is_torn_tail = is_torn_tail,
+                            .what = item->what};
+    if (entry->count > 0 && !is_torn_tail) {
+        damage.channel = entry->channel;
+        damage.first = entry->base;
+        damage.last = entry->base + entry->count - 1;
+    }
+    return yami_recovery_add_damage(self, &damage);
+}
+
+//  Loads the checkpoint at offset of a segment and decodes the store's part: 1, 0 when it is bad, -1 with errno.
+static int
+s_load_checkpoint(yami_recovery_t *self, yami_found_t *found, uint64_t offset)
+{
+    yami_entry_header_t header;
+    int rc = yami_segment_reader_header(&self->reader, found->segment, offset, &header);
+    if (rc != 1 || header.kind != YAMI_ENTRY_CHECKPOINT) {
+        return rc == -1 ? -1 : 0;
+    }
+    yami_entry_t entry;
+    rc = yami_segment_reader_load(&self->reader, found->segment, offset, &header, &entry);
+    if (rc == 1) {
+        rc = yami_checkpoint_decode(&self->checkpoint, entry.meta, entry.meta_size, self->index);
+        rc = rc == 0 ? 1 : errno == EPROTO ? 0 : -1;
+        yami_store_release(&entry);
+    }
+    if (rc == 1) {
+        self->checkpoint_lsn = header.lsn;
+        self->checkpoint_offset = offset;
+        self->checkpoint_found = (size_t) (found - self->found);
+    }
+    return rc;
+}
+
+//  The last readable checkpoint of a segment whose last one is damaged: 1, 0, -1.
+static int
+s_search_checkpoint(yami_recovery_t *self, yami_found_t *found)
+{
+    yami_segment_scan_t scan;
+    yami_segment_scan_init(&scan, &self->reader, found->segment);
+    scan.end = found->segment->end;
+    uint64_t offset = 0;
+    yami_scan_item_t item;
+    do {
+        if (yami_segment_scan_next(&scan, &item) == -1) {
+            return -1;
+        }
+        if (item.type == YAMI_SCAN_ENTRY && item.entry.kind == YAMI_ENTRY_CHECKPOINT) {
+            offset = item.offset;
+        }
+        yami_store_release(&item.entry);
+    } while (item.type != YAMI_SCAN_END);
+    return offset > 0 ? s_load_checkpoint(self, found, offset) : 0;
+}
+
+//  The newest one that can be read. None is no error: then everything is replayed.
+static int
+s_find_checkpoint(yami_recovery_t *self)
+{
+    for (size_t index = self->found_count; index > 0; index--) {
+        yami_found_t *found = &self->found[index - 1];
+        if (!found->segment || found->segment->checkpoint_offset == 0) {
+            continue;
+        }
+        int rc = s_load_checkpoint(self, found, found->segment->checkpoint_offset);
+        rc = rc == 0 ? s_search_checkpoint(self, found) : rc;
+        if (rc != 0) {
+            return rc == -1 ? -1 : 0;
+        }
+    }
+    return 0;
+}
+
+static void
+s_give_back(yami_recovery_t *self, yami_found_t *found)
+{
+    found->is_given_back = true;
+    if (found->segment) {
+        yami_segment_reader_close(&self->reader, found->segment);
+        yami_index_remove(self->index, found->segment);
+        found->segment = NULL;
+    }
+}
+
+//  Segments older than the checkpoint that it does not list were given back before it.
+static void
+s_drop_unlisted(yami_recovery_t *self)
+{
+    for (size_t index = 0; self->checkpoint_lsn > 0 && index < self->checkpoint_found; index++) {
+        yami_found_t *found = &self->found[index];
+        if (!yami_checkpoint_find(&self->checkpoint, found->number)) {
+            s_give_back(self, found);
+        }
+    }
+}
+
+static int
+s_add_trim(yami_recovery_t *self, uint64_t number)
+{
+    if (yami_grow(&self->trims, &self->trim_capacity, self->trim_count + 1, sizeof *self->trims,
+                  DAMAGE_LIMIT) == -1) {
+        return -1;
+    }
+    self->trims[self->trim_count++] = number;
+    return 0;
+}
+
+static bool
+s_is_trimmed(const yami_recovery_t *self, uint64_t number)
+{
+    for (size_t index = 0; index < self->trim_count; index++) {
+        if (self->trims[index] == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+//  Hands one entry to the owner; the store's own ones stay here, and so does its part of a checkpoint.
+static int
+s_replay_entry(yami_recovery_t *self, yami_entry_t *entry)
+{
+    if (entry->kind == YAMI_ENTRY_TRIM) {
+        return s_add_trim(self, entry->base);
+    }
+    if (entry->kind < YAMI_ENTRY_OWNER && entry->kind != YAMI_ENTRY_CHECKPOINT) {
+        return 0;
+    }
+    yami_entry_t shown = *entry;
+    if (entry->kind == YAMI_ENTRY_CHECKPOINT) {
+        yami_checkpoint_t prefix;
+        int rc = yami_checkpoint_decode(&prefix, entry->meta, entry->meta_size, NULL);
+        shown.meta = rc == 0 ? (const uint8_t *) entry->meta + prefix.size : NULL;
+        shown.meta_size = rc == 0 ? entry->meta_size - prefix.size : 0;
+        yami_checkpoint_clear(&prefix);
+        if (rc == -1) {
+            return -1;
+        }
+    }
+    self->recovered_entries++;
+    errno = 0;
+    if (self->replay && self->replay(self->arg, &shown) == -1) {
+        return errno == 0 ? yami_fail(ECANCELED, "store: replay was refused") : -1;
+    }
+    return 0;
+}
+
+static int
+s_handle_bad(yami_recovery_t *self, yami_found_t *found, const yami_scan_item_t *item,
+             uint64_t next_lsn)
+{
+    if (found->is_scanned) {
+        return 0; //  was reported when the index was built
+    }
+    yami_hole_t hole = {
+        .offset = item->offset, .end = item->offset + item->size, .next_lsn = next_lsn};
+    if (item->size > 0 && yami_segment_add_hole(found->segment, &hole) == -1) {
+        return -1;
+    }
+    return yami_recovery_add_bad(self, found, item, false);
+}
+
+//  Everything from offset on in one segment.
+static int
+s_replay_segment(yami_recovery_t *self, yami_found_t *found, uint64_t offset, uint64_t lsn)
+{
+    yami_segment_scan_t scan;
+    yami_segment_scan_init(&scan, &self->reader, found->segment);
+    scan.offset = offset;
+    scan.next_lsn = lsn;
+    scan.end = found->segment->end;
+    scan.is_end_known = true;
+    scan.last_lsn = found->segment->last_lsn;
+    yami_scan_item_t item;
+    for (;;) {
+        if (yami_segment_scan_next(&scan, &item) == -1) {
+            return -1;
+        }
+        int rc = 0;
+        if (item.type == YAMI_SCAN_ENTRY) {
+            rc = s_replay_entry(self, &item.entry);
+        } else if (item.type == YAMI_SCAN_BAD) {
+            rc = s_handle_bad(self, found, &item, scan.next_lsn);
+        }
+        int error = errno;
+        yami_store_release(&item.entry);
+        if (rc == -1 || item.type == YAMI_SCAN_END) {
+            errno = error;
+            return rc;
+        }
+    }
+}
+
+static int
+s_replay(yami_recovery_t *self)
+{
+    bool is_opening = self->spares != NULL;
+    bool has_start = is_opening && self->checkpoint_lsn > 0;
+    for (size_t index = has_start ? self->checkpoint_found : 0; index < self->found_count;
+         index++) {
+        yami_found_t *found = &self->found[index];
+        if (!found->segment) {
+            continue;
+        }
+        bool is_start = has_start && index == self->checkpoint_found;
+        int rc = is_start ? s_replay_segment(self, found, self->checkpoint_offset,
+                                             self->checkpoint_lsn)
+                          : s_replay_segment(self, found, YAMI_SEGMENT_HEADER_SIZE,
+                                             found->segment->header.first_lsn);
+        if (rc == -1) {
+            return -1;
+        }
+    }
+    for (size_t index = 0; index < self->found_count; index++) {
+        if (s_is_trimmed(self, self->found[index].number)) {
+            s_give_back(self, &self->found[index]);
+        }
+    }
+    return 0;
+}
+
+static int
+s_add_missing(yami_recovery_t *self, uint64_t number, uint64_t first_lsn, uint64_t last_lsn)
+{
+    for (size_t index = 0; index < self->found_count; index++) {
+        const yami_found_t *found = &self->found[index];
+        if (found->number == number && (found->is_given_back || found->segment)) {
+            return 0;
+        }
+        if (found->number == number) { //  it is there, but not readable
+            yami_damage_t damage = {.segment = number,
+                                    .size = found->file_bytes,
+                                    .first_lsn = first_lsn,
+                                    .last_lsn = last_lsn,
+                                    .what = "segment header"};
+            return yami_recovery_add_damage(self, &damage);
+        }
+    }
+    yami_damage_t damage = {.segment = number,
+                            .first_lsn = first_lsn,
+                            .last_lsn = last_lsn,
+                            .what = "missing segment"};
+    return s_is_trimmed(self, number) ? 0 : yami_recovery_add_damage(self, &damage);
+}
+
+//  What the checkpoint lists and is not there, among the segments before it.
+static int
+s_find_unlisted(yami_recovery_t *self)
+{
+    for (size_t index = 0; index < self->checkpoint.segment_count; index++) {
+        const yami_live_segment_t *live = &self->checkpoint.segments[index];
+        if (live->number < self->found[self->checkpoint_found].number &&
+            s_add_missing(self, live->number, live->first_lsn, live->last_lsn) == -1) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+//  Behind the checkpoint, or in all of the log when there is none, LSNs go on from segment to segment.
+static int
+s_find_gaps(yami_recovery_t *self)
+{
+    uint64_t next_lsn = 1;
+    size_t start = 0;
+    if (self->checkpoint_lsn > 0) {
+        start = self->checkpoint_found + 1;
+        const yami_segment_t *segment = self->found[self->checkpoint_found].segment;
+        next_lsn = segment ? segment->last_lsn + 1 : self->checkpoint_lsn + 1;
+    }
+    for (size_t index = start; index < self->found_count; index++) {
+        const yami_found_t *found = &self->found[index];
+        if (!found->segment || found->segment->entry_count == 0) {
+            continue;
+        }
+        const yami_segment_header_t *header = &found->segment->header;
+        uint64_t previous = found->state == YAMI_FOUND_SOUND ? header->previous : found->number - 1;
+        if (header->first_lsn > next_lsn &&
+            s_add_missing(self, previous, next_lsn, header->first_lsn - 1) == -1) {
+            return -1;
+        }
+        next_lsn = found->segment->last_lsn + 1;
+    }
+    return 0;
+}
+
+//  Files that nothing can be read of, and whose place in the log nothing else told.
+static int
+s_find_garbage(yami_recovery_t *self)
+{
+    const yami_found_t *last = yami_recovery_last(self);
+    for (size_t index = 0; index < self->found_count; index++) {
+        yami_found_t *found = &self->found[index];
+        bool is_behind = !last || found->number > last->number;
+        if (found->state == YAMI_FOUND_BLANK && is_behind) {
+            found->is_given_back = true; //  made, and never written
+        }
+        if (found->segment || found->is_given_back) {
+            continue;
+        }
+        bool is_known = false;
+        for (size_t damage = 0; damage < self->damage_count; damage++) {
+            is_known = is_known || self->damages[damage].segment == found->number;
+        }
+        yami_damage_t damage = {
+            .segment = found->number, .size = found->file_bytes, .what = "segment header"};
+        if (!is_known && yami_recovery_add_damage(self, &damage) == -1) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+//  Tells the owner. What lies in a segment that was given back does not count.
+static int
+s_report(yami_recovery_t *self)
+{
+    for (size_t index = 0; index < self->damage_count; index++) {
+        const yami_damage_t *damage = &self->damages[index];
+        bool is_given_back = s_is_trimmed(self, damage->segment);
+        for (size_t other = 0; other < self->found_count; other++) {
+            is_given_back = is_given_back || (self->found[other].number == damage->segment &&
+                                              self->found[other].is_given_back);
+        }
+        if (is_given_back) {
+            continue;
+        }
+        self->damaged_ranges += damage->is_torn_tail ? 0 : 1;
+        if (self->damaged) {
+            self->damaged(self->arg, damage);
+        }
+        if (self->refuse_damage && !damage->is_torn_tail) {
+            return yami_fail(EBADMSG, "store: segment %llu is damaged at byte %llu (%s)",
+                             (unsigned long long) damage->segment,
+                             (unsigned long long) damage->offset, damage->what);
+        }
+    }
+    return 0;
+}
+
+static void
+s_set_results(yami_recovery_t *self)
+{
+    self->next_number = 1;
+    self->next_lsn = self->checkpoint_lsn + 1;
+    for (size_t index = 0; index < self->found_count; index++) {
+        const yami_found_t *found = &self->found[index];
+        if (found->state != YAMI_FOUND_BLANK || found->number > 1) {
+            self->next_number = found->number + 1;
+        }
+        if (found->segment && found->segment->last_lsn >= self->next_lsn) {
+            self->next_lsn = found->segment->last_lsn + 1;
+        }
+    }
+    const yami_found_t *last = yami_recovery_last(self);
+    self->previous = last ? last->number : 0;
+}
+
+int
+yami_recovery_run(yami_recovery_t *self)
+{
+    yami_segment_reader_init(&self->reader, self->disk, self->index);
+    if (yami_recovery_list(self) == -1 || yami_recovery_load_index(self) == -1 ||
+        s_find_checkpoint(self) == -1) {
+        return -1;
+    }
+    s_drop_unlisted(self);
+    if (s_replay(self) == -1 || s_find_unlisted(self) == -1 || s_find_gaps(self) == -1 ||
+        s_find_garbage(self) == -1 || s_report(self) == -1) {
+        return -1;
+    }
+    s_set_results(self);
+    return self->spares ? yami_recovery_finish(self) : 0; //  (1)
+}
+
+void
+yami_recovery_clear(yami_recovery_t *self)
+{
+    for (size_t index = 0; index < self->found_count; index++) {
+        yami_segment_t *segment = self->found[index].segment;
+        if (segment) {
+            yami_segment_reader_close(&self->reader, segment);
+            if (yami_index_find(self->index, self->found[index].number) != segment) {
+                yami_segment_destroy(&segment);
+            }
+        }
+    }
+    yami_segment_reader_clear(&self->reader);
+    yami_checkpoint_clear(&self->checkpoint);
+    yami_free(self->found);
+    yami_free(self->spare_numbers);
+    yami_free(self->filling_numbers);
+    yami_free(self->trims);
+    yami_free(self->damages);
+    self->found = NULL;
+    self->found_count = 0;
+    self->spare_numbers = NULL;
+    self->filling_numbers = NULL;
+    self->trims = NULL;
+    self->damages = NULL;
+}

@@ -1,0 +1,115 @@
+/*  yami_recovery - reads a log back: after a clean close, a crash, or damage; for opening, or only to verify.
+
+    Steps, each in a file of its own:
+        yami_recovery_files   list the directory, read segment headers, tell segments from what a crash left half made
+        yami_recovery_index   footers, or a scan where there is none; the torn tail is found and cut
+        yami_recovery         newest checkpoint, replay of what follows, missing segments, report
+        yami_recovery_finish  (opening only) make the tail durable, seal it, tidy the directory
+    Invariants:
+    (1) Nothing in the directory changes before replay has accepted everything.
+    (2) Each step can be cut off by a crash and run again with the same result.
+    (3) No file is removed but: one a durable TRIM entry or checkpoint says was given back, one that never held an entry, or a spare
+        that was not finished.
+*/
+#ifndef YAMI_RECOVERY_H
+#define YAMI_RECOVERY_H
+
+#include "yami_checkpoint.h"
+#include "yami_segment_scan.h"
+#include "yami_spares.h"
+
+//  A file with a segment's name.
+typedef enum {
+    YAMI_FOUND_SOUND,    //  its header is valid
+    YAMI_FOUND_HEADLESS, //  its header is not, but there are entries
+    YAMI_FOUND_BLANK,    //  zeros or an older generation in the header, no entries: made, never written
+    YAMI_FOUND_GARBAGE,  //  nothing in it can be read
+} yami_found_state_t;
+
+typedef struct {
+    uint64_t number;
+    yami_found_state_t state;
+    yami_segment_t *segment;   //  owned until the index has it, borrowed then; NULL when BLANK or GARBAGE
+    uint64_t file_bytes;
+    uint64_t footer_offset;    //  by the trailer; 0: none
+    uint64_t footer_size;
+    uint64_t trailer_lsn;      //  last one by the trailer
+    bool has_footer;           //  footer and trailer are as they should be
+    bool is_cut;               //  shortened behind its trailer: all in it was durable before
+    bool is_whole;             //  all in it was durable, so what is bad is damaged
+    bool is_scanned;           //  its damage is known
+    bool is_given_back;
+    uint64_t tail_offset;      //  the first entry not known durable; 0: none
+} yami_found_t;
+
+typedef struct {
+    //  Set by the caller:
+    yami_disk_t *disk;     //  borrowed
+    yami_spares_t *spares; //  borrowed; NULL: verify, change nothing, visit everything
+    yami_index_t *index;   //  borrowed; empty; holds the segments afterwards
+    yami_replay_fn replay; //  may be NULL
+    yami_damage_fn damaged; //  may be NULL
+    void *arg;
+    bool refuse_damage;
+    //  Results:
+    uint64_t next_lsn;
+    uint64_t next_number;
+    uint64_t previous;       //  number of the last segment; 0: none
+    uint64_t store_id;       //  0: a new store
+    uint64_t checkpoint_lsn; //  0: none
+    uint64_t recovered_entries;
+    uint64_t damaged_ranges;
+    //  Its own:
+    yami_segment_reader_t reader;
+    yami_found_t *found; //  owned; ascending numbers
+    size_t found_count;
+    size_t found_capacity;
+    uint64_t *spare_numbers; //  owned
+    size_t spare_count;
+    size_t spare_capacity;
+    uint64_t *filling_numbers; //  owned
+    size_t filling_count;
+    size_t filling_capacity;
+    uint64_t *trims; //  owned; segments named by TRIM entries
+    size_t trim_count;
+    size_t trim_capacity;
+    yami_damage_t *damages; //  owned
+    size_t damage_count;
+    size_t damage_capacity;
+    yami_checkpoint_t checkpoint;
+    size_t checkpoint_found; //  index in found of the segment with the checkpoint
+    uint64_t checkpoint_offset;
+    int list_error;
+} yami_recovery_t;
+
+//  Runs all steps. Returns 0, or -1 with errno (see yami_segment_log_open) and a sentence.
+int
+yami_recovery_run(yami_recovery_t *self);
+
+//  Frees what it owns, and closes its files. The index stays.
+void
+yami_recovery_clear(yami_recovery_t *self);
+
+//  For its own files:
+
+int
+yami_recovery_list(yami_recovery_t *self);
+int
+yami_recovery_load_index(yami_recovery_t *self);
+int
+yami_recovery_finish(yami_recovery_t *self);
+
+//  Remembers a damaged range, to be reported. Returns 0, or -1 with errno ENOMEM.
+int
+yami_recovery_add_damage(yami_recovery_t *self, const yami_damage_t *damage);
+
+//  The same for what a scan of a segment found bad.
+int
+yami_recovery_add_bad(yami_recovery_t *self, const yami_found_t *found,
+                      const yami_scan_item_t *item, bool is_torn_tail);
+
+//  The last one that is a segment, or NULL.
+yami_found_t *
+yami_recovery_last(const yami_recovery_t *self);
+
+#endif

@@ -1,0 +1,475 @@
+//  The filler and its stock.
+//
+//      fill            take (rename)             give (rename)
+//   nothing -> ready ----------------> segment ----------------> ready, or removed
+
+#include "yami_spares.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#include "yami_base.h"
+#include "yami_segment_format.h"
+
+#define FILL_CHUNK ((size_t) 1 << 20)
+#define LOOK_BYTES (1U << 20)
+#define LOOK_MS 100
+#define READY_LIMIT ((size_t) 1 << 16)
+
+struct yami_spares {
+    yami_disk_t *disk; //  borrowed
+    uint64_t segment_bytes;
+    uint64_t reserve_bytes;
+    size_t want_count;
+    bool is_threaded;
+    bool has_thread;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t work;     //  for the filler: something was taken, or stop
+    pthread_cond_t progress; //  for take: a file is ready, or will not be
+    uint8_t *zeros;          //  owned; FILL_CHUNK of them
+    //  Under the mutex:
+    uint64_t *ready; //  owned; numbers in the names of ready files
+    size_t ready_count;
+    size_t ready_capacity;
+    size_t promised_count;
+    uint64_t next_number;
+    int error;    //  why the last filling failed; ENOSPC is tried again
+    bool is_stopping;
+    int64_t look_ms;
+    uint64_t look_bytes;
+    _Atomic int64_t free_bytes; //  when last looked at
+};
+
+yami_spares_t *
+yami_spares_new(yami_disk_t *disk, const yami_log_options_t *options)
+{
+    yami_spares_t *self = yami_alloc(sizeof *self);
+    self->disk = disk;
+    self->segment_bytes = options->segment_bytes;
+    self->reserve_bytes = options->reserve_bytes;
+    self->want_count = options->spare_count > 0 ? options->spare_count : 1; //  (2)
+    self->is_threaded = options->is_threaded;
+    self->zeros = yami_alloc(FILL_CHUNK);
+    self->next_number = 1;
+    pthread_mutex_init(&self->mutex, NULL);
+    pthread_cond_init(&self->work, NULL);
+    pthread_cond_init(&self->progress, NULL);
+    atomic_init(&self->free_bytes, disk->free_bytes(disk));
+    return self;
+}
+
+void
+yami_spares_destroy(yami_spares_t **self_p)
+{
+    yami_spares_t *self = *self_p;
+    if (!self) {
+        return;
+    }
+    pthread_mutex_lock(&self->mutex);
+    self->is_stopping = true;
+    pthread_cond_broadcast(&self->work);
+    pthread_mutex_unlock(&self->mutex);
+    if (self->has_thread) {
+        (void) pthread_join(self->thread, NULL);
+    }
+    pthread_cond_destroy(&self->progress);
+    pthread_cond_destroy(&self->work);
+    pthread_mutex_destroy(&self->mutex);
+    yami_free(self->ready);
+    yami_free(self->zeros);
+    yami_free(self);
+    *self_p = NULL;
+}
+
+//  Adds to the stock; the mutex is held.
+static int
+s_add_ready(yami_spares_t *self, uint64_t number)
+{
+    if (yami_grow(&self->ready, &self->ready_capacity, self->ready_count + 1, sizeof *self->ready,
+                  READY_LIMIT) == -1) {
+        return -1;
+    }
+    self->ready[self->ready_count++] = number;
+    if (number >= self->next_number) {
+        self->next_number = number + 1;
+    }
+    return 0;
+}
+
+int
+yami_spares_adopt(yami_spares_t *self, uint64_t number)
+{
+    YAM_ASSERT(!self->has_thread);
+    if (number >= self->next_number) {
+        self->next_number = number + 1;
+    }
+    char name[YAMI_NAME_SIZE];
+    int file = self->disk->open(self->disk, yami_name_spare(name, number), false, true);
+    if (file == -1) {
+        return -1;
+    }
+    int64_t size = self->disk->size(self->disk, file);
+    (void) self->disk->close(self->disk, file);
+    if (size == -1) {
+        return -1;
+    }
+    if ((uint64_t) size == self->segment_bytes && self->ready_count <= self->want_count) {
+        return s_add_ready(self, number);
+    }
+    return self->disk->remove(self->disk, name);
+}
+
+//  Writes zeros from end to end and syncs: the blocks are allocated and written then, so that a commit into them changes no
+//  metadata (fallocate would leave extents that each first write must convert).
+static int
+s_write_zeros(yami_spares_t *self, int file, uint64_t size)
+{
+    for (uint64_t offset = 0; offset < size; offset += FILL_CHUNK) {
+        uint64_t left = size - offset;
+        struct iovec vector = {.iov_base = self->zeros,
+                               .iov_len = left < FILL_CHUNK ? (size_t) left : FILL_CHUNK};
+        if (self->disk->pwritev(self->disk, file, &vector, 1, offset) == -1) {
+            return -1;
+        }
+    }
+    return self->disk->sync_file(self->disk, file);
+}
+
+//  Creates a filled file. No mutex is held. Under another name until it is whole.
+static int
+s_create(yami_spares_t *self, uint64_t number, uint64_t size, const char *final_name)
+{
+    char name[YAMI_NAME_SIZE];
+    int file = self->disk->open(self->disk, yami_name_filling(name, number), true, false);
+    if (file == -1) {
+        return -1;
+    }
+    int rc = s_write_zeros(self, file, size);
+    int error = errno;
+    (void) self->disk->close(self->disk, file);
+    if (rc == 0 && self->disk->rename(self->disk, name, final_name) == 0) { //  (1)
+        return 0;
+    }
+    error = rc == 0 ? errno : error;
+    (void) self->disk->remove(self->disk, name);
+    errno = error;
+    return -1;
+}
+
+void
+yami_spares_look(yami_spares_t *self, uint64_t written)
+{
+    int64_t now = self->is_threaded ? yami_clock_mono_ms() : 0;
+    pthread_mutex_lock(&self->mutex);
+    self->look_bytes += written;
+    bool is_due = !self->is_threaded || self->look_bytes >= LOOK_BYTES ||
+                  now - self->look_ms >= LOOK_MS;
+    if (is_due) {
+        self->look_bytes = 0;
+        self->look_ms = now;
+    }
+    pthread_mutex_unlock(&self->mutex);
+    if (is_due) {
+        int64_t free_bytes = self->disk->free_bytes(self->disk);
+        if (free_bytes >= 0) {
+            atomic_store(&self->free_bytes, free_bytes);
+        }
+    }
+}
+
+bool
+yami_spares_is_low(const yami_spares_t *self)
+{
+    return (uint64_t) atomic_load(&self->free_bytes) < self->reserve_bytes;
+}
+
+//  Whether count more files of size bytes fit, and the reserve stays.
+static bool
+s_has_space(const yami_spares_t *self, uint64_t count, uint64_t size, uint64_t reserve)
+{
+    int64_t free_bytes = atomic_load(&self->free_bytes);
+    return free_bytes > 0 && (uint64_t) free_bytes / size > count &&
+           (uint64_t) free_bytes - count * size > reserve;
+}
+
+//  Whether one more file should be filled now; the mutex is held. Below the reserve only (2) is kept up.
+static bool
+s_is_wanting(const yami_spares_t *self)
+{
+    bool has_space = s_has_space(self, 1, self->segment_bytes, self->reserve_bytes);
+    size_t want_count = (has_space ? self->want_count : 1) + self->promised_count;
+    bool may_try = self->error == 0 ||
+                   (self->error == ENOSPC && s_has_space(self, 1, self->segment_bytes, 0));
+    return self->ready_count < want_count && may_try && !self->is_stopping;
+}
+
+//  Fills one file; the mutex is held, but not while filling.
+static int
+s_fill_one(yami_spares_t *self)
+{
+    uint64_t number = self->next_number++;
+    pthread_mutex_unlock(&self->mutex);
+    char name[YAMI_NAME_SIZE];
+    int rc = s_create(self, number, self->segment_bytes, yami_name_spare(name, number));
+    int error = errno;
+    pthread_mutex_lock(&self->mutex);
+    if (rc == 0 && s_add_ready(self, number) == 0) {
+        self->error = 0;
+        return 0;
+    }
+    self->error = rc == 0 ? ENOMEM : error;
+    errno = self->error;
+    return -1;
+}
+
+//  At most LOOK_MS; the mutex is held.
+static void
+s_timed_wait(yami_spares_t *self, pthread_cond_t *condition)
+{
+    struct timespec until;
+    (void) clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += (long) LOOK_MS * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    (void) pthread_cond_timedwait(condition, &self->mutex, &until);
+}
+
+//  Waits for something to do; the mutex is held. While space is short, looks every 100 ms whether that has changed.
+static void
+s_wait_for_work(yami_spares_t *self)
+{
+    if (self->error == 0 && !yami_spares_is_low(self)) {
+        pthread_cond_wait(&self->work, &self->mutex);
+        return;
+    }
+    s_timed_wait(self, &self->work);
+    pthread_mutex_unlock(&self->mutex);
+    yami_spares_look(self, LOOK_BYTES);
+    pthread_mutex_lock(&self->mutex);
+}
+
+static void *
+s_run(void *arg)
+{
+    yami_spares_t *self = arg;
+    pthread_mutex_lock(&self->mutex);
+    while (!self->is_stopping) {
+        if (s_is_wanting(self)) {
+            (void) s_fill_one(self); //  the reason stays in error
+            pthread_cond_broadcast(&self->progress);
+        } else {
+            s_wait_for_work(self);
+        }
+    }
+    pthread_mutex_unlock(&self->mutex);
+    return NULL;
+}
+
+int
+yami_spares_start(yami_spares_t *self)
+{
+    if (!self->is_threaded) {
+        return 0;
+    }
+    int rc = pthread_create(&self->thread, NULL, s_run, self);
+    if (rc != 0) {
+        return yami_fail(rc, "store: cannot start the thread that fills spare segments "
+                             "(raise the limit on threads)");
+    }
+    self->has_thread = true;
+    return 0;
+}
+
+int
+yami_spares_fill(yami_spares_t *self)
+{
+    int rc = 0;
+    pthread_mutex_lock(&self->mutex);
+    while (!self->is_threaded && rc == 0 && s_is_wanting(self)) {
+        rc = s_fill_one(self);
+    }
+    pthread_mutex_unlock(&self->mutex);
+    return rc == -1 && errno == ENOSPC ? 0 : rc;
+}
+
+//  Whether data may count on one more; the mutex is held. Ready files are safe to count on, but for (2). Else there must be
+//  ample space, so that filling does not fail: room for all promises twice over.
+static bool
+s_has_segment(const yami_spares_t *self, uint64_t file_bytes)
+{
+    if (file_bytes == self->segment_bytes && self->ready_count > self->promised_count + 1) {
+        return true;
+    }
+    return self->error == 0 && s_has_space(self, 2 * (self->promised_count + 1), file_bytes,
+                                           self->reserve_bytes);
+}
+
+bool
+yami_spares_has_segment(yami_spares_t *self, uint64_t file_bytes)
+{
+    pthread_mutex_lock(&self->mutex);
+    bool is_possible = s_has_segment(self, file_bytes);
+    pthread_mutex_unlock(&self->mutex);
+    return is_possible;
+}
+
+int
+yami_spares_promise(yami_spares_t *self, uint64_t file_bytes, bool is_refusable)
+{
+    pthread_mutex_lock(&self->mutex);
+    bool is_possible = !is_refusable || s_has_segment(self, file_bytes);
+    self->promised_count += is_possible ? 1 : 0;
+    pthread_cond_broadcast(&self->work);
+    pthread_mutex_unlock(&self->mutex);
+    return is_possible ? 0 : yami_fail(ENOSPC, "store: no space for another segment of %llu bytes",
+                                       (unsigned long long) file_bytes);
+}
+
+void
+yami_spares_release(yami_spares_t *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    YAM_ASSERT(self->promised_count > 0);
+    self->promised_count--;
+    pthread_mutex_unlock(&self->mutex);
+}
+
+//  Waits until a file is ready; the mutex is held. 0; 1 when there is no space; -1 with errno.
+static int
+s_wait_for_ready(yami_spares_t *self)
+{
+    while (self->ready_count == 0) {
+        if (self->error != 0 && self->error != ENOSPC) {
+            errno = self->error;
+            return -1;
+        }
+        if (!self->is_threaded) {
+            if (s_fill_one(self) == -1 && errno != ENOSPC) {
+                return -1;
+            }
+            if (self->ready_count == 0) {
+                return 1;
+            }
+        } else if (self->error == ENOSPC) {
+            s_timed_wait(self, &self->progress);
+            return self->ready_count == 0 ? 1 : 0;
+        } else {
+            pthread_cond_broadcast(&self->work);
+            pthread_cond_wait(&self->progress, &self->mutex);
+        }
+    }
+    return 0;
+}
+
+static int
+s_take_plain(yami_spares_t *self, const char *segment_name)
+{
+    pthread_mutex_lock(&self->mutex);
+    int rc = s_wait_for_ready(self);
+    uint64_t number = 0;
+    if (rc == 0) {
+        number = self->ready[0];
+        self->ready_count--;
+        memmove(self->ready, self->ready + 1, self->ready_count * sizeof *self->ready);
+    }
+    pthread_mutex_unlock(&self->mutex);
+    if (rc != 0) {
+        return rc;
+    }
+    char name[YAMI_NAME_SIZE];
+    if (self->disk->rename(self->disk, yami_name_spare(name, number), segment_name) == 0) {
+        return 0;
+    }
+    if (errno != ENOSPC) {
+        return -1;
+    }
+    pthread_mutex_lock(&self->mutex);
+    self->ready[self->ready_count++] = number; //  its place is still there
+    pthread_mutex_unlock(&self->mutex);
+    return 1;
+}
+
+//  A size of its own: filled here and now.
+static int
+s_take_special(yami_spares_t *self, uint64_t file_bytes, const char *segment_name)
+{
+    pthread_mutex_lock(&self->mutex);
+    uint64_t number = self->next_number++;
+    pthread_mutex_unlock(&self->mutex);
+    int rc = s_create(self, number, file_bytes, segment_name);
+    return rc == -1 && errno == ENOSPC ? 1 : rc;
+}
+
+int
+yami_spares_take(yami_spares_t *self, uint64_t segment, uint64_t file_bytes)
+{
+    char name[YAMI_NAME_SIZE];
+    (void) yami_name_segment(name, segment);
+    int rc = file_bytes == self->segment_bytes ? s_take_plain(self, name)
+                                               : s_take_special(self, file_bytes, name);
+    if (rc == 0) {
+        pthread_mutex_lock(&self->mutex);
+        YAM_ASSERT(self->promised_count > 0);
+        self->promised_count--;
+        pthread_cond_broadcast(&self->work);
+        pthread_mutex_unlock(&self->mutex);
+    }
+    return rc;
+}
+
+//  Whether the file has the size of a spare; -1 with errno.
+static int
+s_is_plain_file(yami_spares_t *self, const char *name)
+{
+    int file = self->disk->open(self->disk, name, false, true);
+    if (file == -1) {
+        return -1;
+    }
+    int64_t size = self->disk->size(self->disk, file);
+    (void) self->disk->close(self->disk, file);
+    return size == -1 ? -1 : (uint64_t) size == self->segment_bytes;
+}
+
+int
+yami_spares_give(yami_spares_t *self, uint64_t segment)
+{
+    char from[YAMI_NAME_SIZE];
+    char to[YAMI_NAME_SIZE];
+    int is_plain = s_is_plain_file(self, yami_name_segment(from, segment));
+    if (is_plain == -1) {
+        return -1;
+    }
+    pthread_mutex_lock(&self->mutex);
+    bool is_kept = is_plain == 1 && self->ready_count < self->want_count + self->promised_count;
+    uint64_t number = self->next_number++;
+    pthread_mutex_unlock(&self->mutex);
+    int rc = is_kept ? self->disk->rename(self->disk, from, yami_name_spare(to, number)) : -1;
+    if (!is_kept || (rc == -1 && errno == ENOSPC)) {
+        is_kept = false;
+        rc = self->disk->remove(self->disk, from);
+    }
+    pthread_mutex_lock(&self->mutex);
+    if (rc == 0 && is_kept) {
+        rc = s_add_ready(self, number);
+    }
+    if (rc == 0) {
+        self->error = self->error == ENOSPC ? 0 : self->error;
+        pthread_cond_broadcast(&self->work);
+        pthread_cond_broadcast(&self->progress);
+    }
+    pthread_mutex_unlock(&self->mutex);
+    return rc;
+}
+
+size_t
+yami_spares_count(yami_spares_t *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    size_t count = self->ready_count;
+    pthread_mutex_unlock(&self->mutex);
+    return count;
+}
