@@ -1,0 +1,518 @@
+//  The sure sender against a relay that follows a script.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "scripted_relay.h"
+#include "yam_error.h"
+#include "yami_frame_socket.h"
+#include "yami_properties.h"
+#include "yami_sender.h"
+
+static scripted_relay_t s_relay;
+static yam_t *s_yam;
+static yami_sender_t *s_sender;
+
+static int
+s_setup(void **state)
+{
+    (void) state;
+    scripted_relay_init(&s_relay);
+    s_yam = yam_new();
+    assert_non_null(s_yam);
+    return 0;
+}
+
+static int
+s_teardown(void **state)
+{
+    (void) state;
+    if (s_sender != NULL) {
+        (void) s_sender->ops->close(&s_sender, 0);
+    }
+    yam_destroy(&s_yam);
+    scripted_relay_clear(&s_relay);
+    return 0;
+}
+
+static void
+s_open(int kind, const char *options)
+{
+    yami_endpoint_t endpoint;
+    scripted_relay_endpoint(&s_relay, &endpoint, options);
+    s_sender = yami_sure_sender_new(s_yam, kind, "orders", &endpoint);
+    assert_non_null(s_sender);
+}
+
+static int
+s_send(const char *body)
+{
+    yami_record_t record = {.priority = 4, .body = yami_slice_text(body)};
+    return s_sender->ops->send(s_sender, &record, "");
+}
+
+//  Record number index of the batch that came last.
+static yami_record_t
+s_record(uint32_t index)
+{
+    size_t offset = 0;
+    yami_record_t record;
+    for (uint32_t visited = 0; visited <= index; visited++) {
+        assert_int_equal(yami_batch_next(&s_relay.batch, &offset, &record), 0);
+    }
+    return record;
+}
+
+static void
+test_lone_message_leaves_at_once_and_is_confirmed(void **state)
+{
+    (void) state;
+    s_open(YAMI_KIND_QUEUE, "");
+    scripted_relay_attach(&s_relay, 1, 0);
+    assert_int_equal(s_send("hello"), 0);
+    scripted_relay_expect_batch(&s_relay, 1);
+    assert_int_equal(s_relay.batch.count, 1);
+    assert_int_equal(s_relay.batch.epoch, 1);
+    assert_true(yami_slice_equal(s_record(0).body, "hello"));
+    assert_int_equal(s_sender->ops->flush(s_sender, 0), 1);
+    scripted_relay_confirm(&s_relay, 1, 1);
+    assert_int_equal(s_sender->ops->flush(s_sender, 10000), 0);
+    yam_sender_stats_t stats;
+    s_sender->ops->stats(s_sender, &stats);
+    assert_int_equal(stats.sent, 1);
+    assert_int_equal(stats.confirmed, 1);
+    assert_int_equal(stats.level, YAM_LEVEL_SYNCED);
+    assert_int_equal(stats.is_connected, 1);
+}
+
+static void
+test_messages_gather_while_enough_are_on_their_way(void **state)
+{
+    (void) state;
+    s_open(YAMI_KIND_QUEUE, "");
+    scripted_relay_attach(&s_relay, 1, 0);
+    for (uint64_t sequence = 1; sequence <= 4; sequence++) {
+        assert_int_equal(s_send("first"), 0);
+        scripted_relay_expect_batch(&s_relay, sequence);
+    }
+    for (int index = 0; index < 100; index++) {
+        assert_int_equal(s_send("gathered"), 0);
+    }
+    scripted_relay_confirm(&s_relay, 1, 1);
+    scripted_relay_expect_batch(&s_relay, 5);
+    assert_int_equal(s_relay.batch.count, 100);
+}
+
+static void
+test_full_batches_do_not_wait(void **state)
+{
+    (void) state;
+    s_open(YAMI_KIND_QUEUE, "batch-bytes=1k");
+    scripted_relay_attach(&s_relay, 1, 0);
+    char body[300];
+    memset(body, 'x', sizeof body - 1);
+    body[sizeof body - 1] = 0;
+    for (int index = 0; index < 31; index++) {
+        assert_int_equal(s_send(body), 0);
+    }
+    for (uint64_t count = 0; count < 30; count += s_relay.batch.count) {
+        scripted_relay_expect_batch(&s_relay, count + 1);
+    }
+}
+
+static void
+test_full_window_is_eagain_and_room_comes_with_confirms(void **state)
+{
+    (void) state;
+    s_open(YAMI_KIND_QUEUE, "window=10&send-timeout=0");
+    scripted_relay_attach(&s_relay, 1, 0);
+    assert_int_equal(s_send("0"), 0);
+    scripted_relay_expect_batch(&s_relay, 1);
+    for (int index = 1; index < 10; index++) {
+        assert_int_equal(s_send("x"), 0);
+    }
+    assert_int_equal(s_send("too many"), -1);
+    assert_int_equal(errno, EAGAIN);
+    scripted_relay_confirm(&s_relay, 1, 1);
+    assert_int_equal(s_sender->ops->flush(s_sender, 0) <= 10, 1);
+    while (s_send("fits") == -1) { //  the confirm is on its way
+        assert_int_equal(errno, EAGAIN);
+    }
+}
+
+static void
+test_full_window_in_bytes_takes_one_message_alone(void **state)
+{
+    (void) state;
+    s_open(YAMI_KIND_QUEUE, "window-bytes=100&send-timeout=0");
+    char body[1000];
+    memset(body, 'x', sizeof body - 1);
+    body[sizeof body - 1] = 0;
+    assert_int_equal(s_send(body), 0);
+    assert_int_equal(s_send("x"), -1);
+    assert_int_equal(errno, ENOTCONN); //  no ATTACHED was said
+    assert_non_null(strstr(yam_error(), s_relay.address));
+}
+
+static void *
+s_send_in_thread(void *arg)
+{
+    *(int *) arg = s_send("waits");
+    return NULL;
+}
+
+static void
+test_send_waits_for_room(void **state)
+{
+    (void) state;
+    s_open(YAMI_KIND_QUEUE, "window=1");
+    scripted_relay_attach(&s_relay, 1, 0);
+    assert_int_equal(s_send("first"), 0);
+    scripted_relay_expect_batch(&s_relay, 1);
+    int rc = -2;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, s_send_in_thread, &rc), 0);
+    scripted_relay_confirm(&s_relay, 1, 1);
+    scripted_relay_expect_batch(&s_relay, 2);
+    (void) pthread_join(thread, NULL);
+    assert_int_equal(rc, 0);
+}
+
+static void
+test_no_session_resends_in_a_new_session(void **state)
+{
+    (void) state;
+    s_open(YAMI_KIND_QUEUE, "");
+    scripted_relay_attach(&s_relay, 1, 0);
+    assert_int_equal(s_send("kept"), 0);
+    scripted_relay_expect_batch(&s_relay, 1);
+    scripted_relay_send(&s_relay,
+                        &(yami_frame_t) {.type = YAMI_FRAME_ERROR,
+                                         .present = YAMI_F_STATUS,
+                                         .status = YAM_STATUS_NO_SESSION},
+                        NULL);
+    scripted_relay_attach(&s_relay, 1, 0);
+    scripted_relay_expect_batch(&s_relay, 1);
+    assert_true(yami_slice_equal(s_record(0).body, "kept"));
+    scripted_relay_confirm(&s_relay, 1, 1);
+    assert_int_equal(s_sender->ops->flush(s_sender, 10000), 0);
+    yam_sender_stats_t stats;
+    s_sender->ops->stats(s_sender, &stats);
+    assert_int_equal(stats.resent, 1);
+    assert_int_equal(stats.reconnects, 1);
+}
+
+static void
+test_relay_that_comes_back_gets_everything_again(void **state)
+{
+    (void) state;
+    s_open(YAMI_KIND_QUEUE, "");
+    scripted_relay_attach(&s_relay, 1, 0);
+    assert_int_equal(s_send("kept"), 0);
+    scripted_relay_expect_batch(&s_relay, 1);
+    char address[256];
+    memcpy(address, s_relay.address, sizeof address);
+    scripted_relay_clear(&s_relay);
+    scripted_relay_init(&s_relay);
+    (void) zmq_unbind(s_relay.router, s_relay.address);
+    assert_int_equal(zmq_bind(s_relay.router, address), 0);
+    memcpy(s_relay.address, address, sizeof address);
+    assert_int_equal(s_send("later"), 0); //  makes it speak: the relay does not know it
+    for (;;) {
+        char what = scripted_relay_recv(&s_relay);
+        if (what == 'c' && s_relay.frame.type == YAMI_FRAME_HELLO) {
+            break;
+        }
+        scripted_relay_send(&s_relay,
+                            &(yami_frame_t) {.type = YAMI_FRAME_ERROR,
+                                             .present = YAMI_F_STATUS,
+                                             .status = YAM_STATUS_NO_SESSION},
+                            NULL);
+    }
+    scripted_relay_send(&s_relay,
+                        &(yami_frame_t) {.type = YAMI_FRAME_WELCOME,
+                                         .present = YAMI_F_SESSION | YAMI_F_NAME | YAMI_F_LEVEL |
+                                                    YAMI_F_MAX_FRAME | YAMI_F_HEARTBEAT_MS,
+                                         .session = s_relay.session,
+                                         .max_frame = 20971520,
+                                         .heartbeat_ms = 60000},
+                        NULL);
+    scripted_relay_expect(&s_relay, YAMI_FRAME_ATTACH);
+    assert_int_equal(s_relay.frame.first, 1);
+    assert_int_equal(s_relay.frame.epoch, 1);
+}
+
+static void
+test_named_producer_waits_for_its_epoch(void **state)
+{
+    (void) state;
+    s_open(YAMI_KIND_QUEUE, "name=billing");
+    assert_int_equal(s_send("early"), 0);
+    scripted_relay_welcome(&s_relay);
+    scripted_relay_expect(&s_relay, YAMI_FRAME_ATTACH);
+    assert_int_equal(s_relay.frame.epoch, 0);
+    scripted_relay_send(&s_relay,
+                        &(yami_frame_t) {.type = YAMI_FRAME_ATTACHED,
+                                         .handle = 1,
+                                         .present = YAMI_F_LEVEL | YAMI_F_SEQUENCE | YAMI_F_EPOCH |
+                                                    YAMI_F_MESSAGES | YAMI_F_BYTES,
+                                         .epoch = 9,
+                                         .messages = 100,
+                                         .bytes = 100000},
+                        NULL);
+    scripted_relay_expect_batch(&s_relay, 1);
+    assert_int_equal(s_relay.batch.epoch, 9);
+}
+
+static void
+test_fenced_producer_gets_estale(void **state)
+{
+    (void) state;
+    s_open(YAMI_KIND_QUEUE, "name=billing");
+    scripted_relay_attach(&s_relay, 1, 0);
+    assert_int_equal(s_send("x"), 0);
+    scripted_relay_expect_batch(&s_relay, 1);
+    scripted_relay_send(&s_relay,
+                        &(yami_frame_t) {.type = YAMI_FRAME_DETACHED,
+                                         .handle = 1,
+                                         .present = YAMI_F_STATUS,
+                                         .status = YAM_STATUS_FENCED},
+                        NULL);
+    assert_int_equal(s_sender->ops->flush(s_sender, 10000), 1); //  ends at once: nothing will come
+    assert_int_equal(s_send("y"), -1);
+    assert_int_equal(errno, ESTALE);
+}
+
+typedef struct {
+    uint64_t calls;
+    uint64_t ok;
+    uint64_t refused;
+    uint64_t next; //  first of the next call
+    char text[64];
+    int nested; //  what sending from within gave
+} s_heard_t;
+
+static void
+s_confirm(void *arg, uint64_t first, uint64_t last, yam_status_t status, yam_level_t level,
+          const char *text)
+{
+    s_heard_t *heard = arg;
+    assert_int_equal(first, heard->next);
+    heard->next = last + 1;
+    heard->calls++;
+    if (status == YAM_STATUS_OK) {
+        assert_int_equal(level, YAM_LEVEL_SYNCED);
+        heard->ok += last - first + 1;
+    } else {
+        heard->refused += last - first + 1;
+        (void) snprintf(heard->text, sizeof heard->text, "%s", text);
+        heard->nested = s_send("instead");
+    }
+}
+
+static void
+test_refusal_is_heard_in_order_and_confirm_may_send(void **state)
+{
+    (void) state;
+    s_heard_t heard = {.next = 1, .nested = -2};
+    s_open(YAMI_KIND_QUEUE, "");
+    s_sender->ops->set_confirm(s_sender, s_confirm, &heard);
+    scripted_relay_attach(&s_relay, 1, 0);
+    assert_int_equal(s_send("good"), 0);
+    scripted_relay_expect_batch(&s_relay, 1);
+    assert_int_equal(s_send("bad"), 0);
+    scripted_relay_expect_batch(&s_relay, 2);
+    scripted_relay_send(&s_relay,
+                        &(yami_frame_t) {.type = YAMI_FRAME_REFUSE,
+                                         .handle = 1,
+                                         .present = YAMI_F_EPOCH | YAMI_F_FIRST | YAMI_F_LAST |
+                                                    YAMI_F_STATUS | YAMI_F_TEXT,
+                                         .epoch = 1,
+                                         .first = 2,
+                                         .last = 2,
+                                         .status = YAM_STATUS_TOO_BIG,
+                                         .text = yami_slice_text("no more than 3")},
+                        NULL);
+    scripted_relay_confirm(&s_relay, 1, 1);
+    scripted_relay_expect_batch(&s_relay, 3);
+    assert_true(yami_slice_equal(s_record(0).body, "instead"));
+    scripted_relay_confirm(&s_relay, 1, 3);
+    assert_int_equal(s_sender->ops->flush(s_sender, 10000), 0);
+    assert_int_equal(heard.ok, 2);
+    assert_int_equal(heard.refused, 1);
+    assert_int_equal(heard.nested, 0);
+    assert_string_equal(heard.text, "no more than 3");
+}
+
+static void
+test_subject_becomes_a_property(void **state)
+{
+    (void) state;
+    yami_property_t property;
+    s_open(YAMI_KIND_TOPIC, "");
+    scripted_relay_attach(&s_relay, 1, 0);
+    yami_record_t record = {.priority = 4,
+                            .properties = yami_slice("\x81\xa3tag\xa3new", 9),
+                            .body = yami_slice_text("x")};
+    assert_int_equal(s_sender->ops->send(s_sender, &record, "eu.de"), 0);
+    scripted_relay_expect_batch(&s_relay, 1);
+    assert_true(yami_properties_find(s_record(0).properties, "subject", &property));
+    assert_true(yami_slice_equal(property.text, "eu.de"));
+    assert_true(yami_properties_find(s_record(0).properties, "tag", &property));
+    assert_int_equal(s_sender->ops->send(s_sender, &record, "eu.*"), -1);
+    assert_int_equal(errno, EINVAL);
+}
+
+static void
+test_close_waits_for_confirms_then_says_goodbye(void **state)
+{
+    (void) state;
+    s_open(YAMI_KIND_QUEUE, "");
+    scripted_relay_attach(&s_relay, 1, 0);
+    assert_int_equal(s_send("x"), 0);
+    scripted_relay_expect_batch(&s_relay, 1);
+    scripted_relay_confirm(&s_relay, 1, 1);
+    assert_int_equal(s_sender->ops->close(&s_sender, 10000), 0);
+    assert_null(s_sender);
+    scripted_relay_expect(&s_relay, YAMI_FRAME_DETACH);
+    scripted_relay_expect(&s_relay, YAMI_FRAME_GOODBYE);
+}
+
+static void
+test_close_without_a_relay_returns_what_is_left(void **state)
+{
+    (void) state;
+    s_open(YAMI_KIND_QUEUE, "");
+    for (int index = 0; index < 3; index++) {
+        assert_int_equal(s_send("x"), 0);
+    }
+    assert_int_equal(s_sender->ops->close(&s_sender, 1), 3);
+}
+
+static void
+test_child_after_fork_gets_echild(void **state)
+{
+    (void) state;
+    s_open(YAMI_KIND_QUEUE, "");
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(s_send("x") == -1 && errno == ECHILD ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void
+test_garbage_from_the_relay_changes_nothing(void **state)
+{
+    (void) state;
+    uint64_t seed = 5;
+    s_open(YAMI_KIND_QUEUE, "");
+    scripted_relay_attach(&s_relay, 1, 0);
+    assert_int_equal(s_send("x"), 0);
+    scripted_relay_expect_batch(&s_relay, 1);
+    for (int round = 0; round < 1000; round++) {
+        uint8_t junk[64];
+        for (size_t index = 0; index < sizeof junk; index++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            junk[index] = (uint8_t) (seed >> 56);
+        }
+        if (round % 2 == 0) {
+            memcpy(junk, "YAML\x01", 5);
+        }
+        (void) yami_socket_send_copy(s_relay.router, s_relay.peer, s_relay.peer_size, true);
+        (void) yami_socket_send_copy(s_relay.router, junk, seed % sizeof junk, round % 7 == 0);
+        if (round % 7 == 0) {
+            (void) yami_socket_send_copy(s_relay.router, junk, sizeof junk, false);
+        }
+    }
+    scripted_relay_confirm(&s_relay, 1, 1);
+    assert_int_equal(s_sender->ops->flush(s_sender, 10000), 0);
+}
+
+#define THREAD_COUNT 4
+#define PER_THREAD 20000
+
+static void *
+s_send_many(void *arg)
+{
+    for (int index = 0; index < PER_THREAD; index++) {
+        if (s_send(arg) == -1) {
+            return arg;
+        }
+    }
+    return NULL;
+}
+
+static void
+test_many_threads_send_and_everything_arrives_once(void **state)
+{
+    (void) state;
+    static char bodies[THREAD_COUNT][2] = {"0", "1", "2", "3"};
+    s_open(YAMI_KIND_QUEUE, "window=1000&batch-bytes=4k");
+    pthread_t threads[THREAD_COUNT];
+    for (int index = 0; index < THREAD_COUNT; index++) {
+        assert_int_equal(pthread_create(&threads[index], NULL, s_send_many, bodies[index]), 0);
+    }
+    scripted_relay_attach(&s_relay, 1, 0);
+    uint64_t received = 0;
+    uint64_t counts[THREAD_COUNT] = {0};
+    while (received < THREAD_COUNT * PER_THREAD) {
+        scripted_relay_expect_batch(&s_relay, received + 1);
+        size_t offset = 0;
+        for (uint32_t index = 0; index < s_relay.batch.count; index++) {
+            yami_record_t record;
+            assert_int_equal(yami_batch_next(&s_relay.batch, &offset, &record), 0);
+            counts[record.body.data[0] - '0']++;
+        }
+        received += s_relay.batch.count;
+        scripted_relay_confirm(&s_relay, 1, received);
+    }
+    for (int index = 0; index < THREAD_COUNT; index++) {
+        void *result;
+        (void) pthread_join(threads[index], &result);
+        assert_null(result);
+        assert_int_equal(counts[index], PER_THREAD);
+    }
+    assert_int_equal(s_sender->ops->flush(s_sender, 10000), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_lone_message_leaves_at_once_and_is_confirmed),
+        TEST(test_messages_gather_while_enough_are_on_their_way),
+        TEST(test_full_batches_do_not_wait),
+        TEST(test_full_window_is_eagain_and_room_comes_with_confirms),
+        TEST(test_full_window_in_bytes_takes_one_message_alone),
+        TEST(test_send_waits_for_room),
+        TEST(test_no_session_resends_in_a_new_session),
+        TEST(test_relay_that_comes_back_gets_everything_again),
+        TEST(test_named_producer_waits_for_its_epoch),
+        TEST(test_fenced_producer_gets_estale),
+        TEST(test_refusal_is_heard_in_order_and_confirm_may_send),
+        TEST(test_subject_becomes_a_property),
+        TEST(test_close_waits_for_confirms_then_says_goodbye),
+        TEST(test_close_without_a_relay_returns_what_is_left),
+        TEST(test_child_after_fork_gets_echild),
+        TEST(test_garbage_from_the_relay_changes_nothing),
+        TEST(test_many_threads_send_and_everything_arrives_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
