@@ -99,8 +99,7 @@ test_kills_leave_every_group_of_a_topic_everything(void **state)
     s_assert_good(&plan);
 }
 
-//  -- A run that cannot fail proves nothing: planted faults must be found
-//  ---------------------------------
+//  -- A run that cannot fail proves nothing: planted faults must be found -------------------------
 
 static kill_verdict_t
 s_run_planted(kill_plant_t plant, const char *name)

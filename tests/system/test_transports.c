@@ -27,8 +27,7 @@ queue_main(int argc, char **argv);
 
 static char s_self[512]; //  path of this program
 
-//  -- The halves
-//  -----------------------------------------------------------------------------------------
+//  -- The halves ----------------------------------------------------------------------------------
 
 static int
 s_fail(const char *what)
@@ -109,8 +108,7 @@ s_pull(const char *endpoint)
     return missing == 0 ? 0 : s_fail("not settled");
 }
 
-//  -- Both together
-//  --------------------------------------------------------------------------------------
+//  -- Both together -------------------------------------------------------------------------------
 
 static void
 s_expect(child_t *child, const char *expected)

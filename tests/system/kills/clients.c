@@ -48,8 +48,7 @@ s_progress(const s_client_t *self)
     (void) !write(self->progress, "p", 1);
 }
 
-//  -- Producer
-//  -------------------------------------------------------------------------------------------
+//  -- Producer ------------------------------------------------------------------------------------
 
 static void
 s_confirmed(void *arg, uint64_t first, uint64_t last, yam_status_t status, yam_level_t level,
@@ -130,8 +129,7 @@ s_produce(s_client_t *self)
     return missing == 0 ? 0 : s_fail(self, "not all was confirmed");
 }
 
-//  -- Consumer
-//  -------------------------------------------------------------------------------------------
+//  -- Consumer ------------------------------------------------------------------------------------
 
 static yam_message_t *
 s_receive(s_client_t *self)

@@ -46,8 +46,7 @@ s_break(s_run_t *self, const char *what, unsigned index, int code)
     (void) fprintf(stderr, "# %s %u: broken (code %d)\n", what, index, code);
 }
 
-//  -- Starting and killing
-//  -------------------------------------------------------------------------------
+//  -- Starting and killing ------------------------------------------------------------------------
 
 static void
 s_start_client(s_run_t *self, child_t *child, const char *role, unsigned index)
@@ -155,8 +154,7 @@ s_strike(s_run_t *self, unsigned *kills_p)
     ++*kills_p;
 }
 
-//  -- The phases
-//  -----------------------------------------------------------------------------------------
+//  -- The phases ----------------------------------------------------------------------------------
 
 static void
 s_open(s_run_t *self)

@@ -1,0 +1,249 @@
+//  A store damaged while nobody looked: `yam verify` names the range and says so with its exit
+//  code, yamd reports it and delivers everything else, as it was and in order. Which messages lie
+//  in which file is read from the files themselves beforehand.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "damage/scene.h"
+#include "yami_segment_format.h"
+
+//  -- Cases ---------------------------------------------------------------------------------------
+
+static void
+test_sound_store_verifies_and_is_delivered(void **state)
+{
+    relay_process_t relay;
+    bool lost[COUNT + 1] = {false}, has_torn_tail = false;
+    (void) state;
+    damage_copy_store(&relay, "sound");
+    assert_int_equal(damage_verify(&relay, damage_middle(), lost, &has_torn_tail), EX_OK);
+    damage_assert_serves_the_rest(&relay, lost, 0, 0, false);
+    assert_false(relay_process_logged(&relay, "damage"));
+}
+
+static void
+test_flipped_bit_in_a_message_loses_its_batch_only(void **state)
+{
+    relay_process_t relay;
+    bool lost[COUNT + 1] = {false}, has_torn_tail = false;
+    damage_segment_t *segment = damage_middle();
+    unsigned number = (segment->first + segment->last) / 2;
+    (void) state;
+    damage_copy_store(&relay, "flipped");
+    damage_change(&relay, segment, segment->offsets[number] + 700, 1, false);
+    assert_int_equal(damage_verify(&relay, segment, lost, &has_torn_tail), EX_DATAERR);
+    assert_true(lost[number]);
+    damage_assert_serves_the_rest(&relay, lost, number - AT_ONCE + 1, number + AT_ONCE - 1, true);
+}
+
+static void
+test_flipped_bits_at_random_never_lose_more_than_verify_says(void **state)
+{
+    uint64_t random = 20260101;
+    (void) state;
+    for (unsigned round = 0; round < 12; round++) {
+        relay_process_t relay;
+        char name[32];
+        bool lost[COUNT + 1] = {false}, has_torn_tail = false;
+        damage_segment_t *segment = &damage_segments[1 + random % (damage_segment_count - 2)];
+        random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        (void) snprintf(name, sizeof name, "random-%u", round);
+        damage_copy_store(&relay, name);
+        damage_change(&relay, segment, (long) (random >> 20) % segment->size, 1, false);
+        //  A byte behind the footer means nothing and changes nothing.
+        int code = damage_verify(&relay, segment, lost, &has_torn_tail);
+        assert_true(code == EX_DATAERR || code == EX_OK);
+        damage_assert_serves_the_rest(&relay, code == EX_OK ? lost : NULL, segment->first,
+                                      segment->last, code == EX_DATAERR);
+    }
+}
+
+static void
+test_flipped_bit_in_a_segment_header_loses_nothing_else(void **state)
+{
+    relay_process_t relay;
+    bool lost[COUNT + 1] = {false}, has_torn_tail = false;
+    damage_segment_t *segment = damage_middle();
+    (void) state;
+    damage_copy_store(&relay, "header");
+    damage_change(&relay, segment, 20, 1, false);
+    assert_int_equal(damage_verify(&relay, segment, lost, &has_torn_tail), EX_DATAERR);
+    damage_assert_serves_the_rest(&relay, NULL, segment->first, segment->last, true);
+}
+
+static void
+test_zeroed_page_loses_what_was_on_it(void **state)
+{
+    relay_process_t relay;
+    bool lost[COUNT + 1] = {false}, has_torn_tail = false;
+    damage_segment_t *segment = damage_middle();
+    unsigned number = segment->first + 10;
+    (void) state;
+    damage_copy_store(&relay, "zeroed");
+    damage_change(&relay, segment, (segment->offsets[number] + 4095) / 4096 * 4096, 4096, true);
+    assert_int_equal(damage_verify(&relay, segment, lost, &has_torn_tail), EX_DATAERR);
+    damage_assert_serves_the_rest(&relay, lost, number > AT_ONCE ? number - AT_ONCE : 1,
+                                  number + 2 * AT_ONCE, true);
+}
+
+static void
+test_truncated_segment_in_the_middle_is_reported(void **state)
+{
+    relay_process_t relay;
+    char path[PATH_SIZE];
+    bool lost[COUNT + 1] = {false}, has_torn_tail = false;
+    damage_segment_t *segment = damage_middle();
+    unsigned number = (segment->first + segment->last) / 2;
+    (void) state;
+    damage_copy_store(&relay, "truncated");
+    damage_path(&relay, segment, path);
+    assert_int_equal(truncate(path, segment->offsets[number] + 100), 0);
+    assert_int_equal(damage_verify(&relay, segment, lost, &has_torn_tail), EX_DATAERR);
+    damage_assert_serves_the_rest(&relay, NULL, number - AT_ONCE + 1, segment->last, true);
+}
+
+static void
+test_missing_segment_in_the_middle_is_reported(void **state)
+{
+    relay_process_t relay;
+    char path[PATH_SIZE];
+    bool lost[COUNT + 1] = {false}, has_torn_tail = false;
+    damage_segment_t *segment = damage_middle();
+    (void) state;
+    damage_copy_store(&relay, "missing");
+    damage_path(&relay, segment, path);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(damage_verify(&relay, segment, lost, &has_torn_tail), EX_DATAERR);
+    damage_assert_serves_the_rest(&relay, NULL, segment->first, segment->last, true);
+}
+
+//  The end of the log may always be a write that a crash interrupted: no damage, and nothing before
+//  it is lost.
+static void
+test_cut_at_the_end_loses_only_what_is_behind_it(void **state)
+{
+    relay_process_t relay;
+    char path[PATH_SIZE];
+    bool lost[COUNT + 1] = {false}, has_torn_tail = false;
+    damage_segment_t *segment = damage_final();
+    unsigned number = segment->last - 3;
+    (void) state;
+    assert_true(number > segment->first);
+    damage_copy_store(&relay, "cut");
+    damage_path(&relay, segment, path);
+    assert_int_equal(truncate(path, segment->offsets[number] + 100), 0);
+    for (damage_segment_t *later = segment + 1; later < damage_segments + damage_segment_count;
+         later++) {
+        damage_path(&relay, later, path);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(damage_verify(&relay, segment, lost, &has_torn_tail), EX_OK);
+    assert_true(has_torn_tail);
+    damage_assert_serves_the_rest(&relay, NULL, number - AT_ONCE + 1, COUNT, false);
+}
+
+//  -- Not ours to open ----------------------------------------------------------------------------
+
+static void
+s_assert_refused(const char *program, const char *command, const char *store, int expected,
+                 const char *word)
+{
+    char text[4000];
+    const char *argv[] = {"/bin/sh",
+                          "-c",
+                          "case $1 in yamd) exec \"$0\" --listen tcp://127.0.0.1:* --store "
+                          "\"$3\";; *) exec \"$0\" \"$2\" \"$3\";; esac",
+                          child_program(program),
+                          program,
+                          command,
+                          store,
+                          NULL};
+    int code = child_run(argv, text, sizeof text);
+    if (code != expected || !strstr(text, word) || strstr(text, "ready ")) {
+        fail_msg("%s: code %d: %s", program, code, text);
+    }
+}
+
+static void
+test_store_of_another_version_is_refused_in_plain_words(void **state)
+{
+    relay_process_t relay;
+    char path[PATH_SIZE];
+    bool received[COUNT + 1] = {false};
+    (void) state;
+    damage_copy_store(&relay, "version");
+    for (size_t index = 0; index < damage_segment_count; index++) {
+        uint8_t bytes[YAMI_SEGMENT_HEADER_SIZE];
+        yami_segment_header_t header;
+        damage_path(&relay, &damage_segments[index], path);
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        assert_int_equal(pread(fd, bytes, sizeof bytes, 0), sizeof bytes);
+        assert_int_equal(yami_segment_header_decode(bytes, &header), 0);
+        header.version += 1;
+        yami_segment_header_encode(bytes, &header);
+        assert_int_equal(pwrite(fd, bytes, sizeof bytes, 0), sizeof bytes);
+        (void) close(fd);
+    }
+    s_assert_refused("yamd", "", relay.store, EX_DATAERR, "version");
+    s_assert_refused("yam", "verify", relay.store, EX_DATAERR, "version");
+    //  Looking has changed nothing: a relay of that version would find all of it.
+    const char *argv[] = {
+        "/bin/sh",
+        "-c",
+        "cd \"$1\" && for f in *.seg; do cmp -s -i 64 $f \"$0\"/$f || exit 1; done",
+        damage_origin,
+        relay.store,
+        NULL};
+    assert_int_equal(child_run(argv, NULL, 0), 0);
+    (void) received;
+}
+
+static void
+test_second_relay_on_a_directory_is_told_who_has_it(void **state)
+{
+    relay_process_t relay;
+    char holder[32];
+    bool received[COUNT + 1] = {false};
+    (void) state;
+    damage_copy_store(&relay, "second");
+    assert_true(relay_process_start(&relay));
+    (void) snprintf(holder, sizeof holder, "%d", (int) relay.child.pid);
+    s_assert_refused("yamd", "", relay.store, EX_UNAVAILABLE, holder);
+    damage_receive(&relay, received); //  the first goes on
+    for (unsigned number = 1; number <= COUNT; number++) {
+        assert_true(received[number]);
+    }
+    assert_int_equal(relay_process_stop(&relay), 0);
+}
+
+int
+main(void)
+{
+    (void) signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sound_store_verifies_and_is_delivered),
+        cmocka_unit_test(test_flipped_bit_in_a_message_loses_its_batch_only),
+        cmocka_unit_test(test_flipped_bits_at_random_never_lose_more_than_verify_says),
+        cmocka_unit_test(test_flipped_bit_in_a_segment_header_loses_nothing_else),
+        cmocka_unit_test(test_zeroed_page_loses_what_was_on_it),
+        cmocka_unit_test(test_truncated_segment_in_the_middle_is_reported),
+        cmocka_unit_test(test_missing_segment_in_the_middle_is_reported),
+        cmocka_unit_test(test_cut_at_the_end_loses_only_what_is_behind_it),
+        cmocka_unit_test(test_store_of_another_version_is_refused_in_plain_words),
+        cmocka_unit_test(test_second_relay_on_a_directory_is_told_who_has_it),
+    };
+    return cmocka_run_group_tests(tests, damage_setup, NULL);
+}
