@@ -183,7 +183,7 @@ $(BUILD)/stage/.done: $(LIB_A) $(LIB_SO) $(BINS) $(MANS) $(PUBLIC) yam.pc.in
 $(EXAMPLE_BINS): $(BUILD)/examples/%: examples/%.c $(BUILD)/stage/.done
 	@mkdir -p $(@D)
 	$(call SHOW,link $@)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) -o $@ $< $$($(STAGED) --cflags --libs yam) \
-	    -Wl,-rpath,'$$ORIGIN/../stage/usr/lib' -Wl,--as-needed -lzmq -lczmq -lsqlite3
+	    -Wl,-rpath,'$$ORIGIN/../stage/usr/lib' -Wl,--as-needed -lzmq -lsodium
 
 #   -- Installing ------------------------------------------------------------------------------------
 
