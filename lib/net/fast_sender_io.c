@@ -294,11 +294,11 @@ s_send_next(yami_fast_sender_t *self)
     bool is_lost = !parcel.block; //  out of memory
     bool is_sent = is_lost || s_send_parcel(self, &parcel);
     (void) pthread_mutex_lock(&self->lock);
+    s_keep_buffer(self, &taken.builder);
     if (!is_sent) {
         self->pending = parcel;
         return false;
     }
-    s_keep_buffer(self, &taken.builder);
     if (is_lost) {
         self->dropped += parcel.count;
     }

@@ -14,6 +14,7 @@
 #include "yami_socket.h"
 
 #define SOCKET_LIMIT 16384
+#define ALLOCATOR_LESSON ((size_t) 4 << 20)
 
 struct yam {
     uint64_t fork_stamp;   //  of the process that made it
@@ -46,10 +47,21 @@ s_open(yam_t *self)
     return 0;
 }
 
+//  Frames of some 100 KiB come and go, in ZeroMQ's threads. glibc gives such memory back to the kernel at
+//  once, and every page of it then costs a fault when it is next wanted, more than all else we do with
+//  it. It learns by the largest piece freed so far: show it one.
+static void
+s_teach_allocator(void)
+{
+    void *volatile piece = malloc(ALLOCATOR_LESSON);
+    free(piece);
+}
+
 yam_t *
 yam_new(void)
 {
     yami_fork_watch();
+    s_teach_allocator();
     if (yami_socket_check_descriptors() == -1) {
         return NULL;
     }

@@ -18,6 +18,8 @@
 #define HANDSHAKE_MS 10000
 #define RECONNECT_MS 100
 #define RECONNECT_LIMIT_MS 2000
+#define KEEPALIVE_IDLE_S 10
+#define KEEPALIVE_INTERVAL_S 5
 #define HEARTBEAT_PATIENCE 3 //  heartbeats missed before a peer is given up
 
 int
@@ -65,8 +67,23 @@ s_limit(void *socket, const yami_endpoint_options_t *options)
                                                      : HWM_BATCH;
     s_set(socket, ZMQ_SNDHWM, hwm);
     s_set(socket, ZMQ_RCVHWM, hwm);
-    s_set(socket, ZMQ_HEARTBEAT_IVL, (int) options->heartbeat_ms);
-    s_set(socket, ZMQ_HEARTBEAT_TIMEOUT, (int) options->heartbeat_ms * HEARTBEAT_PATIENCE);
+}
+
+//  Sockets of links ask silent peers. One-way sockets must not: what a puller answers after the pusher
+//  has closed makes the pusher's kernel reset the connection and forget what it had not sent yet (seen:
+//  megabytes). Their dead peers are found by TCP itself.
+static void
+s_watch_peers(void *socket, int type, const yami_endpoint_options_t *options)
+{
+    if (type == ZMQ_DEALER || type == ZMQ_ROUTER) {
+        s_set(socket, ZMQ_HEARTBEAT_IVL, (int) options->heartbeat_ms);
+        s_set(socket, ZMQ_HEARTBEAT_TIMEOUT, (int) options->heartbeat_ms * HEARTBEAT_PATIENCE);
+    } else {
+        s_set(socket, ZMQ_TCP_KEEPALIVE, 1);
+        s_set(socket, ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE_S);
+        s_set(socket, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_INTERVAL_S);
+        s_set(socket, ZMQ_TCP_KEEPALIVE_CNT, HEARTBEAT_PATIENCE);
+    }
 }
 
 void *
@@ -83,6 +100,7 @@ yami_socket_open(void *context, int type, const yami_endpoint_options_t *options
         return NULL;
     }
     s_limit(socket, options);
+    s_watch_peers(socket, type, options);
     return socket;
 }
 
