@@ -18,6 +18,8 @@
 #define S_HELD_BYTES 1048576 //  the same, in bytes
 #define S_CREDIT_LIMIT 65536
 #define S_CLOSE_MS 5000
+#define S_CONNECT_MS 5000 //  without a relay for so long, --wait gives up
+#define S_LOOK_MS 20      //  between looks whether it is there
 
 typedef struct {
     cli_common_t common;
@@ -53,6 +55,7 @@ typedef struct {
     size_t held_bytes;
     uint64_t received;     //  written and flushed
     int64_t idle_since_ms; //  when the last message came
+    int64_t connected_ms;  //  when the relay was last known to be there
 } s_job_t;
 
 static s_values_t s_values;
@@ -239,15 +242,49 @@ s_take(s_job_t *job)
     return 0;
 }
 
-//  Milliseconds to wait for the next message, -1: for ever, 0: no longer.
-static int
-s_patience(const s_job_t *job)
+static bool
+s_is_connected(s_receiver_t *self)
 {
-    if (job->values->wait_ms < 0) {
+    yam_receiver_stats_t stats;
+    if (self->pull) {
+        yam_pull_stats(self->pull, &stats);
+    } else {
+        yam_sub_stats(self->sub, &stats);
+    }
+    return stats.is_connected;
+}
+
+//  Milliseconds to wait for the next message, -1: for ever, 0: no longer. Only time with a relay counts
+//  as idle.
+static int
+s_patience(s_job_t *job)
+{
+    int64_t now_ms = yami_clock_mono_ms();
+    int64_t wait_ms = job->values->wait_ms;
+    if (wait_ms < 0) {
         return -1;
     }
-    int64_t left_ms = job->idle_since_ms + job->values->wait_ms - yami_clock_mono_ms();
+    if (!s_is_connected(&job->receiver)) {
+        job->idle_since_ms = now_ms;
+        return now_ms - job->connected_ms < S_CONNECT_MS ? S_LOOK_MS : 0;
+    }
+    job->connected_ms = now_ms;
+    int64_t left_ms = job->idle_since_ms + wait_ms - now_ms;
     return left_ms > 0 ? (int) left_ms : 0;
+}
+
+//  What it means that nothing came.
+static int
+s_end_idle(s_job_t *job)
+{
+    if (!s_is_connected(&job->receiver)) {
+        const char *endpoint = job->receiver.pull ? yam_pull_endpoint(job->receiver.pull)
+                                                  : yam_sub_endpoint(job->receiver.sub);
+        return cli_complain(EX_UNAVAILABLE,
+                            "no relay answers at %s within %d ms (is yamd running?)", endpoint,
+                            S_CONNECT_MS);
+    }
+    return job->received > 0 ? EX_OK : EX_TEMPFAIL;
 }
 
 static int
@@ -265,7 +302,7 @@ static int
 s_loop(s_job_t *job)
 {
     int fd = s_fd(&job->receiver);
-    job->idle_since_ms = yami_clock_mono_ms();
+    job->idle_since_ms = job->connected_ms = yami_clock_mono_ms();
     while (!s_is_done(job) && !cli_is_stopped()) {
         int rc = s_take(job);
         int error = errno;
@@ -284,7 +321,7 @@ s_loop(s_job_t *job)
         }
         int patience_ms = s_patience(job);
         if (patience_ms == 0) {
-            return job->received > 0 ? EX_OK : EX_TEMPFAIL;
+            return s_end_idle(job);
         }
         cli_wait(fd, patience_ms);
     }

@@ -317,8 +317,13 @@ s_work(s_job_t *job)
     int exit_code = s_send_all(job);
     while (s_flush(&job->sender, S_SLICE_MS) > 0 && s_may_wait(job)) {
     }
-    int report_code = s_report(job);
-    return exit_code == EX_OK ? report_code : exit_code;
+    if (exit_code == EX_OK) {
+        return s_report(job);
+    }
+    yam_sender_stats_t stats = s_stats(&job->sender);
+    s_clear_progress(job);
+    s_print_summary(job, &stats);
+    return exit_code;
 }
 
 static int

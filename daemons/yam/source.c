@@ -42,7 +42,7 @@ static int
 s_grow(cli_source_t *self, size_t needed)
 {
     size_t least = needed < S_FIRST_BYTES ? S_FIRST_BYTES : needed;
-    if (yami_grow(&self->body, &self->capacity, least, 1, YAMI_LIMIT_BODY + 1) == 0) {
+    if (yami_grow(&self->body, &self->capacity, least, 1, YAMI_LIMIT_BODY) == 0) {
         return 0;
     }
     return yami_fail(EMSGSIZE, "message %" PRIu64 " is longer than %u MiB", self->number + 1,

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <zmq.h>
 
@@ -252,10 +253,10 @@ s_ask(yam_admin_t *self, const yam_admin_request_t *request)
 }
 
 static int
-s_take_reply(yam_admin_t *self, const yami_frame_t *reply, const char *command)
+s_take_reply(yam_admin_t *self, const yami_frame_t *reply, const char *what)
 {
     if (reply->status != YAM_STATUS_OK) {
-        return s_fail_status(command, reply);
+        return s_fail_status(what, reply);
     }
     if (reply->text.size > 0) {
         memcpy(self->text, reply->text.data,
@@ -265,7 +266,7 @@ s_take_reply(yam_admin_t *self, const yami_frame_t *reply, const char *command)
     if (yami_admin_rows_read(&self->rows, reply->rows) == -1) {
         int error = errno;
         yami_admin_rows_clear(&self->rows);
-        return yami_fail(error, "the relay's reply to %s is malformed", command);
+        return yami_fail(error, "the relay's reply to %s is malformed", what);
     }
     return 0;
 }
@@ -273,7 +274,7 @@ s_take_reply(yam_admin_t *self, const yami_frame_t *reply, const char *command)
 //  0, or -1 with errno. *is_over_p: the relay does not know this session, so it did nothing; begin
 //  another one.
 static int
-s_await_reply(yam_admin_t *self, int64_t deadline_ms, const char *command, bool *is_over_p)
+s_await_reply(yam_admin_t *self, int64_t deadline_ms, const char *what, bool *is_over_p)
 {
     for (;;) {
         yami_frame_t frame = {0};
@@ -287,9 +288,9 @@ s_await_reply(yam_admin_t *self, int64_t deadline_ms, const char *command, bool 
             (is_error && frame.status == YAM_STATUS_NO_SESSION) || frame.type == YAMI_FRAME_GOODBYE;
         int rc = 0;
         if (is_reply) {
-            rc = s_take_reply(self, &frame, command);
+            rc = s_take_reply(self, &frame, what);
         } else if (is_error) {
-            rc = s_fail_status(command, &frame);
+            rc = s_fail_status(what, &frame);
         }
         yami_block_unref(&block);
         if (is_reply || is_error || *is_over_p) {
@@ -305,6 +306,9 @@ yam_admin_call(yam_admin_t *self, const yam_admin_request_t *request)
     int64_t deadline_ms = s_deadline(self);
     bool is_over = now_ms - self->heard_ms > S_IDLE_MS;
     int rc = -1;
+    char what[YAMI_LIMIT_NAME + 40]; //  for people
+    (void) snprintf(what, sizeof what, "%s %s", request->command,
+                    request->channel ? request->channel : "");
     yami_admin_rows_clear(&self->rows);
     self->text[0] = '\0';
     if (!yami_context_is_ours(self->yam)) {
@@ -318,7 +322,7 @@ yam_admin_call(yam_admin_t *self, const yam_admin_request_t *request)
         if (s_ask(self, request) == -1) {
             return -1;
         }
-        rc = s_await_reply(self, deadline_ms, request->command, &is_over);
+        rc = s_await_reply(self, deadline_ms, what, &is_over);
         if (!is_over) {
             return rc;
         }

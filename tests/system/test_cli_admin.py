@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """yam stat, peek, purge and redrive; and relays that are none."""
 
 import os

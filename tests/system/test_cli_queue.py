@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 
-from yamd_support import (DATAERR, IOERR, NOINPUT, TEMPFAIL, TIMEOUT, USAGE, Relay, folder, main,
+from yamd_support import (DATAERR, IOERR, NOINPUT, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, Relay, folder, main,
                           read_line, refused, rows, spawn, write)
 
 LINES = "".join(f"line {number} of a thousand\n" for number in range(1000))
@@ -99,6 +99,8 @@ def test_reject_goes_straight_to_the_dead_letters():
     relay.yam("pull", "q", "-n1", "--reject", "--reason", "unreadable")
     letters = rows(relay.yam("dead", "q", "--json")[0])
     assert [letter["reason"] for letter in letters] == ["unreadable"], letters
+    refused("yam", "redrive", "q", "--to", "other", "-e", relay.endpoint, code=UNAVAILABLE, says="target")
+    relay.yam("pull", "other", "--wait", "10ms", code=TEMPFAIL)
     relay.yam("redrive", "q", "--to", "other")
     assert relay.yam("pull", "other", "-n1")[0] == "bad\n"
 
@@ -154,6 +156,11 @@ def test_wait_ends_with_success_when_something_came():
     assert relay.yam("pull", "q", "--wait", "500ms")[0] == "x\n"
 
 
+def test_pull_without_a_relay_says_so():
+    refused("yam", "pull", "q", "-e", "tcp://127.0.0.1:1", "--wait", "10ms", code=UNAVAILABLE,
+            says=["127.0.0.1:1", "is yamd running"])
+
+
 def test_push_without_a_relay_gives_up_and_says_so():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))  # bound, but nobody listens
@@ -199,7 +206,7 @@ def test_input_errors():
 
 
 def test_bad_names_and_endpoints_are_refused():
-    refused("yam", "push", "a b", code=USAGE, says="a b", stdin="x\n")
+    refused("yam", "push", "a b", code=USAGE, says="0x20", stdin="x\n")
     refused("yam", "push", "q", "-e", "tcp://", code=USAGE, says="column", stdin="x\n")
     refused("yam", "push", "q", "-e", "tcp://h:1?window=x", code=USAGE, says="window", stdin="x\n")
     refused("yam", "pull", "q", "-e", "tpc://h:1", code=USAGE, says="tpc")

@@ -20,13 +20,14 @@ def test_two_groups_get_everything_once_each():
 
 def test_group_begins_where_it_was_told():
     relay = Relay()
-    relay.yam("pub", "t", stdin="1\n2\n3\n")
-    assert relay.yam("sub", "t", "-g", "first", "--from", "first", "-n3")[0] == "1\n2\n3\n"
-    assert relay.yam("sub", "t", "-g", "third", "--from", "3", "-n1")[0] == "3\n"
-    relay.yam("sub", "t", "-g", "new", "--from", "new", "--wait", "50ms", code=TEMPFAIL)
-    relay.yam("pub", "t", stdin="4\n")
-    assert relay.yam("sub", "t", "-g", "new", "-n1")[0] == "4\n"
-    refused("yam", "sub", "t", "-e", relay.endpoint, "--from", "soon", code=USAGE, says="soon")
+    for topic in ("t1", "t2", "t3"):
+        relay.yam("pub", topic, stdin="1\n2\n3\n")
+    assert relay.yam("sub", "t1", "-g", "g", "--from", "first", "-n3")[0] == "1\n2\n3\n"
+    assert relay.yam("sub", "t2", "-g", "g", "--from", "3", "-n1")[0] == "3\n"
+    relay.yam("sub", "t3", "-g", "g", "--from", "new", "--wait", "50ms", code=TEMPFAIL)
+    relay.yam("pub", "t3", stdin="4\n")
+    assert relay.yam("sub", "t3", "-g", "g", "-n1")[0] == "4\n"
+    refused("yam", "sub", "t1", "-e", relay.endpoint, "--from", "soon", code=USAGE, says="soon")
 
 
 def test_subscription_without_group_gets_what_comes():
