@@ -167,12 +167,10 @@ s_next_free(const yami_relay_job_t *job)
     return sequence < job->until ? sequence : job->until;
 }
 
+//  Looks at the next entry, or sees that there is none.
 static void
-s_pump(yami_relay_core_t *core, yami_relay_job_t *job)
+s_go_on(yami_relay_core_t *core, yami_relay_job_t *job)
 {
-    if (job->is_finished || job->is_fetching) {
-        return;
-    }
     if (job->type == YAMI_JOB_REDRIVE) {
         job->sequence = s_next_free(job);
         if (!core->has_room) {
@@ -188,6 +186,17 @@ s_pump(yami_relay_core_t *core, yami_relay_job_t *job)
     yami_relay_fetch(core, job->channel, job->sequence, YAMI_FETCH_JOB, job->id);
 }
 
+static void
+s_pump(yami_relay_core_t *core, yami_relay_job_t *job)
+{
+    if (!job->is_finished && !job->is_fetching) {
+        s_go_on(core, job);
+    }
+    if (job->is_finished && job->waiting == 0) {
+        s_finish(core, job);
+    }
+}
+
 void
 yami_relay_jobs_pump(yami_relay_core_t *core)
 {
@@ -195,9 +204,6 @@ yami_relay_jobs_pump(yami_relay_core_t *core)
     while (job != NULL) {
         yami_relay_job_t *next = TAILQ_NEXT(job, of_core);
         s_pump(core, job);
-        if (job->is_finished && job->waiting == 0) {
-            s_finish(core, job);
-        }
         job = next;
     }
 }
@@ -342,5 +348,8 @@ yami_relay_job_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
         s_peek_entry(job, event->entry, &batch);
     } else if (core->has_room) {
         s_redrive_entry(core, job, event->entry, &batch);
+    }
+    if (job->type == YAMI_JOB_PEEK) {
+        s_pump(core, job);
     }
 }

@@ -127,7 +127,8 @@ test_full_batches_do_not_wait(void **state)
     for (int index = 0; index < 31; index++) {
         assert_int_equal(s_send(body), 0);
     }
-    for (uint64_t count = 0; count < 30; count += s_relay.batch.count) {
+    //  Three to a batch; the last three may stay open.
+    for (uint64_t count = 0; count < 28; count += s_relay.batch.count) {
         scripted_relay_expect_batch(&s_relay, count + 1);
     }
 }

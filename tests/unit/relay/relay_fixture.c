@@ -236,7 +236,8 @@ fixture_settle_down(fixture_t *self)
         count = self->entry_count + self->sent_count;
         fixture_turn(self);
         fixture_durable(self);
-    } while (self->entry_count + self->sent_count != count);
+    } while (self->entry_count + self->sent_count != count ||
+             yami_relay_core_deadline(self->core) <= self->mono_ms);
 }
 
 void
