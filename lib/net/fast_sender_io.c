@@ -9,7 +9,8 @@
 #include "yami_frame_socket.h"
 
 #define GATE_LIMIT 2           //  frames under way: one being written, one ready to follow
-#define PATIENCE_MS 3          //  with a gate that stays shut, once; see s_gate_is_open
+#define PATIENCE_MS 10         //  with a gate that stays shut; see s_gate_is_open
+#define IMPATIENCE_MS 1
 #define FRAMES_PER_STEP 64
 #define SUBSCRIPTIONS_PER_STEP 1024
 #define DRAIN_INTERVAL 64      //  direct sends between two looks at subscriptions
@@ -113,38 +114,35 @@ yami_fast_count_handed(yami_fast_sender_t *self, uint32_t count)
 //  -- Topics: the gate, and subscriptions --------------------------------------------------------------
 
 //  While two frames are under way, messages gather. A subscriber that is stuck, or within this process
-//  and keeps what it got, would keep the gate shut: after PATIENCE_MS it is done without until all
-//  frames are back. A publisher must never wait for its slowest subscriber, only for the transport.
+//  and keeps what it got, would keep the gate shut: so after PATIENCE_MS without a frame the next one goes
+//  out all the same, from then on after IMPATIENCE_MS, until all frames are back. So a subscriber that can
+//  take a full frame per millisecond loses nothing, and a slower one holds nobody up for longer than that:
+//  it loses what its queue has no room for.
 static bool
-s_gate_is_open(yami_fast_sender_t *self)
+s_gate_is_open(yami_fast_sender_t *self, int64_t now_ms)
 {
-    if (!self->is_topic) {
+    uint32_t count = yami_gate_count(self->gate);
+    if (count < GATE_LIMIT) {
+        self->is_impatient = self->is_impatient && count > 0;
         return true;
     }
-    uint32_t count = yami_gate_count(self->gate);
-    if (count == 0) {
-        self->is_impatient = false;
+    int64_t patience_ms = self->is_impatient ? IMPATIENCE_MS : PATIENCE_MS;
+    if (now_ms - self->latest_ms < patience_ms) {
+        return false;
     }
-    return count < GATE_LIMIT || self->is_impatient;
+    self->is_impatient = true;
+    return true;
 }
 
 //  In the engine: whether the gate is open; otherwise *deadline_p is when to look again at the latest.
 static bool
 s_pass_gate(yami_fast_sender_t *self, int64_t now_ms, int64_t *deadline_p)
 {
-    if (s_gate_is_open(self) || yami_gate_ask(self->gate, GATE_LIMIT)) {
-        self->impatient_at_ms = 0;
+    if (!self->is_topic || s_gate_is_open(self, now_ms) ||
+        yami_gate_ask(self->gate, GATE_LIMIT)) {
         return true;
     }
-    if (self->impatient_at_ms == 0) {
-        self->impatient_at_ms = now_ms + PATIENCE_MS;
-    }
-    if (now_ms >= self->impatient_at_ms) {
-        self->impatient_at_ms = 0;
-        self->is_impatient = true;
-        return true;
-    }
-    *deadline_p = self->impatient_at_ms;
+    *deadline_p = self->latest_ms + (self->is_impatient ? IMPATIENCE_MS : PATIENCE_MS);
     return false;
 }
 
@@ -189,9 +187,13 @@ int
 yami_fast_send_open(yami_fast_sender_t *self)
 {
     YAM_ASSERT(!self->engine_owns && self->open.count > 0);
-    if (!s_gate_is_open(self)) {
-        yami_fast_hand_over(self);
-        return 0;
+    if (self->is_topic) {
+        int64_t now_ms = yami_clock_mono_ms();
+        if (!s_gate_is_open(self, now_ms)) {
+            yami_fast_hand_over(self);
+            return 0;
+        }
+        self->latest_ms = now_ms;
     }
     uint32_t count = self->open.count;
     yami_batch_t head = s_head(self, &self->open);
@@ -326,6 +328,7 @@ s_serve(yami_fast_sender_t *self, int64_t now_ms)
         if (s_has_gathered(self) && !s_pass_gate(self, now_ms, &deadline_ms)) {
             return deadline_ms;
         }
+        self->latest_ms = now_ms;
         if (!s_send_next(self)) {
             return deadline_ms;
         }

@@ -54,8 +54,8 @@ typedef struct {
     unsigned waiter_count;    //  threads waiting for changed
     bool engine_owns;
     bool is_reporting;        //  confirm is running
-    bool is_impatient;        //  topics: a subscriber keeps the gate shut; do without it
-    int64_t impatient_at_ms;  //  topics: when patience with a shut gate ends; 0: not waiting
+    bool is_impatient;        //  topics: a subscriber keeps the gate shut, do not wait for it
+    int64_t latest_ms;        //  topics: when the latest frame was sent
     yami_builder_t open;      //  what gathers
     yami_builder_t spare;     //  an empty one, for its buffer
     char subject[YAMI_LIMIT_SUBJECT + 1]; //  of the open batch

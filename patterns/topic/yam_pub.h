@@ -35,8 +35,9 @@ yam_pub_destroy(yam_pub_t **self_p);
 YAM_EXPORT uint64_t
 yam_pub_close(yam_pub_t **self_p, int timeout_ms);
 
-//  Waits until at least count subscribers are connected (fast, bound endpoints only; 0 at once otherwise), at most
-//  timeout_ms. 0, or -1 with errno EAGAIN. Cures the slow joiner: what is published afterwards reaches them.
+//  Waits until at least count subscriptions are active (fast grade; 0 at once in the sure grade and over multicast, where nobody
+//  tells), at most timeout_ms (-1: for ever). 0, or -1 with errno EAGAIN. Cures the slow joiner: what is published afterwards reaches
+//  them. A foreign subscriber counts once for each of its subscriptions.
 YAM_EXPORT int
 yam_pub_wait(yam_pub_t *self, unsigned count, int timeout_ms);
 
