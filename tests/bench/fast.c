@@ -2,8 +2,8 @@
 
     Two processes over tcp and ipc, two threads over inproc. Two phases: "rate", as many messages as go through; and
     "latency", one message about every millisecond, measured one way from the time it was meant to be sent.
-    The sender binds. Publishers are held back (at most AHEAD messages before the subscriber), the same for
-    all, since a topic may drop what a slow subscriber does not take, and lost messages make a run void.
+    The sender binds. Publishers are held back (at most AHEAD_BYTES before the subscriber),
+    since a topic may drop what a slow subscriber does not take, and lost messages make a run void.
 
     QUICK leaves out ipc and zmsg. More settings: PATTERNS=push,pub  TRANSPORTS=inproc,ipc,tcp  PHASES=rate,latency
 */
@@ -17,8 +17,8 @@
 
 #include "drivers/driver.h"
 
-#define AHEAD 16384
-#define PROGRESS_EVERY 256 //  messages between two notes of progress
+#define AHEAD_BYTES (4 << 20) //  most bytes a publisher is ahead of its subscriber
+#define PROGRESS_EVERY 128    //  messages between two notes of progress
 
 typedef struct {
     const bench_driver_t *driver;
@@ -36,6 +36,7 @@ typedef struct {
     int64_t start_ns;
     int64_t end_ns;
     atomic_uint_fast64_t received_count;
+    atomic_bool has_failed; //  the receiver gave up
     bench_check_t check;
 } run_t;
 
@@ -57,12 +58,19 @@ s_join(run_t *run, void *end)
     return -1;
 }
 
-static void
+//  0, or -1 when the receiver gave up.
+static int
 s_stay_near(run_t *run, uint64_t index)
 {
-    while (index > atomic_load_explicit(&run->received_count, memory_order_relaxed) + AHEAD) {
+    uint64_t limit = AHEAD_BYTES / run->size;
+    limit = limit < run->driver->ahead_limit ? limit : run->driver->ahead_limit;
+    while (index > atomic_load_explicit(&run->received_count, memory_order_relaxed) + limit) {
+        if (atomic_load(&run->has_failed)) {
+            return -1;
+        }
         usleep(50);
     }
+    return 0;
 }
 
 static int
@@ -71,8 +79,8 @@ s_send_rate(run_t *run, void *end)
     bool is_topic = strcmp(run->pattern, "pub") == 0;
     run->start_ns = bench_now_ns();
     for (uint64_t index = 0; index < run->message_count; index++) {
-        if (is_topic && index % PROGRESS_EVERY == 0) {
-            s_stay_near(run, index);
+        if (is_topic && index % PROGRESS_EVERY == 0 && s_stay_near(run, index) == -1) {
+            return -1;
         }
         if (run->driver->send(end, run->size, index, bench_body_time(index)) == -1) {
             return -1;
@@ -159,6 +167,7 @@ s_receiver(void *arg)
     void *context = run->context ? run->context : driver->context_new();
     void *end = driver->open(context, kind, address, NULL, 0);
     int rc = s_receive_all(run, end);
+    atomic_store(&run->has_failed, rc == -1);
     sem_post(&run->is_done);
     driver->close(end);
     if (!run->context) {

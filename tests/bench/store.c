@@ -9,13 +9,10 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "drivers/store_driver.h"
@@ -34,36 +31,6 @@ typedef struct {
     uint64_t bad_count;
     yami_histogram_t latency; //  of commits, ns
 } run_t;
-
-//  ---- Counting: these stand before the C library's, for libraries as well
-
-static atomic_uint_fast64_t s_sync_count;
-
-//  The headers name these parameters with reserved names.
-//  NOLINTBEGIN(readability-inconsistent-declaration-parameter-name)
-
-__attribute__((visibility("default"))) int
-fdatasync(int file)
-{
-    atomic_fetch_add(&s_sync_count, 1);
-    return (int) syscall(SYS_fdatasync, file);
-}
-
-__attribute__((visibility("default"))) int
-fsync(int file)
-{
-    atomic_fetch_add(&s_sync_count, 1);
-    return (int) syscall(SYS_fsync, file);
-}
-
-__attribute__((visibility("default"))) int
-msync(void *address, size_t size, int flags)
-{
-    atomic_fetch_add(&s_sync_count, 1);
-    return (int) syscall(SYS_msync, address, size, flags);
-}
-
-//  NOLINTEND(readability-inconsistent-declaration-parameter-name)
 
 //  ---- One measurement, in a process of its own
 
@@ -134,9 +101,9 @@ s_process(void *arg)
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, 256 << 20);
     void *self = run->store->open(run->directory, KEEP_BYTES);
-    uint64_t syncs_before = atomic_load(&s_sync_count);
+    uint64_t syncs_before = bench_sync_count();
     s_write_groups(run, self, blob_size);
-    run->sync_count = atomic_load(&s_sync_count) - syncs_before;
+    run->sync_count = bench_sync_count() - syncs_before;
     s_read_back(run, self, blob_size);
     run->store->close(self);
     return 0;

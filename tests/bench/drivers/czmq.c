@@ -26,7 +26,7 @@ s_open(void *context, bench_kind_t kind, const char *address, char *bound, size_
     zsock_set_sndhwm(socket, BENCH_DRIVER_HWM);
     zsock_set_rcvhwm(socket, BENCH_DRIVER_HWM);
     zsock_set_rcvtimeo(socket, BENCH_DRIVER_WAIT_MS);
-    zsock_set_linger(socket, -1);
+    zsock_set_linger(socket, 0); //  the receiver has all when the sender closes
     if (kind == BENCH_PUB) {
         zsock_set_xpub_nodrop(socket, 1);
     }
@@ -105,6 +105,7 @@ s_receive_zmsg(void *end, bench_check_t *check)
 }
 
 const bench_driver_t bench_czmq = {.name = "czmq-zframe",
+                                   .ahead_limit = 16384,
                                    .context_new = s_context_new,
                                    .context_destroy = s_context_destroy,
                                    .open = s_open,
@@ -114,6 +115,7 @@ const bench_driver_t bench_czmq = {.name = "czmq-zframe",
                                    .receive = s_receive_frame};
 
 const bench_driver_t bench_zmsg = {.name = "czmq-zmsg",
+                                   .ahead_limit = 16384,
                                    .context_new = s_context_new,
                                    .context_destroy = s_context_destroy,
                                    .open = s_open,

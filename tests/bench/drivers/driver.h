@@ -20,6 +20,7 @@ typedef enum {
 
 typedef struct {
     const char *name;
+    uint64_t ahead_limit; //  messages a publisher may be ahead of its subscriber without loss
     //  What both ends in one process share. Made after the last fork.
     void *(*context_new)(void);
     void (*context_destroy)(void *context);
@@ -37,10 +38,10 @@ typedef struct {
     int (*receive)(void *end, bench_check_t *check);
 } bench_driver_t;
 
-extern const bench_driver_t bench_zmq;                       //  raw libzmq, one message per frame
-extern const bench_driver_t bench_czmq;                      //  zsock and zframe
-extern const bench_driver_t bench_zmsg;                      //  zsock and zmsg of one frame
-extern __attribute__((weak)) const bench_driver_t bench_yam; //  fast grade
-extern __attribute__((weak)) const bench_driver_t bench_yam_raw; //  fast grade, framing=raw
+extern const bench_driver_t bench_zmq;     //  raw libzmq, one message per frame
+extern const bench_driver_t bench_czmq;    //  zsock and zframe
+extern const bench_driver_t bench_zmsg;    //  zsock and zmsg of one frame
+extern const bench_driver_t bench_yam;     //  fast grade
+extern const bench_driver_t bench_yam_raw; //  fast grade, framing=raw
 
 #endif

@@ -31,7 +31,7 @@ extern const bench_store_t
     bench_store_prefilled;                      //  pwritev + fdatasync over zeros, round and round
 extern const bench_store_t bench_store_growing; //  the same at the end of files of 64 MiB
 extern const bench_store_t bench_store_lmdb;
-extern const bench_store_t bench_store_sqlite;                    //  WAL, synchronous=FULL
-extern __attribute__((weak)) const bench_store_t bench_store_yam; //  the segment log
+extern const bench_store_t bench_store_sqlite; //  WAL, synchronous=FULL
+extern const bench_store_t bench_store_yam;    //  the segment log
 
 #endif

@@ -32,6 +32,7 @@ s_open(void *context, bench_kind_t kind, const char *address, char *bound, size_
     void *socket = zmq_socket(context, types[kind]);
     s_set(socket, ZMQ_SNDHWM, BENCH_DRIVER_HWM);
     s_set(socket, ZMQ_RCVHWM, BENCH_DRIVER_HWM);
+    s_set(socket, ZMQ_LINGER, 0); //  the receiver has all when the sender closes
     s_set(socket, ZMQ_RCVTIMEO, BENCH_DRIVER_WAIT_MS);
     if (kind == BENCH_PUB) {
         s_set(socket, ZMQ_XPUB_NODROP, 1);
@@ -87,6 +88,7 @@ s_receive(void *end, bench_check_t *check)
 }
 
 const bench_driver_t bench_zmq = {.name = "libzmq",
+                                  .ahead_limit = 16384,
                                   .context_new = s_context_new,
                                   .context_destroy = s_context_destroy,
                                   .open = s_open,

@@ -113,12 +113,13 @@ typedef int (*bench_role_fn)(void *arg); //  returns the exit code
 
 typedef struct {
     const char *name;
-    pid_t pid;      //  0 when none or gone
-    bool is_server; //  ends by SIGTERM once the others are done
-    int output;     //  reading end of a started program's output, 0 when none
-    int status;     //  exit code, 128 + signal when killed
-    double cpu_us;  //  user and system
-    double rss_mb;  //  at its greatest
+    pid_t pid;            //  0 when none or gone
+    bool is_server;       //  ends by SIGTERM once the others are done
+    int output;           //  reading end of a started program's output, 0 when none
+    uint64_t *sync_count; //  of a started program, shared; NULL when it cannot be counted
+    int status;           //  exit code, 128 + signal when killed
+    double cpu_us;        //  user and system
+    double rss_mb;        //  at its greatest
 } bench_process_t;
 
 //  Memory shared by this process and all it forks later, zeroed.
@@ -130,7 +131,7 @@ void
 bench_fork(bench_process_t *process, const char *name, bench_role_fn role, void *arg);
 
 //  Starts a program with its output in a pipe, and waits for a line that begins with expected. The rest of
-//  that line is stored in line. Returns 0, or -1 when it did not come within 10 s.
+//  that line is stored in line. Its syncs are counted. Returns 0, or -1 when it did not come within 10 s.
 int
 bench_exec(bench_process_t *process, const char *name, const char *const argv[],
            const char *expected, char *line, size_t line_size);
@@ -146,6 +147,10 @@ bench_sem_wait(sem_t *sem);
 //  User and system microseconds of the calling process so far.
 double
 bench_cpu_us(void);
+
+//  Calls of fsync, fdatasync and msync in this process so far, those of libraries included.
+uint64_t
+bench_sync_count(void);
 
 //  ---- Reports
 

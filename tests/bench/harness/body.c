@@ -47,7 +47,8 @@ s_content(uint64_t index)
 static uint64_t
 s_checksum(uint64_t index, size_t size, int64_t sent_ns)
 {
-    return s_mix(index ^ ((uint64_t) size << 40) ^ ((uint64_t) sent_ns << 20));
+    uint64_t time = (uint64_t) sent_ns;
+    return s_mix(index ^ ((uint64_t) size << 40) ^ (time << 20 | time >> 44));
 }
 
 void

@@ -109,23 +109,54 @@ s_read_until(int fd, const char *expected, char *line, size_t line_size)
     return false;
 }
 
+//  In the child: has the syncs of what is started counted into the memory behind descriptor.
+static void
+s_count_syncs(int descriptor)
+{
+    char path[4096];
+    char number[16];
+    const char *build = getenv("YAM_BUILD");
+    snprintf(path, sizeof path, "%s/bench/count_syncs.so", build && *build ? build : "build");
+    snprintf(number, sizeof number, "%d", descriptor);
+    if (access(path, R_OK) == 0) {
+        setenv("LD_PRELOAD", path, 1);
+        setenv("BENCH_SYNCS", number, 1);
+    }
+}
+
+//  8 bytes that a started program can map; *descriptor is inherited.
+static uint64_t *
+s_shared_count(int *descriptor)
+{
+    *descriptor = memfd_create("syncs", 0);
+    if (*descriptor == -1 || ftruncate(*descriptor, sizeof(uint64_t)) == -1) {
+        bench_fail("cannot share a counter");
+    }
+    void *shared = mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, *descriptor, 0);
+    return shared == MAP_FAILED ? NULL : shared;
+}
+
 int
 bench_exec(bench_process_t *process, const char *name, const char *const argv[],
            const char *expected, char *line, size_t line_size)
 {
     int ends[2];
+    int counter;
     if (pipe2(ends, O_CLOEXEC) == -1) {
         bench_fail("cannot make a pipe");
     }
     *process = (bench_process_t) {.name = name, .is_server = true, .output = ends[0]};
+    process->sync_count = s_shared_count(&counter);
     process->pid = s_fork();
     if (process->pid == 0) {
         dup2(ends[1], STDOUT_FILENO);
+        s_count_syncs(counter);
         execv(argv[0], (char *const *) argv); //  which changes nothing
         fprintf(stderr, "cannot run %s: %s\n", argv[0], strerror(errno));
         _exit(127);
     }
     close(ends[1]);
+    close(counter);
     if (!s_read_until(ends[0], expected, line, line_size)) {
         fprintf(stderr, "%s did not say '%s'\n", argv[0], expected);
         return -1;
