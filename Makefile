@@ -103,7 +103,7 @@ demo: deps
 	@YAM_BIN=$(abspath $(BUILD)/bin) YAM_BUILD=$(abspath $(BUILD)) examples/demo.sh
 
 bench: deps
-	+@$(SUBMAKE) build $(filter $(BUILD)/bench/%,$(TESTS))
+	+@$(SUBMAKE) build $(filter $(BUILD)/bench/%,$(TESTS)) $(if $(SAN),,$(BUILD)/bench/count_syncs.so)
 	@YAM_BIN=$(abspath $(BUILD)/bin) YAM_BUILD=$(abspath $(BUILD)) \
 	    WORKLOAD='$(WORKLOAD)' SIZES='$(SIZES)' QUICK='$(QUICK)' tests/bench/run
 
@@ -162,6 +162,11 @@ $(BINS): $(BUILD)/bin/%: $$(call objects,$$(wildcard daemons/%/*.c)) $(LIB_A)
 $(TESTS): $(BUILD)/%: $(OBJ)/tests/%.o $$(call helpers,$$(firstword $$(subst /, ,$$*))) $(LIB_A)
 	@mkdir -p $(@D)
 	$(call SHOW,link $@)$(CC) $(L_FLAGS) -o $@ $^ $(LIB_LIBS) $(BIN_LIBS) $(TEST_LIBS) $(if $(findstring /bench/,$@),-llmdb)
+
+#   Preloaded into the daemons that are measured.
+$(BUILD)/bench/count_syncs.so: $(OBJ)/tests/bench/harness/syncs.o
+	@mkdir -p $(@D)
+	$(call SHOW,link $@)$(CC) -shared $(L_FLAGS) -o $@ $<
 
 $(BUILD)/sim/sim: $(call objects,$(SIM_SRC)) $(call helpers,sim) $(LIB_A)
 	@mkdir -p $(@D)
