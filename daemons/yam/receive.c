@@ -254,8 +254,8 @@ s_is_connected(s_receiver_t *self)
     return stats.is_connected;
 }
 
-//  Milliseconds to wait for the next message, -1: for ever, 0: no longer. Only time with a relay counts
-//  as idle.
+//  Milliseconds to wait for the next message, -1: for ever, 0: no longer. Only time with a relay
+//  counts as idle.
 static int
 s_patience(s_job_t *job)
 {

@@ -162,14 +162,15 @@ static void
 s_apply(void *arg, const char *name, const char *value, bool is_relays)
 {
     yamd_t *self = arg;
-    if (strcmp(name, "log-level") == 0) {
-        yami_log(YAMI_LOG_INFO, "yamd.reloaded", "option=%s value=%s", name, value);
-    } else if (!is_relays) {
-        yami_log(YAMI_LOG_WARN, "yamd.not-reloaded",
-                 "option=%s value=%s error=\"it needs a restart\"", name, value);
-    } else if (yam_relay_set(self->relay, name, value) == -1) {
+    const char *error = "";
+    if (!is_relays && strcmp(name, "log-level") != 0) {
+        error = "it needs a restart";
+    } else if (is_relays && yam_relay_set(self->relay, name, value) == -1) {
+        error = yam_error();
+    }
+    if (*error) {
         yami_log(YAMI_LOG_WARN, "yamd.not-reloaded", "option=%s value=%s error=\"%s\"", name, value,
-                 yam_error());
+                 error);
     } else {
         yami_log(YAMI_LOG_INFO, "yamd.reloaded", "option=%s value=%s", name, value);
     }
