@@ -506,7 +506,8 @@ test_ephemeral_group_starts_new_and_leaves_no_trace(void **state)
     fixture_consumer(f, 2, 6, TOPIC, "t", "", "", YAMI_START_FIRST, LEASE_MS);
     fixture_credit(f, 2, 6, 100, PLENTY);
     fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 2, 1, 0); //  a topic without durable groups keeps what its limits allow
+    s_expect_deliver(f, 2, 1, 2, 1,
+                     0); //  a topic without durable groups keeps what its limits allow
 }
 
 static void
@@ -554,8 +555,8 @@ test_message_larger_than_max_frame_ends_the_handle(void **state)
 {
     fixture_t *f = *state;
     yami_frame_t hello = {.type = YAMI_FRAME_HELLO,
-                          .present = YAMI_F_SESSION | YAMI_F_NAME | YAMI_F_MAX_FRAME |
-                                     YAMI_F_HEARTBEAT_MS,
+                          .present =
+                              YAMI_F_SESSION | YAMI_F_NAME | YAMI_F_MAX_FRAME | YAMI_F_HEARTBEAT_MS,
                           .session = 5,
                           .name = yami_slice_text("small"),
                           .max_frame = YAMI_LIMIT_CONTROL,

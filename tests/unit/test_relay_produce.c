@@ -380,8 +380,8 @@ test_silent_peer_is_gone_and_idle_peer_hears_heartbeats(void **state)
     fixture_t *f = *state;
     f->options.heartbeat_ms = 1000;
     yami_frame_t hello = {.type = YAMI_FRAME_HELLO,
-                          .present = YAMI_F_SESSION | YAMI_F_NAME | YAMI_F_MAX_FRAME |
-                                     YAMI_F_HEARTBEAT_MS,
+                          .present =
+                              YAMI_F_SESSION | YAMI_F_NAME | YAMI_F_MAX_FRAME | YAMI_F_HEARTBEAT_MS,
                           .session = 5,
                           .name = yami_slice_text("x"),
                           .max_frame = YAMI_LIMIT_FRAME,

@@ -87,7 +87,8 @@ s_store(fixture_t *self, const yami_entry_t *entry, uint64_t ticket)
     if (entry->count > 0) {
         assert_true(entry->channel < FIXTURE_CHANNELS);
         fixture_index_t *index = &self->by_channel[entry->channel];
-        rc = yami_grow(&index->items, &index->capacity, index->count + 1, sizeof *index->items, LIMIT);
+        rc = yami_grow(&index->items, &index->capacity, index->count + 1, sizeof *index->items,
+                       LIMIT);
         assert_int_equal(rc, 0);
         index->items[index->count++] = self->entry_count;
     }
@@ -146,10 +147,11 @@ s_fetch(fixture_t *self, const yami_relay_fetch_t *fetch)
 static void
 s_keep(fixture_t *self, yami_relay_effect_t *effect)
 {
-    int rc = yami_grow(&self->sent, &self->sent_capacity, self->sent_count + 1, sizeof *self->sent, LIMIT);
+    int rc = yami_grow(&self->sent, &self->sent_capacity, self->sent_count + 1, sizeof *self->sent,
+                       LIMIT);
     assert_int_equal(rc, 0);
-    self->sent[self->sent_count++] = (fixture_sent_t) {
-        effect->peer, yami_block_ref(effect->block), yami_block_ref(effect->data)};
+    self->sent[self->sent_count++] = (fixture_sent_t) {effect->peer, yami_block_ref(effect->block),
+                                                       yami_block_ref(effect->data)};
 }
 
 static void
@@ -328,8 +330,8 @@ void
 fixture_hello(fixture_t *self, uint64_t peer)
 {
     yami_frame_t frame = {.type = YAMI_FRAME_HELLO,
-                          .present = YAMI_F_SESSION | YAMI_F_NAME | YAMI_F_MAX_FRAME |
-                                     YAMI_F_HEARTBEAT_MS,
+                          .present =
+                              YAMI_F_SESSION | YAMI_F_NAME | YAMI_F_MAX_FRAME | YAMI_F_HEARTBEAT_MS,
                           .session = 1000 + peer,
                           .name = yami_slice_text("client"),
                           .max_frame = YAMI_LIMIT_FRAME,
@@ -363,7 +365,8 @@ fixture_consumer(fixture_t *self, uint64_t peer, uint32_t handle, int kind, cons
     yami_frame_t frame = {.type = YAMI_FRAME_ATTACH,
                           .handle = handle,
                           .present = YAMI_F_ROLE | YAMI_F_KIND | YAMI_F_CHANNEL | YAMI_F_GROUP |
-                                     YAMI_F_FILTER | YAMI_F_START | YAMI_F_LEASE_MS | YAMI_F_DURABLE,
+                                     YAMI_F_FILTER | YAMI_F_START | YAMI_F_LEASE_MS |
+                                     YAMI_F_DURABLE,
                           .role = YAMI_ROLE_CONSUMER,
                           .kind = (uint64_t) kind,
                           .channel = yami_slice_text(channel),
@@ -519,7 +522,8 @@ fixture_body(fixture_t *self, uint64_t sequence)
     for (uint64_t at = self->frame.base; at <= sequence; at++) {
         assert_int_equal(yami_batch_next(&self->batch, &offset, &record), 0);
     }
-    (void) snprintf(text, sizeof text, "%.*s", (int) record.body.size, (const char *) record.body.data);
+    (void) snprintf(text, sizeof text, "%.*s", (int) record.body.size,
+                    (const char *) record.body.data);
     return text;
 }
 

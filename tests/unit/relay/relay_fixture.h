@@ -62,8 +62,8 @@ typedef struct {
     yami_batch_t batch;
 
     yami_relay_effects_t effects;
-    uint64_t closed;    //  last peer closed
-    char logged[64];    //  last event name
+    uint64_t closed; //  last peer closed
+    char logged[64]; //  last event name
     unsigned log_count;
     unsigned fetch_count;
     yami_log_level_t log_level;
@@ -123,7 +123,8 @@ void
 fixture_settle(fixture_t *self, uint64_t peer, uint32_t handle, int type, uint64_t serial,
                uint64_t token, uint64_t first, uint64_t last);
 void
-fixture_admin(fixture_t *self, uint64_t peer, const char *command, const char *channel, bool is_dry);
+fixture_admin(fixture_t *self, uint64_t peer, const char *command, const char *channel,
+              bool is_dry);
 void
 fixture_gone(fixture_t *self, uint64_t peer);
 
