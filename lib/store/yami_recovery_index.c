@@ -222,10 +222,7 @@ s_read_trailer(yami_recovery_t *self, yami_found_t *found)
     found->footer_offset = trailer.footer_offset;
     found->footer_size = trailer.footer_size;
     found->trailer_lsn = trailer.last_lsn;
-    bool is_behind_footer =
-        found->footer_offset + found->footer_size + YAMI_TRAILER_SIZE == file_bytes;
-    found->is_cut = is_behind_footer && (found->state == YAMI_FOUND_HEADLESS ||
-                                         file_bytes != segment->header.file_bytes);
+    found->is_cut = found->footer_offset + found->footer_size + YAMI_TRAILER_SIZE == file_bytes;
     return 0;
 }
 

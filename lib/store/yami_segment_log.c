@@ -50,11 +50,12 @@ yami_log_options_init(yami_log_options_t *options)
                                      .is_threaded = true};
 }
 
-//  Bytes that the footer of a segment with so much meta takes, trailer included.
+//  Bytes that the footer of a segment with so much meta takes, trailer included, and a gap between them: a trailer right
+//  behind its footer is the sign of a file that was cut there, when all in it was durable.
 static uint64_t
 s_footer_span(size_t meta_size)
 {
-    return yami_entry_span(meta_size, 0) + YAMI_TRAILER_SIZE;
+    return yami_entry_span(meta_size, 0) + YAMI_ENTRY_ALIGNMENT + YAMI_TRAILER_SIZE;
 }
 
 //  The footer of the active segment goes out; it is no longer active then. 0, or -1 with errno ENOMEM.

@@ -6,7 +6,8 @@
     creation time, first LSN, previous segment's number, CRC32C}; entries, each aligned to 8 bytes; a footer entry (kind
     2) when sealed: per channel {first and last sequence, count}, sparse index {channel, base, LSN, offset} with a point per
     channel and at most every 256 KiB, last checkpoint's offset, number of entries; the file's last 32 bytes point to the
-    footer. A segment sealed at a clean close is truncated right after its trailer.
+    footer. A segment sealed at a clean close is truncated right after its trailer; before, there is a gap between footer and
+    trailer.
     Entry: 64 bytes of header {magic "YAME", salt of the segment, kind, flags, meta size, data size, channel, count,
     LSN, base, time, durable: LSN known durable when this was written, CRC32C of meta and data, CRC32C of the header}, meta, data.
     Salts keep stale bytes of recycled files from validating (as SQLite's WAL does); LSNs are contiguous.
