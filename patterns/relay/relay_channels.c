@@ -290,11 +290,13 @@ void
 yami_relay_channels_clear(yami_relay_core_t *core)
 {
     yami_relay_channel_t *channel;
-    for (size_t index = 0;
-         (channel = yami_relay_map_next(&core->channel_numbers, &index)) != NULL;) {
+    for (size_t index = 0; (channel = yami_relay_map_next(&core->channel_numbers, &index)) != NULL;) {
         while (!TAILQ_EMPTY(&channel->groups)) {
-            yami_relay_group_remove(core, TAILQ_FIRST(&channel->groups));
+            yami_relay_group_remove(core, TAILQ_FIRST(&channel->groups)); //  touches its channel
         }
+    }
+    TAILQ_INIT(&core->dirty_channels);
+    for (size_t index = 0; (channel = yami_relay_map_next(&core->channel_numbers, &index)) != NULL;) {
         yami_free(channel);
     }
     yami_relay_map_clear(&core->channel_numbers);
