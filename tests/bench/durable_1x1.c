@@ -1,5 +1,6 @@
 /*  durable-1x1 - one producer, the daemon, one consumer: every message synced before it is confirmed and
-    before it is delivered, and acked by itself. All features on, all options at their defaults.
+    before it is delivered, and acked by itself. All features on, all options at their defaults. It begins when the daemon's
+    spare segments are filled, as the ceiling begins with a filled file.
 
     The clock runs from the first send until the consumer has had the last message and the producer its last
     confirm. tests/bench/run puts this next to the ceiling, in turns.
@@ -17,6 +18,7 @@
 
 #define WAIT_MS 20000
 #define QUEUE "bench"
+#define SPARE_COUNT 2 //  the daemon's default
 
 typedef struct {
     size_t size;
@@ -136,6 +138,21 @@ s_clear_directory(const char *path)
     }
 }
 
+static size_t
+s_count_spares(const char *path)
+{
+    size_t count = 0;
+    DIR *directory = opendir(path);
+    struct dirent *entry;
+    while (directory && (entry = readdir(directory)) != NULL) {
+        count += strncmp(entry->d_name, "spare-", 6) == 0;
+    }
+    if (directory) {
+        closedir(directory);
+    }
+    return count;
+}
+
 static int
 s_start_relay(run_t *run, bench_process_t *process, const char *directory)
 {
@@ -150,6 +167,9 @@ s_start_relay(run_t *run, bench_process_t *process, const char *directory)
     char *address = line + strspn(line, "@>");
     snprintf(run->endpoint, sizeof run->endpoint, ">%.*s?grade=sure", (int) strcspn(address, ", ?"),
              address);
+    for (int turn = 0; turn < 500 && s_count_spares(directory) < SPARE_COUNT; turn++) {
+        usleep(20000);
+    }
     return 0;
 }
 

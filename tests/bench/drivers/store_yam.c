@@ -1,6 +1,7 @@
 /*  Yam's segment log, used as the relay uses it: entries in one channel, a checkpoint when it asks for one. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "store_driver.h"
 #include "yam_error.h"
@@ -25,6 +26,17 @@ s_damaged(void *arg, const yami_damage_t *damage)
     (void) damage;
 }
 
+//  As the bare file is filled before the clock runs, so are the segments that the log keeps ready.
+static void
+s_wait_for_spares(yami_store_t *store, const yami_log_options_t *options)
+{
+    yami_store_stats_t stats = {0};
+    for (int turn = 0; turn < 500 && stats.spare_segments < options->spare_count; turn++) {
+        usleep(20000);
+        store->ops->stats(store, &stats);
+    }
+}
+
 static void *
 s_open(const char *directory, uint64_t keep_bytes)
 {
@@ -37,6 +49,7 @@ s_open(const char *directory, uint64_t keep_bytes)
     if (!store) {
         bench_fail("cannot open the log: %s", yam_error());
     }
+    s_wait_for_spares(store, &options);
     return store;
 }
 
