@@ -45,7 +45,7 @@ static bool
 s_is_running(const yami_producer_core_t *self, int64_t now_ms)
 {
     return self->state == YAMI_PRODUCER_ATTACHED && now_ms >= self->pause_ms &&
-           !self->owes_detach && !self->link.is_leaving;
+           self->refused_last == 0 && !self->owes_detach && !self->link.is_leaving;
 }
 
 bool

@@ -11,8 +11,7 @@
 #define PATIENCE_MIN_MS 10000
 #define PATIENCE_MAX_MS 60000
 
-//  The session is over: all of the window goes again in the next one, refused batches, too, since the relay counts
-//  sequences and must hear of each.
+//  The session is over: all of the window goes again in the next one, refused batches, too: the relay expects them.
 static void
 s_lost(yami_producer_core_t *self)
 {
@@ -22,6 +21,7 @@ s_lost(yami_producer_core_t *self)
     self->sent_count = 0;
     self->burst_first = 0;
     self->pause_ms = 0;
+    self->refused_last = 0;
     for (size_t index = 0; index < self->window.count; index++) {
         yami_window_batch_t *batch = yami_window_at(&self->window, index);
         batch->status = YAM_STATUS_OK;
@@ -164,8 +164,8 @@ static void
 s_refuse_for_now(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t *frame)
 {
     bool is_gap = frame->status == YAM_STATUS_GAP;
-    if (s_is_of_earlier_burst(self, frame)) {
-        return;
+    if (self->refused_last > 0 || s_is_of_earlier_burst(self, frame)) {
+        return; //  what follows a refused batch goes again in the next session
     }
     size_t index = yami_window_find(&self->window, frame->first);
     size_t last_index = yami_window_find(&self->window, frame->last);
@@ -181,6 +181,8 @@ s_refuse_for_now(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t 
     s_go_back(self, now_ms, is_gap ? 0 : index, frame->last);
 }
 
+//  The relay goes on expecting what it refused, and refuses the rest as gaps, so that a lost REFUSE is not taken for a
+//  confirm. Once all before it is confirmed, only attaching anew tells the relay that we gave it up.
 static void
 s_refuse_for_good(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t *frame)
 {
@@ -191,6 +193,7 @@ s_refuse_for_good(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t
             continue;
         }
         batch->status = (yam_status_t) frame->status;
+        self->refused_last = batch->last;
         batch->text = yami_try_alloc(frame->text.size + 1, YAMI_LIMIT_TEXT + 1);
         if (batch->text != NULL) {
             if (frame->text.size > 0) {
@@ -264,6 +267,9 @@ s_error(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t *frame)
 {
     if (frame->handle == YAMI_CLIENT_HANDLE && frame->status == YAM_STATUS_FENCED) {
         s_final(self, YAM_STATUS_FENCED);
+    } else if (frame->status == YAM_STATUS_STORAGE_FAILED) {
+        self->storage_failed = true;
+        s_restart(self, now_ms);
     } else if (frame->handle == YAMI_CLIENT_HANDLE && frame->status == YAM_STATUS_UNKNOWN) {
         s_restart(self, now_ms);
     }
@@ -330,6 +336,17 @@ s_is_impatient(const yami_producer_core_t *self, int64_t now_ms)
     return waits && now_ms >= self->progress_ms + self->patience_ms;
 }
 
+//  Whether the relay's sequence must be taken past a batch it refused, or cannot take.
+static bool
+s_must_attach_anew(const yami_producer_core_t *self)
+{
+    const yami_window_batch_t *first =
+        self->window.count > 0 ? yami_window_at(&self->window, 0) : NULL;
+    bool has_given_up =
+        self->refused_last > 0 && (first == NULL || first->first > self->refused_last);
+    return has_given_up || (first != NULL && first->block->size > self->link.peer_max_frame);
+}
+
 void
 yami_producer_core_turn(yami_producer_core_t *self, int64_t now_ms)
 {
@@ -341,9 +358,7 @@ yami_producer_core_turn(yami_producer_core_t *self, int64_t now_ms)
             self->patience_ms < PATIENCE_MAX_MS / 2 ? self->patience_ms * 2 : PATIENCE_MAX_MS;
         s_restart(self, now_ms);
     }
-    bool is_attached = self->state == YAMI_PRODUCER_ATTACHED;
-    if (is_attached && self->window.count > 0 &&
-        yami_window_at(&self->window, 0)->block->size > self->link.peer_max_frame) {
-        s_restart(self, now_ms); //  attaching anew takes the sequence past it
+    if (self->state == YAMI_PRODUCER_ATTACHED && s_must_attach_anew(self)) {
+        s_restart(self, now_ms);
     }
 }

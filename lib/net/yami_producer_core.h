@@ -83,9 +83,11 @@ typedef struct {
     uint64_t burst_first;   //  what was gone back to; 0: refusals are taken as they come
     uint64_t burst_seen;    //  refusals of what was sent before came up to this
     uint64_t burst_until;   //  and may come up to this
-    int64_t progress_ms;    //  when the relay last did something for us
-    int64_t patience_ms;    //  without progress for so long, the session begins anew
-    bool storage_failed;    //  since the last ATTACHED
+    uint64_t
+        refused_last; //  last sequence refused for good in this session; nothing is sent behind it
+    int64_t progress_ms; //  when the relay last did something for us
+    int64_t patience_ms; //  without progress for so long, the session begins anew
+    bool storage_failed; //  since the last ATTACHED
 
     yami_block_t *control; //  owned; a control frame the socket has not taken yet
     uint8_t control_type;

@@ -448,6 +448,30 @@ test_permanent_refusal_is_reported_in_its_place(void **state)
 }
 
 static void
+test_refused_batch_is_passed_by_attaching_anew(void **state)
+{
+    (void) state;
+    s_attach();
+    s_publish(3);
+    s_refuse(11, 20, YAM_STATUS_TOO_BIG);
+    s_refuse(11, 30, YAM_STATUS_GAP); //  the relay goes on expecting what it refused
+    assert_false(yami_producer_core_wants_batch(&s_core, s_now, true));
+    yami_producer_core_turn(&s_core, s_now);
+    assert_int_equal(s_core.state, YAMI_PRODUCER_ATTACHED); //  not before the first is confirmed
+    s_confirm(10);
+    s_expect_outcome(1, 10, YAM_STATUS_OK);
+    s_expect_outcome(11, 20, YAM_STATUS_TOO_BIG);
+    yami_producer_core_turn(&s_core, s_now);
+    assert_int_equal(s_core.state, YAMI_PRODUCER_DETACHED);
+    s_now += 1000;
+    s_welcome();
+    s_expect_control(YAMI_FRAME_ATTACH);
+    assert_int_equal(s_control.first, 21);
+    s_attached(1, 1000, 1000000);
+    s_expect_batch(21);
+}
+
+static void
 test_refused_batch_goes_again_in_a_new_session(void **state)
 {
     (void) state;
@@ -457,7 +481,7 @@ test_refused_batch_goes_again_in_a_new_session(void **state)
     s_lose_session();
     s_attach();
     s_expect_batch(1);
-    s_expect_batch(11); //  the relay counts sequences: it must refuse it itself
+    s_expect_batch(11); //  the relay expects it
     s_expect_batch(21);
 }
 
@@ -655,6 +679,7 @@ main(void)
         TEST(test_gap_resends_from_the_first_unconfirmed_at_once),
         TEST(test_gaps_without_end_begin_a_new_session),
         TEST(test_permanent_refusal_is_reported_in_its_place),
+        TEST(test_refused_batch_is_passed_by_attaching_anew),
         TEST(test_refused_batch_goes_again_in_a_new_session),
         TEST(test_storage_failure_keeps_everything_for_the_next_session),
         TEST(test_fenced_is_final),
