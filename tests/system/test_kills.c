@@ -172,6 +172,9 @@ main(int argc, char **argv)
     if (argc == 6 && strcmp(argv[1], "client") == 0) {
         return kill_client_main(argv);
     }
+    if (argc == 2) {
+        cmocka_set_test_filter(argv[1]);
+    }
     (void) signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_oracle_finds_what_is_confirmed_too_early),

@@ -54,7 +54,7 @@ test_flipped_bits_at_random_never_lose_more_than_verify_says(void **state)
 {
     uint64_t random = 20260101;
     (void) state;
-    for (unsigned round = 0; round < 12; round++) {
+    for (unsigned round = 0; round < 10; round++) {
         relay_process_t relay;
         char name[32];
         bool lost[COUNT + 1] = {false}, has_torn_tail = false;

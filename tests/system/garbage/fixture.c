@@ -46,7 +46,7 @@ garbage_serve(void)
 int
 garbage_setup(void **state)
 {
-    static const char *const options[] = {"--segment-bytes", "1M", "--reserve-bytes", "0", NULL};
+    static const char *const options[] = {"--segment-size", "1M", "--reserve", "0", NULL};
     char endpoint[300];
     (void) state;
     relay_process_init(&garbage_relay, "garbage");

@@ -105,8 +105,8 @@ kill_journal_receive(kill_journal_t *self, unsigned group, const void *body, siz
         return;
     }
     kill_message_t *message = &self->messages[producer][number];
-    if (!atomic_compare_exchange_strong(&message->sequence, &none, sequence) && none != sequence) {
-        self->twice++;
+    if (!atomic_compare_exchange_strong(&message->sequence, &none, sequence) && none != sequence &&
+        self->twice++ < EXAMPLE_LIMIT) {
         (void) fprintf(stderr,
                        "# %u/%" PRIu64 " has the channel's sequences %" PRIu64 " and %" PRIu64 "\n",
                        producer, number, none, sequence);

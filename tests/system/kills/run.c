@@ -159,23 +159,9 @@ s_strike(s_run_t *self, unsigned *kills_p)
 static void
 s_open(s_run_t *self)
 {
-    static const char *const options[] = {"--segment-bytes",
-                                          "1M",
-                                          "--reserve-bytes",
-                                          "0",
-                                          "--delivery-limit",
-                                          "1000",
-                                          "--backoff",
-                                          "5ms:20ms",
-                                          "--lease",
-                                          "1s",
-                                          "--channel-messages",
-                                          "4000",
-                                          "--heartbeat",
-                                          "100ms",
-                                          "--log-level",
-                                          "warn",
-                                          NULL};
+    static const char *const options[] = {
+        "--segment-size=1M", "--reserve=0",       "--delivery-limit=1000", "--backoff=5ms:20ms",
+        "--lease=1s",        "--heartbeat=100ms", "--log-level=warn",      NULL};
     const kill_plan_t *plan = self->plan;
     memset(self->verdict, 0, sizeof *self->verdict);
     self->random = plan->seed;
@@ -188,6 +174,9 @@ s_open(s_run_t *self)
     }
     relay_process_init(&self->relay, plan->name);
     memcpy(self->relay.options, options, sizeof options);
+    //  Without consumers a limit would keep producers from being confirmed.
+    self->relay.options[sizeof options / sizeof options[0] - 1] =
+        plan->plant == KILL_PLANT_LOST_STORE ? NULL : "--channel-messages=4000";
     self->consumer_count = plan->groups * plan->members;
     kill_journal_t *journal = self->journal;
     (void) snprintf(journal->endpoint, sizeof journal->endpoint, "%s", self->relay.endpoint);
