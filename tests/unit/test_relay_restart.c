@@ -1,0 +1,267 @@
+//  Relay core: what a restart finds, after every prefix of the journal, from checkpoints, and replayed twice.
+
+#include "relay/relay_fixture.h"
+
+#include <string.h>
+
+#include "yami_base.h"
+#include "yami_relay_parts.h"
+
+#define QUEUE YAMI_KIND_QUEUE
+#define TOPIC YAMI_KIND_TOPIC
+#define PLENTY (1u << 30)
+
+//  A history with every kind of entry.
+static int
+s_setup(void **state)
+{
+    fixture_t *f = fixture_new();
+    f->options.delivery_limit = 2;
+    fixture_hello(f, 1);
+    fixture_hello(f, 2);
+    fixture_producer(f, 1, 1, QUEUE, "q", 9, 0, 1);
+    fixture_producer(f, 1, 2, TOPIC, "t", 8, 0, 1);
+    fixture_consumer(f, 2, 1, QUEUE, "q", "", "", 0, 30000);
+    fixture_consumer(f, 2, 2, TOPIC, "t", "a", "eu.*", 0, 30000);
+    fixture_consumer(f, 2, 3, TOPIC, "t", "b", "", 0, 30000);
+    for (uint32_t handle = 1; handle <= 3; handle++) {
+        fixture_credit(f, 2, handle, 1000, PLENTY);
+    }
+    uint64_t serial = 0;
+    for (uint64_t round = 0; round < 6; round++) {
+        fixture_publish(f, 1, fixture_batch(1, 9, 1, round * 5 + 1, 5, NULL));
+        fixture_publish(f, 1,
+                        fixture_batch(2, 8, 1, round * 4 + 1, 4, round % 2 ? "eu.x" : "us.x"));
+        fixture_settle_down(f);
+        while (fixture_take(f, 2, YAMI_FRAME_DELIVER)) {
+            yami_frame_t got = f->frame;
+            static const int types[] = {YAMI_FRAME_ACK, YAMI_FRAME_NACK, YAMI_FRAME_REJECT,
+                                        YAMI_FRAME_RELEASE};
+            serial++;
+            fixture_settle(f, 2, got.handle, types[serial % 4], serial, got.token, got.first,
+                           got.first);
+            serial++;
+            fixture_settle(f, 2, got.handle, YAMI_FRAME_ACK, serial, got.token, got.last, got.last);
+            fixture_settle_down(f);
+            if (serial > 60) {
+                break;
+            }
+        }
+        fixture_advance(f, 900);
+        fixture_settle_down(f);
+    }
+    fixture_admin(f, 1, "redrive", "q", false);
+    yami_frame_t remove = {.type = YAMI_FRAME_ADMIN,
+                           .present =
+                               YAMI_F_SERIAL | YAMI_F_COMMAND | YAMI_F_CHANNEL | YAMI_F_GROUP,
+                           .serial = 9,
+                           .command = yami_slice_text("remove"),
+                           .channel = yami_slice_text("t"),
+                           .group = yami_slice_text("b")};
+    fixture_send(f, 1, &remove);
+    fixture_settle_down(f);
+    fixture_expect(f, 2, YAMI_FRAME_DETACHED);
+    *state = f;
+    return 0;
+}
+
+static int
+s_teardown(void **state)
+{
+    fixture_free((fixture_t **) state);
+    return 0;
+}
+
+static yami_relay_core_t *
+s_replayed(const fixture_t *f, size_t from, size_t to, yami_relay_core_t *core)
+{
+    core = core != NULL ? core : yami_relay_core_new(&f->options, YAM_LEVEL_SYNCED, "test", 99);
+    for (size_t index = from; index < to; index++) {
+        assert_int_equal(yami_relay_core_replay(core, &f->entries[index].entry), 0);
+        yami_relay_core_check(core);
+    }
+    return core;
+}
+
+static void
+s_expect_same(const yami_relay_core_t *left, const yami_relay_core_t *right)
+{
+    yami_block_t *one = fixture_state(left);
+    yami_block_t *other = fixture_state(right);
+    assert_int_equal(one->size, other->size);
+    assert_memory_equal(one->data, other->data, one->size);
+    yami_block_unref(&one);
+    yami_block_unref(&other);
+}
+
+static void
+test_history_has_every_kind_of_entry(void **state)
+{
+    const fixture_t *f = *state;
+    unsigned kinds = 0;
+    for (size_t index = 0; index < f->entry_count; index++) {
+        kinds |= 1u << f->entries[index].entry.kind;
+    }
+    assert_int_equal(kinds, 0x7f0000);
+}
+
+static void
+test_replay_gives_the_state_that_was_written(void **state)
+{
+    fixture_t *f = *state;
+    yami_relay_core_t *core = s_replayed(f, 0, f->entry_count, NULL);
+    s_expect_same(f->core, core);
+    yami_relay_core_destroy(&core);
+}
+
+static void
+test_every_prefix_serves_and_goes_on(void **state)
+{
+    fixture_t *f = *state;
+    for (size_t count = 0; count <= f->entry_count; count++) {
+        yami_relay_core_t *core = s_replayed(f, 0, count, NULL);
+        yami_relay_effects_t effects;
+        yami_relay_effects_init(&effects);
+        yami_relay_event_t event = {.type = YAMI_EVENT_TURN, .mono_ms = 5, .wall_ms = f->wall_ms};
+        yami_relay_core_step(core, &event, &effects);
+        yami_relay_core_check(core);
+        yami_relay_effects_clear(&effects);
+        yami_relay_core_destroy(&core);
+    }
+}
+
+static void
+test_snapshot_anywhere_then_the_rest_is_the_same(void **state)
+{
+    fixture_t *f = *state;
+    for (size_t count = 0; count <= f->entry_count; count += 3) {
+        yami_relay_core_t *first = s_replayed(f, 0, count, NULL);
+        yami_writer_t writer;
+        yami_writer_init(&writer, YAMI_LIMIT_ENTRY_META);
+        yami_relay_core_snapshot(first, &writer);
+        yami_block_t *block = yami_writer_finish(&writer);
+        assert_non_null(block);
+        yami_entry_t checkpoint = {
+            .kind = YAMI_ENTRY_CHECKPOINT, .meta = block->data, .meta_size = block->size};
+        yami_relay_core_t *second = yami_relay_core_new(&f->options, YAM_LEVEL_SYNCED, "test", 5);
+        assert_int_equal(yami_relay_core_replay(second, &checkpoint), 0);
+        yami_relay_core_check(second);
+        s_expect_same(first, second);
+        //  Entries that the checkpoint covers already may come again.
+        second = s_replayed(f, count > 5 ? count - 5 : 0, f->entry_count, second);
+        s_expect_same(f->core, second);
+        yami_relay_core_destroy(&first);
+        yami_relay_core_destroy(&second);
+        yami_block_unref(&block);
+    }
+}
+
+static void
+test_journal_replayed_twice_is_the_same(void **state)
+{
+    fixture_t *f = *state;
+    yami_relay_core_t *core = s_replayed(f, 0, f->entry_count, NULL);
+    core = s_replayed(f, 0, f->entry_count, core);
+    s_expect_same(f->core, core);
+    yami_relay_core_destroy(&core);
+}
+
+static void
+test_damaged_entries_are_refused_or_harmless(void **state)
+{
+    fixture_t *f = *state;
+    for (size_t index = 0; index < f->entry_count; index++) {
+        for (size_t size = 0; size < f->entries[index].entry.meta_size; size++) {
+            yami_relay_core_t *core = s_replayed(f, 0, index, NULL);
+            yami_entry_t entry = f->entries[index].entry;
+            entry.meta_size = size;
+            assert_int_equal(yami_relay_core_replay(core, &entry), -1);
+            yami_relay_core_destroy(&core);
+            size += index % 7;
+        }
+    }
+}
+
+static void
+test_lost_definition_keeps_its_messages(void **state)
+{
+    fixture_t *f = *state;
+    yami_relay_core_t *core = s_replayed(f, 1, f->entry_count, NULL); //  entry 0 defines "q"
+    yami_relay_channel_t *channel = yami_relay_channel_find(core, "recovered.1", 11);
+    assert_non_null(channel);
+    assert_true(channel->next > 30);
+    yami_relay_core_destroy(&core);
+}
+
+static void
+test_retries_keep_their_time_over_a_restart(void **state)
+{
+    fixture_t *f = *state;
+    fixture_producer(f, 1, 5, QUEUE, "r", 7, 0, 1);
+    fixture_consumer(f, 2, 5, QUEUE, "r", "", "", 0, 30000);
+    fixture_credit(f, 2, 5, 10, PLENTY);
+    fixture_publish(f, 1, fixture_batch(5, 7, 1, 1, 1, NULL));
+    fixture_settle_down(f);
+    while (fixture_take(f, 2, YAMI_FRAME_DELIVER) && f->frame.handle != 5) {
+    }
+    yami_settle_t range = {f->frame.token, 1, 1};
+    yami_frame_t nack = {.type = YAMI_FRAME_NACK,
+                         .handle = 5,
+                         .present = YAMI_F_SERIAL | YAMI_F_RANGES | YAMI_F_DELAY_MS,
+                         .serial = 1,
+                         .ranges = &range,
+                         .range_count = 1,
+                         .delay_ms = 60000};
+    fixture_send(f, 2, &nack);
+    fixture_settle_down(f);
+    f->wall_ms += 20000; //  down for 20 s, on a machine that was restarted
+    f->mono_ms = 50;
+    fixture_restart(f);
+    fixture_hello(f, 2);
+    fixture_consumer(f, 2, 5, QUEUE, "r", "", "", 0, 30000);
+    fixture_credit(f, 2, 5, 10, PLENTY);
+    fixture_advance(f, 39999);
+    fixture_expect_none(f, 2, YAMI_FRAME_DELIVER);
+    fixture_advance(f, 1);
+    fixture_expect(f, 2, YAMI_FRAME_DELIVER);
+    assert_int_equal(f->frame.failures, 1);
+}
+
+static void
+test_clock_jumps_do_not_move_leases_and_retries(void **state)
+{
+    fixture_t *f = *state;
+    fixture_producer(f, 1, 5, QUEUE, "r", 7, 0, 1);
+    fixture_consumer(f, 2, 5, QUEUE, "r", "", "", 0, 30000);
+    fixture_credit(f, 2, 5, 10, PLENTY);
+    fixture_publish(f, 1, fixture_batch(5, 7, 1, 1, 1, NULL));
+    fixture_settle_down(f);
+    while (fixture_take(f, 2, YAMI_FRAME_DELIVER) && f->frame.handle != 5) {
+    }
+    uint64_t token = f->frame.token;
+    f->wall_ms += 3600000;
+    fixture_turn(f);
+    f->wall_ms -= 7200000;
+    fixture_turn(f);
+    fixture_forget(f);
+    fixture_settle(f, 2, 5, YAMI_FRAME_ACK, 1, token, 1, 1);
+    fixture_expect_none(f, 2, YAMI_FRAME_ERROR);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_history_has_every_kind_of_entry),
+        TEST(test_replay_gives_the_state_that_was_written),
+        TEST(test_every_prefix_serves_and_goes_on),
+        TEST(test_snapshot_anywhere_then_the_rest_is_the_same),
+        TEST(test_journal_replayed_twice_is_the_same),
+        TEST(test_damaged_entries_are_refused_or_harmless),
+        TEST(test_lost_definition_keeps_its_messages),
+        TEST(test_retries_keep_their_time_over_a_restart),
+        TEST(test_clock_jumps_do_not_move_leases_and_retries),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
