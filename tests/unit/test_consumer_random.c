@@ -60,8 +60,9 @@ typedef struct {
     uint64_t token;                     //  last given
     uint64_t sent;                      //  since attach
     uint64_t granted;
-    uint64_t serial; //  last seen
-    uint64_t done;   //  settled, ever
+    uint64_t serial;   //  last seen
+    uint64_t done;     //  settled by ack, ever
+    uint64_t answered; //  messages settled in any way by frames that were ACKED
     //  The application.
     yam_message_t *held[HELD_LIMIT];
     size_t held_count;
