@@ -33,6 +33,7 @@ typedef struct {
     size_t extent_capacity;
     yami_cursor_t cursors[YAMI_CURSOR_COUNT];
     unsigned cursor_next;   //  replaced next
+    uint64_t replayed;      //  by recovery: sequences below were seen
 } yami_channel_t;
 
 typedef struct {

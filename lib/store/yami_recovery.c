@@ -6,7 +6,7 @@
 
 #include "yami_base.h"
 
-#define DAMAGE_LIMIT ((size_t) 1 << 20)
+#define DAMAGE_LIMIT ((size_t) 1 << 16)
 
 yami_found_t *
 yami_recovery_last(const yami_recovery_t *self)
@@ -213,6 +213,8 @@ s_replay_segment(yami_recovery_t *self, yami_found_t *found, uint64_t offset, ui
     scan.end = found->segment->end;
     scan.is_end_known = true;
     scan.last_lsn = found->segment->last_lsn;
+    bool is_from_start = offset == YAMI_SEGMENT_HEADER_SIZE;
+    bool is_known = found->is_scanned;
     yami_scan_item_t item;
     for (;;) {
         if (yami_segment_scan_next(&scan, &item) == -1) {
@@ -220,7 +222,12 @@ s_replay_segment(yami_recovery_t *self, yami_found_t *found, uint64_t offset, ui
         }
         int rc = 0;
         if (item.type == YAMI_SCAN_ENTRY) {
-            rc = s_replay_entry(self, &item.entry);
+            if (item.entry.count > 0 && !is_known) {
+                rc = yami_recovery_name_entry(self, found, &item.entry, is_from_start);
+            }
+            rc = rc == 0 ? s_replay_entry(self, &item.entry) : rc;
+        } else if (item.type == YAMI_SCAN_END && !is_known) {
+            rc = yami_recovery_name_rest(self, found, is_from_start);
         } else if (item.type == YAMI_SCAN_BAD) {
             rc = s_handle_bad(self, found, &item, scan.next_lsn);
         }
@@ -353,21 +360,41 @@ s_find_garbage(yami_recovery_t *self)
     return 0;
 }
 
-//  Tells the owner. What lies in a segment that was given back does not count.
+//  Whether a damage counts: not when it lies in a segment that was given back.
+static bool
+s_counts(const yami_recovery_t *self, const yami_damage_t *damage)
+{
+    for (size_t index = 0; index < self->found_count; index++) {
+        if (self->found[index].number == damage->segment && self->found[index].is_given_back) {
+            return false;
+        }
+    }
+    return !s_is_trimmed(self, damage->segment);
+}
+
+//  Whether the same range comes up before, for another channel.
+static bool
+s_is_repeated(const yami_recovery_t *self, const yami_damage_t *damage)
+{
+    for (const yami_damage_t *other = self->damages; other < damage; other++) {
+        if (other->segment == damage->segment && other->offset == damage->offset &&
+            other->what == damage->what) {
+            return true;
+        }
+    }
+    return false;
+}
+
+//  Tells the owner.
 static int
 s_report(yami_recovery_t *self)
 {
     for (size_t index = 0; index < self->damage_count; index++) {
         const yami_damage_t *damage = &self->damages[index];
-        bool is_given_back = s_is_trimmed(self, damage->segment);
-        for (size_t other = 0; other < self->found_count; other++) {
-            is_given_back = is_given_back || (self->found[other].number == damage->segment &&
-                                              self->found[other].is_given_back);
-        }
-        if (is_given_back) {
+        if (!s_counts(self, damage)) {
             continue;
         }
-        self->damaged_ranges += damage->is_torn_tail ? 0 : 1;
+        self->damaged_ranges += damage->is_torn_tail || s_is_repeated(self, damage) ? 0 : 1;
         if (self->damaged) {
             self->damaged(self->arg, damage);
         }
@@ -408,7 +435,8 @@ yami_recovery_run(yami_recovery_t *self)
     }
     s_drop_unlisted(self);
     if (s_replay(self) == -1 || s_find_unlisted(self) == -1 || s_find_gaps(self) == -1 ||
-        s_find_garbage(self) == -1 || s_report(self) == -1) {
+        s_find_garbage(self) == -1 || yami_recovery_name_missing(self) == -1 ||
+        s_report(self) == -1) {
         return -1;
     }
     s_set_results(self);

@@ -3,6 +3,7 @@
     Steps, each in a file of its own:
         yami_recovery_files   list the directory, read segment headers, tell segments from what a crash left half made
         yami_recovery_index   footers, or a scan where there is none; the torn tail is found and cut
+        yami_recovery_lost    whose sequences damage has hit
         yami_recovery         newest checkpoint, replay of what follows, missing segments, report
         yami_recovery_finish  (opening only) make the tail durable, seal it, tidy the directory
     Invariants:
@@ -107,6 +108,24 @@ yami_recovery_add_damage(yami_recovery_t *self, const yami_damage_t *damage);
 int
 yami_recovery_add_bad(yami_recovery_t *self, const yami_found_t *found,
                       const yami_scan_item_t *item, bool is_torn_tail);
+
+//  Adds to the damage of a segment that sequences first..last of channel were lost with it.
+int
+yami_recovery_name_lost(yami_recovery_t *self, uint64_t segment, uint32_t channel, uint64_t first,
+                        uint64_t last);
+
+//  The same for a gap before an entry that was replayed from a segment with a footer; is_from_start: from its first entry on.
+int
+yami_recovery_name_entry(yami_recovery_t *self, const yami_found_t *found,
+                         const yami_entry_t *entry, bool is_from_start);
+
+//  The same for what its footer lists behind the last entry that was replayed.
+int
+yami_recovery_name_rest(yami_recovery_t *self, const yami_found_t *found, bool is_from_start);
+
+//  The same for gaps that segments which are missing left between others.
+int
+yami_recovery_name_missing(yami_recovery_t *self);
 
 //  The last one that is a segment, or NULL.
 yami_found_t *

@@ -7,7 +7,7 @@
 #include "yami_base.h"
 #include "yami_recovery.h"
 
-#define COPY_CHUNK ((size_t) 1 << 20)
+#define COPY_CHUNK ((size_t) 128 << 10)
 
 //  Copies size bytes from one place to the same, or to the start of another file.
 static int

@@ -126,8 +126,14 @@ s_note(yami_recovery_t *self, yami_found_t *found, const s_measure_t *measure,
     if (!found->is_whole && entry->lsn > measure->durable && found->tail_offset == 0) {
         found->tail_offset = item->offset;
     }
-    if (entry->count == 0 || entry->base <= yami_index_last_sequence(self->index, entry->channel)) {
+    uint64_t last = yami_index_last_sequence(self->index, entry->channel);
+    if (entry->count == 0 || entry->base <= last) {
         return 0;
+    }
+    if (last > 0 && entry->base > last + 1 &&
+        yami_recovery_name_lost(self, found->number, entry->channel, last + 1, entry->base - 1) ==
+            -1) {
+        return -1;
     }
     if (yami_index_prepare(self->index, segment, entry->channel, item->offset) == -1) {
         return -1;

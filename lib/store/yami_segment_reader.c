@@ -16,7 +16,6 @@ void
 yami_segment_reader_init(yami_segment_reader_t *self, yami_disk_t *disk, yami_index_t *index)
 {
     *self = (yami_segment_reader_t) {.disk = disk, .index = index, .fill_size = FILL_LARGE};
-    self->window = yami_alloc(WINDOW_SIZE);
 }
 
 void
@@ -96,6 +95,9 @@ s_fill(yami_segment_reader_t *self, yami_segment_t *segment, uint64_t offset, si
 {
     YAM_ASSERT(size <= WINDOW_SIZE);
     yami_segment_reader_forget(self);
+    if (!self->window) {
+        self->window = yami_alloc(WINDOW_SIZE);
+    }
     if (yami_segment_reader_open(self, segment) == -1) {
         return -1;
     }

@@ -14,7 +14,7 @@
 #include "yami_base.h"
 #include "yami_segment_format.h"
 
-#define FILL_CHUNK ((size_t) 1 << 20)
+#define FILL_CHUNK ((size_t) 256 << 10)
 #define LOOK_BYTES (1U << 20)
 #define LOOK_MS 100
 #define READY_LIMIT ((size_t) 1 << 16)
@@ -30,7 +30,7 @@ struct yami_spares {
     pthread_mutex_t mutex;
     pthread_cond_t work;     //  for the filler: something was taken, or stop
     pthread_cond_t progress; //  for take: a file is ready, or will not be
-    uint8_t *zeros;          //  owned; FILL_CHUNK of them
+    uint8_t *zeros;          //  owned; FILL_CHUNK of them, or segment_bytes
     //  Under the mutex:
     uint64_t *ready; //  owned; numbers in the names of ready files
     size_t ready_count;
@@ -53,7 +53,7 @@ yami_spares_new(yami_disk_t *disk, const yami_log_options_t *options)
     self->reserve_bytes = options->reserve_bytes;
     self->want_count = options->spare_count > 0 ? options->spare_count : 1; //  (2)
     self->is_threaded = options->is_threaded;
-    self->zeros = yami_alloc(FILL_CHUNK);
+    self->zeros = yami_alloc(self->segment_bytes < FILL_CHUNK ? self->segment_bytes : FILL_CHUNK);
     self->next_number = 1;
     pthread_mutex_init(&self->mutex, NULL);
     pthread_cond_init(&self->work, NULL);
@@ -128,10 +128,11 @@ yami_spares_adopt(yami_spares_t *self, uint64_t number)
 static int
 s_write_zeros(yami_spares_t *self, int file, uint64_t size)
 {
-    for (uint64_t offset = 0; offset < size; offset += FILL_CHUNK) {
+    size_t chunk = self->segment_bytes < FILL_CHUNK ? (size_t) self->segment_bytes : FILL_CHUNK;
+    for (uint64_t offset = 0; offset < size; offset += chunk) {
         uint64_t left = size - offset;
         struct iovec vector = {.iov_base = self->zeros,
-                               .iov_len = left < FILL_CHUNK ? (size_t) left : FILL_CHUNK};
+                               .iov_len = left < chunk ? (size_t) left : chunk};
         if (self->disk->pwritev(self->disk, file, &vector, 1, offset) == -1) {
             return -1;
         }

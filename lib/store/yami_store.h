@@ -39,7 +39,8 @@ typedef struct {
     uint64_t lsn;        //  set by append, read and replay
 } yami_entry_t;
 
-//  A range that recovery, verify or read found damaged. Sequences are given when they can be known.
+//  A range that recovery, verify or read found damaged. Sequences are given when they can be known; when several channels
+//  lost some in one range, it is reported once for each.
 typedef struct {
     uint64_t segment;     //  segment number
     uint64_t offset;      //  first damaged byte in that segment

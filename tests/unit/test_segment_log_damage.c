@@ -1,0 +1,528 @@
+//  What the log says and keeps when its files were changed behind its back: every bit, every cut, pages, whole segments.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "log_model.h"
+#include "yam_error.h"
+#include "yami_base.h"
+#include "yami_segment_format.h"
+
+#define SEGMENT_1 "0000000000000001.seg"
+#define SEGMENT_2 "0000000000000002.seg"
+#define SEGMENT_3 "0000000000000003.seg"
+#define DAMAGE_LIMIT 64
+
+//  What opening or verifying delivered and reported.
+typedef struct {
+    const log_model_t *model; //  compared with; may be NULL
+    uint64_t lsns[4096];
+    size_t count;
+    yami_damage_t damages[DAMAGE_LIMIT];
+    size_t damage_count;
+    size_t torn_count;
+} s_seen_t;
+
+static int
+s_visit(void *arg, const yami_entry_t *entry)
+{
+    s_seen_t *seen = arg;
+    assert_true(seen->count < 4096);
+    assert_true(seen->count == 0 || seen->lsns[seen->count - 1] < entry->lsn);
+    seen->lsns[seen->count++] = entry->lsn;
+    if (seen->model && entry->kind != YAMI_ENTRY_CHECKPOINT) {
+        log_model_compare(seen->model, entry);
+    }
+    return 0;
+}
+
+static void
+s_damaged(void *arg, const yami_damage_t *damage)
+{
+    s_seen_t *seen = arg;
+    assert_non_null(damage->what);
+    seen->torn_count += damage->is_torn_tail ? 1 : 0;
+    assert_true(seen->damage_count < DAMAGE_LIMIT);
+    seen->damages[seen->damage_count++] = *damage;
+}
+
+static yami_store_t *
+s_open(sim_disk_t *disk, const yami_log_options_t *options, s_seen_t *seen)
+{
+    return yami_segment_log_open(sim_disk_attach(disk), options, s_visit, s_damaged, seen);
+}
+
+static int64_t
+s_verify(sim_disk_t *disk, s_seen_t *seen)
+{
+    yami_disk_t *attached = sim_disk_attach(disk);
+    int64_t count = yami_segment_log_verify(attached, s_visit, s_damaged, seen);
+    attached->destroy(&attached);
+    return count;
+}
+
+//  A log of a few KiB in one segment: two channels, entries with and without data.
+static void
+s_build_small(log_model_t *model, sim_disk_t *disk)
+{
+    log_model_init(model, disk);
+    model->options.spare_count = 1;
+    assert_true(log_model_open(model));
+    for (int round = 0; round < 4; round++) {
+        assert_int_equal(log_model_append(model, 1, 3, 20, 301), 0);
+        assert_int_equal(log_model_append(model, 2, 1, 0, 64), 0);
+        assert_int_equal(log_model_append(model, 0, 0, 33, 0), 0);
+        assert_int_equal(log_model_commit(model), 1);
+    }
+}
+
+//  Where entry index of the model lies in its segment; they lie one behind the other.
+static uint64_t
+s_offset(const log_model_t *model, size_t index)
+{
+    uint64_t offset = YAMI_SEGMENT_HEADER_SIZE;
+    for (size_t before = 0; before < index; before++) {
+        offset += yami_entry_span(model->entries[before].meta_size, model->entries[before].data_size);
+    }
+    return offset;
+}
+
+//  Exactly the entry that covers the byte, if any, may be missing; some damage must cover the byte.
+static void
+s_check_flip(const log_model_t *model, const s_seen_t *seen, uint64_t offset)
+{
+    size_t at = 0;
+    for (size_t index = 0; index < model->count; index++) {
+        bool is_hit = offset >= s_offset(model, index) && offset < s_offset(model, index + 1);
+        bool is_there = at < seen->count && seen->lsns[at] == model->entries[index].lsn;
+        assert_true(is_hit != is_there);
+        at += is_there ? 1 : 0;
+    }
+    assert_int_equal(at, seen->count);
+    assert_int_equal(seen->damage_count, 1);
+    assert_int_equal(seen->torn_count, 0);
+    assert_true(seen->damages[0].offset <= offset &&
+                offset < seen->damages[0].offset + seen->damages[0].size);
+    assert_int_equal(seen->damages[0].segment, 1);
+}
+
+static void
+test_one_bit_flipped_anywhere_is_found_and_only_its_entry_lost(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(1);
+    log_model_t model;
+    s_build_small(&model, disk);
+    assert_int_equal(model.store->ops->close(&model.store), 0);
+    size_t size = 0;
+    assert_non_null(sim_disk_bytes(disk, SEGMENT_1, &size));
+    assert_true(size > 2000 && size < 8000); //  cut behind its trailer
+    for (size_t offset = 0; offset < size; offset++) {
+        sim_disk_t *copy = sim_disk_clone(disk, offset);
+        sim_disk_bytes(copy, SEGMENT_1, &size)[offset] ^= (uint8_t) (1U << offset % 8);
+        s_seen_t seen = {.model = &model};
+        assert_int_equal(s_verify(copy, &seen), 1);
+        s_check_flip(&model, &seen, offset);
+        seen = (s_seen_t) {.model = &model};
+        yami_store_t *store = s_open(copy, &model.options, &seen);
+        assert_non_null(store);
+        s_check_flip(&model, &seen, offset);
+        assert_int_equal(sim_disk_count(copy, "lost-"), 1);
+        yami_store_stats_t stats;
+        store->ops->stats(store, &stats);
+        assert_int_equal(stats.damaged_ranges, 1);
+        assert_int_equal(store->ops->close(&store), 0);
+        sim_disk_destroy(&copy);
+    }
+    log_model_clear(&model);
+    sim_disk_destroy(&disk);
+}
+
+static void
+test_refuse_damage_refuses_to_open(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(1);
+    log_model_t model;
+    s_build_small(&model, disk);
+    assert_int_equal(model.store->ops->close(&model.store), 0);
+    size_t size = 0;
+    sim_disk_bytes(disk, SEGMENT_1, &size)[200] ^= 1;
+    s_seen_t seen = {0};
+    model.options.refuse_damage = true;
+    assert_null(s_open(disk, &model.options, &seen));
+    assert_int_equal(errno, EBADMSG);
+    assert_non_null(strstr(yam_error(), "damaged"));
+    assert_int_equal(sim_disk_count(disk, "lost-"), 0); //  nothing was touched
+    log_model_clear(&model);
+    sim_disk_destroy(&disk);
+}
+
+//  Entries that are as they were: a cut that takes only zeros of the alignment harms nothing.
+static size_t
+s_count_whole(const log_model_t *model, sim_disk_t *copy, sim_disk_t *image)
+{
+    size_t size = 0;
+    size_t image_size = 0;
+    const uint8_t *bytes = sim_disk_bytes(copy, SEGMENT_1, &size);
+    const uint8_t *image_bytes = sim_disk_bytes(image, SEGMENT_1, &image_size);
+    size_t whole = 0;
+    while (whole < model->count && s_offset(model, whole + 1) <= size &&
+           memcmp(bytes, image_bytes, s_offset(model, whole + 1)) == 0) {
+        whole++;
+    }
+    return whole;
+}
+
+//  A crash leaves the last write torn: whatever its length, the log ends before the first entry that is not whole.
+static void
+test_cut_at_every_offset_of_the_tail_ends_the_log_there(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(1);
+    log_model_t model;
+    s_build_small(&model, disk);
+    uint64_t end = s_offset(&model, model.count);
+    sim_disk_t *image = sim_disk_clone(disk, 1); //  not closed: no footer
+    for (uint64_t cut = s_offset(&model, 3); cut <= end; cut++) {
+        for (int zeroed = 0; zeroed < 2; zeroed++) {
+            sim_disk_t *copy = sim_disk_clone(image, cut);
+            sim_disk_resize(copy, SEGMENT_1, cut);
+            if (zeroed) {
+                sim_disk_resize(copy, SEGMENT_1, model.options.segment_bytes);
+            }
+            size_t whole = s_count_whole(&model, copy, image);
+            s_seen_t seen = {.model = &model};
+            assert_int_equal(s_verify(copy, &seen), 0);
+            assert_int_equal(seen.count, whole);
+            seen = (s_seen_t) {.model = &model};
+            yami_store_t *store = s_open(copy, &model.options, &seen);
+            assert_non_null(store);
+            assert_int_equal(seen.count, whole);
+            assert_int_equal(seen.damage_count, seen.torn_count);
+            assert_int_equal(store->ops->close(&store), 0);
+            seen = (s_seen_t) {.model = &model}; //  the cut is not found a second time
+            assert_int_equal(s_verify(copy, &seen), 0);
+            assert_int_equal(seen.count, whole);
+            assert_int_equal(seen.damage_count, 0);
+            sim_disk_destroy(&copy);
+        }
+    }
+    sim_disk_destroy(&image);
+    log_model_clear(&model);
+    sim_disk_destroy(&disk);
+}
+
+//  Several segments; checkpoints only when asked for.
+static void
+s_build_large(log_model_t *model, sim_disk_t *disk, bool has_checkpoints)
+{
+    log_model_init(model, disk);
+    assert_true(log_model_open(model));
+    for (int round = 0; round < 40; round++) {
+        assert_int_equal(log_model_append(model, 1 + (uint32_t) round % 2, 2, 20, 6000), 0);
+        assert_int_equal(log_model_append(model, 0, 0, 40, 0), 0);
+        assert_int_equal(log_model_commit(model), 1);
+        if (has_checkpoints && model->store->ops->wants_checkpoint(model->store)) {
+            assert_int_equal(log_model_checkpoint(model), 0);
+        }
+    }
+    assert_int_equal(log_model_commit(model) >= 0, 1);
+}
+
+static void
+test_zeroed_page_in_the_middle_loses_only_what_it_held(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(1);
+    log_model_t model;
+    s_build_large(&model, disk, false);
+    sim_disk_t *copy = sim_disk_clone(disk, 1);
+    size_t size = 0;
+    memset(sim_disk_bytes(copy, SEGMENT_2, &size) + 8192, 0, 4096);
+    s_seen_t seen = {.model = &model};
+    assert_int_equal(s_verify(copy, &seen) > 0, 1);
+    assert_true(seen.count + 5 > model.count && seen.count < model.count);
+    seen = (s_seen_t) {.model = &model};
+    yami_store_t *store = s_open(copy, &model.options, &seen);
+    assert_non_null(store);
+    assert_true(seen.count + 5 > model.count && seen.count < model.count);
+    uint64_t lost = 0;
+    for (size_t index = 0; index < seen.damage_count; index++) {
+        assert_int_equal(seen.damages[index].segment, 2);
+        assert_false(seen.damages[index].is_torn_tail);
+        lost += seen.damages[index].last_lsn - seen.damages[index].first_lsn + 1;
+    }
+    assert_int_equal(seen.count + lost, model.count);
+    assert_int_equal(store->ops->close(&store), 0);
+    log_model_clear(&model);
+    sim_disk_destroy(&copy);
+    sim_disk_destroy(&disk);
+}
+
+//  Reading finds out what opening did not look at: what lies before the checkpoint.
+static void
+test_damage_before_the_checkpoint_is_found_by_read_and_named(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(1);
+    log_model_t model;
+    s_build_large(&model, disk, true);
+    sim_disk_t *copy = sim_disk_clone(disk, 1);
+    size_t size = 0;
+    memset(sim_disk_bytes(copy, SEGMENT_1, &size) + 8192, 0, 4096);
+    s_seen_t seen = {0};
+    yami_store_t *store = s_open(copy, &model.options, &seen);
+    assert_non_null(store);
+    assert_int_equal(seen.damage_count, 0);
+    size_t lost = 0;
+    for (uint64_t sequence = 1; sequence < model.next[2];) {
+        yami_entry_t entry;
+        yami_damage_t damage = {0};
+        if (store->ops->read(store, 2, sequence, &entry, &damage) == 0) {
+            assert_int_equal(entry.base, sequence);
+            log_model_compare(&model, &entry);
+            sequence += entry.count;
+            yami_store_release(&entry);
+        } else {
+            assert_int_equal(errno, EBADMSG);
+            assert_int_equal(damage.segment, 1);
+            assert_int_equal(damage.channel, 2);
+            assert_int_equal(damage.first, sequence);
+            assert_true(damage.last >= damage.first);
+            lost += damage.last - damage.first + 1;
+            sequence = damage.last + 1;
+        }
+    }
+    assert_true(lost > 0 && lost <= 4);
+    assert_int_equal(store->ops->close(&store), 0);
+    log_model_clear(&model);
+    sim_disk_destroy(&copy);
+    sim_disk_destroy(&disk);
+}
+
+static void
+test_missing_middle_segment_is_reported_and_the_others_kept(void **state)
+{
+    (void) state;
+    for (int has_checkpoints = 0; has_checkpoints < 2; has_checkpoints++) {
+        sim_disk_t *disk = sim_disk_new(1);
+        log_model_t model;
+        s_build_large(&model, disk, has_checkpoints == 1);
+        sim_disk_t *copy = sim_disk_clone(disk, 1);
+        sim_disk_remove(copy, SEGMENT_2);
+        s_seen_t seen = {.model = &model};
+        yami_store_t *store = s_open(copy, &model.options, &seen);
+        assert_non_null(store);
+        assert_int_equal(seen.damage_count, 2); //  one range, two channels
+        for (size_t index = 0; index < 2; index++) {
+            assert_int_equal(seen.damages[index].segment, 2);
+            assert_string_equal(seen.damages[index].what, "missing segment");
+            assert_true(seen.damages[index].last > seen.damages[index].first);
+        }
+        assert_int_equal(seen.damages[0].channel + seen.damages[1].channel, 1 + 2);
+        yami_store_stats_t stats;
+        store->ops->stats(store, &stats);
+        assert_int_equal(stats.damaged_ranges, 1);
+        uint64_t lost = seen.damages[0].last_lsn - seen.damages[0].first_lsn + 1;
+        assert_true(lost > 5);
+        if (!has_checkpoints) {
+            assert_int_equal(seen.count + lost, model.count);
+        }
+        assert_int_equal(store->ops->close(&store), 0);
+        log_model_clear(&model);
+        sim_disk_destroy(&copy);
+        sim_disk_destroy(&disk);
+    }
+}
+
+static void
+test_missing_first_segment_is_reported(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(1);
+    log_model_t model;
+    s_build_large(&model, disk, false);
+    sim_disk_t *copy = sim_disk_clone(disk, 1);
+    sim_disk_remove(copy, SEGMENT_1);
+    s_seen_t seen = {.model = &model};
+    assert_int_equal(s_verify(copy, &seen), 1);
+    assert_int_equal(seen.damages[0].segment, 1);
+    assert_int_equal(seen.damages[0].first_lsn, 1);
+    assert_int_equal(seen.damages[0].last_lsn, seen.lsns[0] - 1);
+    log_model_clear(&model);
+    sim_disk_destroy(&copy);
+    sim_disk_destroy(&disk);
+}
+
+//  Damaged ends and beginnings of sealed segments fall back to a scan.
+static void
+test_damaged_footer_trailer_or_header_costs_no_entry(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(1);
+    log_model_t model;
+    s_build_large(&model, disk, false);
+    size_t size = 0;
+    for (int part = 0; part < 3; part++) {
+        sim_disk_t *copy = sim_disk_clone(disk, 1);
+        uint8_t *bytes = sim_disk_bytes(copy, SEGMENT_2, &size);
+        yami_trailer_t trailer;
+        assert_int_equal(yami_trailer_decode(bytes + size - YAMI_TRAILER_SIZE, &trailer), 0);
+        size_t offsets[] = {20, trailer.footer_offset + 70, size - 5};
+        const char *const names[] = {"segment header", "footer", "trailer"};
+        bytes[offsets[part]] ^= 0x40;
+        for (int is_open = 0; is_open < 2; is_open++) {
+            s_seen_t seen = {.model = &model};
+            yami_store_t *store = is_open ? s_open(copy, &model.options, &seen) : NULL;
+            if (!is_open) {
+                assert_int_equal(s_verify(copy, &seen), 1);
+            }
+            assert_int_equal(seen.count, model.count);
+            assert_int_equal(seen.damage_count, 1);
+            assert_string_equal(seen.damages[0].what, names[part]);
+            assert_int_equal(seen.damages[0].segment, 2);
+            if (store) {
+                assert_int_equal(store->ops->close(&store), 0);
+            }
+        }
+        sim_disk_destroy(&copy);
+    }
+    log_model_clear(&model);
+    sim_disk_destroy(&disk);
+}
+
+static void
+test_damaged_checkpoint_falls_back_to_the_one_before(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(1);
+    log_model_t model;
+    s_build_large(&model, disk, true);
+    uint64_t newest = 0;
+    size_t newest_index = 0;
+    size_t before_index = 0;
+    for (size_t index = 0; index < model.count; index++) {
+        if (model.entries[index].kind == YAMI_ENTRY_CHECKPOINT) {
+            before_index = newest_index;
+            newest_index = index;
+            newest = model.entries[index].lsn;
+        }
+    }
+    assert_true(before_index > 0);
+    sim_disk_t *copy = sim_disk_clone(disk, 1);
+    const char *name = NULL;
+    for (size_t index = 0; (name = sim_disk_name(copy, index)); index++) {
+        size_t size = 0;
+        uint8_t *bytes = sim_disk_bytes(copy, name, &size);
+        for (size_t offset = 0; offset + 64 <= size; offset += 8) {
+            yami_entry_header_t header;
+            if (yami_entry_header_decode(bytes + offset, &header) == 0 && header.lsn == newest &&
+                header.kind == YAMI_ENTRY_CHECKPOINT) {
+                bytes[offset + 70] ^= 1;
+            }
+        }
+    }
+    s_seen_t seen = {.model = &model};
+    yami_store_t *store = s_open(copy, &model.options, &seen);
+    assert_non_null(store);
+    assert_int_equal(seen.damage_count, 1);
+    assert_int_equal(seen.damages[0].first_lsn, newest);
+    assert_int_equal(seen.lsns[0], model.entries[before_index].lsn);
+    assert_int_equal(seen.count, model.count - before_index - 1);
+    assert_int_equal(store->ops->close(&store), 0);
+    log_model_clear(&model);
+    sim_disk_destroy(&copy);
+    sim_disk_destroy(&disk);
+}
+
+//  Channel and sequences of an entry whose header is gone are told from what comes next.
+static void
+test_lost_sequences_are_named_when_the_header_is_gone(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(1);
+    log_model_t model;
+    s_build_small(&model, disk);
+    assert_int_equal(model.store->ops->close(&model.store), 0);
+    size_t size = 0;
+    sim_disk_bytes(disk, SEGMENT_1, &size)[s_offset(&model, 3) + 20] ^= 1; //  second of channel 1
+    s_seen_t seen = {.model = &model};
+    assert_int_equal(s_verify(disk, &seen), 1);
+    assert_int_equal(seen.damages[0].channel, 1);
+    assert_int_equal(seen.damages[0].first, 4);
+    assert_int_equal(seen.damages[0].last, 6);
+    log_model_clear(&model);
+    sim_disk_destroy(&disk);
+}
+
+static void
+test_nothing_readable_is_an_error_not_an_empty_store(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(1);
+    log_model_t model;
+    s_build_small(&model, disk);
+    assert_int_equal(model.store->ops->close(&model.store), 0);
+    size_t size = 0;
+    uint8_t *bytes = sim_disk_bytes(disk, SEGMENT_1, &size);
+    memset(bytes, 0xa5, size);
+    s_seen_t seen = {0};
+    assert_null(s_open(disk, &model.options, &seen));
+    assert_int_equal(errno, EBADMSG);
+    assert_non_null(strstr(yam_error(), "none of its 1 segment files can be read"));
+    log_model_clear(&model);
+    sim_disk_destroy(&disk);
+}
+
+static void
+test_another_format_version_is_refused_in_plain_words(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(1);
+    log_model_t model;
+    s_build_small(&model, disk);
+    assert_int_equal(model.store->ops->close(&model.store), 0);
+    size_t size = 0;
+    uint8_t *bytes = sim_disk_bytes(disk, SEGMENT_1, &size);
+    yami_segment_header_t header;
+    assert_int_equal(yami_segment_header_decode(bytes, &header), 0);
+    header.version = 7;
+    yami_segment_header_encode(bytes, &header);
+    s_seen_t seen = {0};
+    assert_null(s_open(disk, &model.options, &seen));
+    assert_int_equal(errno, EPROTONOSUPPORT);
+    assert_non_null(strstr(yam_error(), "version 7"));
+    assert_int_equal(s_verify(disk, &seen), -1);
+    assert_int_equal(errno, EPROTONOSUPPORT);
+    log_model_clear(&model);
+    sim_disk_destroy(&disk);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_bit_flipped_anywhere_is_found_and_only_its_entry_lost),
+        cmocka_unit_test(test_refuse_damage_refuses_to_open),
+        cmocka_unit_test(test_cut_at_every_offset_of_the_tail_ends_the_log_there),
+        cmocka_unit_test(test_zeroed_page_in_the_middle_loses_only_what_it_held),
+        cmocka_unit_test(test_damage_before_the_checkpoint_is_found_by_read_and_named),
+        cmocka_unit_test(test_missing_middle_segment_is_reported_and_the_others_kept),
+        cmocka_unit_test(test_missing_first_segment_is_reported),
+        cmocka_unit_test(test_damaged_footer_trailer_or_header_costs_no_entry),
+        cmocka_unit_test(test_damaged_checkpoint_falls_back_to_the_one_before),
+        cmocka_unit_test(test_lost_sequences_are_named_when_the_header_is_gone),
+        cmocka_unit_test(test_nothing_readable_is_an_error_not_an_empty_store),
+        cmocka_unit_test(test_another_format_version_is_refused_in_plain_words),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
