@@ -162,8 +162,11 @@ static int
 s_try_raw(yami_fast_sender_t *self, const yami_record_t *record, const char *subject)
 {
     if (self->engine_owns) {
-        errno = EAGAIN;
-        return -1;
+        if (!yami_fast_has_room(self)) {
+            errno = EAGAIN;
+            return -1;
+        }
+        yami_fast_take_back(self); //  the engine will not hear of the room we have seen
     }
     int rc = s_put_raw(self, record, subject);
     if (rc == -1 && errno == EAGAIN && yami_fast_has_room(self)) {

@@ -45,6 +45,13 @@ yami_fast_hand_over(yami_fast_sender_t *self)
     }
 }
 
+void
+yami_fast_take_back(yami_fast_sender_t *self)
+{
+    self->engine_owns = false;
+    s_tell(self);
+}
+
 //  -- Frames ----------------------------------------------------------------------------------------
 
 //  The header of the batch that is open now.
@@ -285,8 +292,7 @@ s_send_next(yami_fast_sender_t *self)
     yami_parcel_t parcel = self->pending;
     self->pending.block = NULL;
     if (!parcel.block && !s_take(self, &parcel, &taken)) {
-        self->engine_owns = false;
-        s_tell(self);
+        yami_fast_take_back(self);
         return false;
     }
     (void) pthread_mutex_unlock(&self->lock);
@@ -313,8 +319,7 @@ static int64_t
 s_serve_raw(yami_fast_sender_t *self)
 {
     if (yami_fast_has_room(self)) {
-        self->engine_owns = false;
-        s_tell(self);
+        yami_fast_take_back(self);
     }
     return INT64_MAX;
 }

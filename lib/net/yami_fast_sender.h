@@ -13,8 +13,8 @@
 
     Invariants (yami_fast_check):
     (1) When something is gathered or pending, engine_owns is true: so nothing waits for a later message to push it out.
-    (2) While engine_owns is false, the socket is used under the lock. While it is true, frames are sent by the engine's
-        thread only, in part without the lock; the lock may still be held to receive subscriptions in that thread.
+    (2) While engine_owns is false, the socket is used under the lock. While it is true, it is the engine's thread's, in part
+        without the lock. With raw framing it is always used under the lock.
     (3) accepted = handed + pending's + closed frames' + open's messages + those the engine holds in its hands.
 */
 #ifndef YAMI_FAST_SENDER_H
@@ -93,6 +93,10 @@ yami_fast_close_open(yami_fast_sender_t *self);
 //  Under the lock: from here on the engine sends.
 void
 yami_fast_hand_over(yami_fast_sender_t *self);
+
+//  Under the lock, nothing gathered: from here on callers send themselves.
+void
+yami_fast_take_back(yami_fast_sender_t *self);
 
 //  Under the lock: counts subscriptions and cancellations that have arrived.
 void

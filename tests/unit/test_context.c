@@ -1,0 +1,201 @@
+//  yam_t: forks are refused, descriptors are checked before libzmq could abort, signals are left alone.
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include <cmocka.h>
+
+#include "yam_context.h"
+#include "yam_error.h"
+#include "yam_pub.h"
+#include "yam_pull.h"
+#include "yam_push.h"
+#include "yami_base.h"
+#include "yami_context.h"
+
+//  Runs check in a child; whether it returned true.
+static bool
+s_in_child(bool (*check)(void *arg), void *arg)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(check(arg) ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status == 0;
+}
+
+typedef struct {
+    yam_t *yam;
+    yam_push_t *push;
+    yam_pull_t *pull;
+} s_objects_t;
+
+static bool
+s_all_refused(void *arg)
+{
+    s_objects_t *objects = arg;
+    yam_message_t *message = yam_message_new("x", 1);
+    bool is_refused = yam_push_send(objects->push, "x", 1) == -1 && errno == ECHILD;
+    is_refused = is_refused && yam_push_send_message(objects->push, &message) == -1;
+    is_refused = is_refused && errno == ECHILD && message;
+    is_refused = is_refused && !yam_pull_recv(objects->pull, 0) && errno == ECHILD;
+    is_refused = is_refused && yam_pull_fd(objects->pull) == -1 && errno == ECHILD;
+    is_refused = is_refused && !yam_push_new(objects->yam, "q", ">inproc://x") && errno == ECHILD;
+    is_refused = is_refused && yam_set_certificate(objects->yam, "x") == -1 && errno == ECHILD;
+    is_refused = is_refused && strstr(yam_error(), "fork");
+    yam_message_destroy(&message);
+    yam_push_destroy(&objects->push);
+    yam_pull_destroy(&objects->pull);
+    yam_destroy(&objects->yam);
+    return is_refused && !objects->push && !objects->pull && !objects->yam;
+}
+
+static void
+test_a_forked_child_is_refused_and_may_destroy(void **state)
+{
+    (void) state;
+    s_objects_t objects = {.yam = yam_new()};
+    objects.pull = yam_pull_new(objects.yam, "q", "@inproc://fork");
+    objects.push = yam_push_new(objects.yam, "q", ">inproc://fork");
+    assert_true(s_in_child(s_all_refused, &objects));
+    assert_int_equal(yam_push_send(objects.push, "x", 1), 0); //  here all goes on
+    yam_message_t *message = yam_pull_recv(objects.pull, 10000);
+    assert_non_null(message);
+    yam_message_destroy(&message);
+    yam_push_destroy(&objects.push);
+    yam_pull_destroy(&objects.pull);
+    yam_destroy(&objects.yam);
+}
+
+static bool
+s_new_works(void *arg)
+{
+    (void) arg;
+    yam_t *yam = yam_new();
+    yam_pull_t *pull = yam ? yam_pull_new(yam, "q", "@inproc://child") : NULL;
+    yam_push_t *push = yam ? yam_push_new(yam, "q", ">inproc://child") : NULL;
+    if (!pull || !push || yam_push_send(push, "x", 1) == -1) {
+        return false;
+    }
+    yam_message_t *message = yam_pull_recv(pull, 10000);
+    bool is_good = message != NULL;
+    yam_message_destroy(&message);
+    yam_push_destroy(&push);
+    yam_pull_destroy(&pull);
+    yam_destroy(&yam);
+    return is_good;
+}
+
+static void
+test_a_child_may_make_its_own(void **state)
+{
+    (void) state;
+    yam_t *yam = yam_new();
+    assert_true(s_in_child(s_new_works, NULL));
+    yam_destroy(&yam);
+}
+
+static bool
+s_descriptors_run_out(void *arg)
+{
+    (void) arg;
+    yam_t *yam = yam_new();
+    struct rlimit limit = {200, 200};
+    if (!yam || setrlimit(RLIMIT_NOFILE, &limit) == -1) {
+        return false;
+    }
+    yam_pull_t *pulls[200];
+    int count = 0;
+    while (count < 200 && (pulls[count] = yam_pull_new(yam, "q", "@tcp://127.0.0.1:*")) != NULL) {
+        count++;
+    }
+    bool is_refused = errno == EMFILE && strstr(yam_error(), "ulimit") && count > 10 && count < 200;
+    is_refused = is_refused && !yam_new() && errno == EMFILE;
+    while (count > 0) {
+        yam_pull_destroy(&pulls[--count]);
+    }
+    yam_destroy(&yam);
+    return is_refused;
+}
+
+static void
+test_without_descriptors_an_error_comes_and_no_abort(void **state)
+{
+    (void) state;
+    assert_true(s_in_child(s_descriptors_run_out, NULL));
+}
+
+static void
+test_signals_are_left_alone(void **state)
+{
+    (void) state;
+    struct sigaction before[32];
+    for (int signal = 1; signal < 32; signal++) {
+        (void) sigaction(signal, NULL, &before[signal]);
+    }
+    yam_t *yam = yam_new();
+    yam_pub_t *pub = yam_pub_new(yam, "t", "@tcp://127.0.0.1:*");
+    yam_pub_destroy(&pub);
+    yam_destroy(&yam);
+    for (int signal = 1; signal < 32; signal++) {
+        struct sigaction after;
+        (void) sigaction(signal, NULL, &after);
+        assert_true(after.sa_handler == before[signal].sa_handler);
+    }
+}
+
+static void
+test_the_context_is_shared_with_the_applications_sockets(void **state)
+{
+    (void) state;
+    yam_t *yam = yam_new();
+    yam_pull_t *pull = yam_pull_new(yam, "q", "@inproc://shared?framing=raw");
+    void *push = zmq_socket(yam_zmq_context(yam), ZMQ_PUSH);
+    assert_int_equal(zmq_connect(push, "inproc://shared"), 0);
+    assert_int_equal(zmq_send(push, "hi", 2, 0), 2);
+    yam_message_t *message = yam_pull_recv(pull, 10000);
+    assert_non_null(message);
+    yam_message_destroy(&message);
+    (void) zmq_close(push);
+    yam_pull_destroy(&pull);
+    yam_destroy(&yam);
+    yam_destroy(&yam);
+    yam_destroy(NULL);
+    assert_non_null(strchr(yam_version(), '.'));
+}
+
+static void
+test_errors_of_addresses_name_them(void **state)
+{
+    (void) state;
+    yam_t *yam = yam_new();
+    assert_null(yam_push_new(yam, "q", "@tcp://192.0.2.1:9999"));
+    assert_int_equal(errno, EADDRNOTAVAIL);
+    assert_non_null(strstr(yam_error(), "tcp://192.0.2.1:9999"));
+    assert_null(yam_push_new(yam, "q", ">tcp://127.0.0.1:notaport"));
+    assert_non_null(strstr(yam_error(), "notaport"));
+    yam_destroy(&yam);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_forked_child_is_refused_and_may_destroy),
+        cmocka_unit_test(test_a_child_may_make_its_own),
+        cmocka_unit_test(test_without_descriptors_an_error_comes_and_no_abort),
+        cmocka_unit_test(test_signals_are_left_alone),
+        cmocka_unit_test(test_the_context_is_shared_with_the_applications_sockets),
+        cmocka_unit_test(test_errors_of_addresses_name_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

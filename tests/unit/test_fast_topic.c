@@ -1,0 +1,343 @@
+//  The fast grade of topics: subscriptions choose by subject, losses are counted where they show, and nobody
+//  is held up by one who does not take.
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <zmq.h>
+
+#include <cmocka.h>
+
+#include "yam_error.h"
+#include "yam_pub.h"
+#include "yam_sub.h"
+#include "yami_base.h"
+#include "yami_gaps.h"
+
+#define PATIENCE_MS 10000 //  how long a failure takes to show
+
+static yam_t *s_yam;
+
+static int
+s_setup(void **state)
+{
+    (void) state;
+    s_yam = yam_new();
+    return s_yam ? 0 : -1;
+}
+
+static int
+s_teardown(void **state)
+{
+    (void) state;
+    yam_destroy(&s_yam);
+    return 0;
+}
+
+static yam_pub_t *
+s_pub(const char *endpoint)
+{
+    yam_pub_t *pub = yam_pub_new(s_yam, "prices", endpoint);
+    if (!pub) {
+        fail_msg("%s", yam_error());
+    }
+    return pub;
+}
+
+static yam_sub_t *
+s_sub_to(yam_pub_t *pub, const char *options)
+{
+    char endpoint[600];
+    (void) snprintf(endpoint, sizeof endpoint, ">%s%s", yam_pub_endpoint(pub), options);
+    yam_sub_t *sub = yam_sub_new(s_yam, "prices", endpoint);
+    if (!sub) {
+        fail_msg("%s", yam_error());
+    }
+    return sub;
+}
+
+static void
+s_publish(yam_pub_t *pub, const char *subject, uint64_t number)
+{
+    yam_message_t *message = yam_message_new(&number, sizeof number);
+    assert_int_equal(yam_message_set(message, "subject", subject), 0);
+    assert_int_equal(yam_pub_send_message(pub, &message), 0);
+}
+
+static void
+s_expect(yam_sub_t *sub, const char *subject, uint64_t number)
+{
+    yam_message_t *message = yam_sub_recv(sub, PATIENCE_MS);
+    assert_non_null(message);
+    assert_string_equal(yam_message_subject(message), subject);
+    assert_int_equal(yam_message_size(message), sizeof number);
+    assert_memory_equal(yam_message_body(message), &number, sizeof number);
+    yam_message_destroy(&message);
+}
+
+static void
+s_check_fan_out(const char *endpoint)
+{
+    yam_pub_t *pub = s_pub(endpoint);
+    yam_sub_t *first = s_sub_to(pub, "");
+    yam_sub_t *second = s_sub_to(pub, "");
+    assert_int_equal(yam_pub_wait(pub, 2, PATIENCE_MS), 0);
+    for (uint64_t number = 0; number < 2000; number++) {
+        assert_int_equal(yam_pub_send(pub, &number, sizeof number), 0);
+    }
+    assert_int_equal(yam_pub_flush(pub, PATIENCE_MS), 0);
+    for (uint64_t number = 0; number < 2000; number++) {
+        s_expect(first, "", number);
+        s_expect(second, "", number);
+    }
+    yam_sub_destroy(&first);
+    yam_sub_destroy(&second);
+    yam_pub_destroy(&pub);
+}
+
+static void
+test_every_subscription_gets_every_message(void **state)
+{
+    (void) state;
+    s_check_fan_out("@tcp://127.0.0.1:*");
+    s_check_fan_out("@inproc://fast-topic");
+    s_check_fan_out("@ipc://@yam-test-fast-topic");
+}
+
+static void
+test_wait_counts_subscriptions_that_come_and_go(void **state)
+{
+    (void) state;
+    yam_pub_t *pub = s_pub("@tcp://127.0.0.1:*");
+    assert_int_equal(yam_pub_wait(pub, 0, 0), 0);
+    assert_int_equal(yam_pub_wait(pub, 1, 1), -1);
+    assert_int_equal(errno, EAGAIN);
+    for (unsigned round = 0; round < 20; round++) {
+        yam_sub_t *sub = s_sub_to(pub, "");
+        assert_int_equal(yam_pub_wait(pub, 1, PATIENCE_MS), 0);
+        uint64_t number = round;
+        assert_int_equal(yam_pub_send(pub, &number, sizeof number), 0);
+        s_expect(sub, "", number); //  none is missed: that is what wait is for
+        yam_sub_destroy(&sub);
+        while (yam_pub_wait(pub, 1, 0) == 0) {
+            assert_int_equal(yam_pub_send(pub, "", 0), 0); //  goes nowhere; sees the leaving
+        }
+    }
+    yam_pub_destroy(&pub);
+}
+
+static void
+test_a_connecting_publisher_can_wait_too(void **state)
+{
+    (void) state;
+    yam_sub_t *sub = yam_sub_new(s_yam, "prices", "@tcp://127.0.0.1:*");
+    char endpoint[300];
+    (void) snprintf(endpoint, sizeof endpoint, ">%s", yam_sub_endpoint(sub));
+    yam_pub_t *pub = s_pub(endpoint);
+    for (int round = 0; yam_pub_wait(pub, 1, 10) == -1; round++) {
+        //  As everywhere in ZeroMQ, a bound subscriber greets newcomers when it is asked for messages.
+        assert_null(yam_sub_recv(sub, 0));
+        assert_true(round < PATIENCE_MS / 10);
+    }
+    s_publish(pub, "a", 1);
+    s_expect(sub, "a", 1);
+    yam_pub_destroy(&pub);
+    yam_sub_destroy(&sub);
+}
+
+static void
+test_a_subject_prefix_chooses(void **state)
+{
+    (void) state;
+    yam_pub_t *pub = s_pub("@tcp://127.0.0.1:*");
+    yam_sub_t *all = s_sub_to(pub, "");
+    yam_sub_t *eu = s_sub_to(pub, "?subject=eu.");
+    assert_int_equal(yam_pub_wait(pub, 2, PATIENCE_MS), 0);
+    s_publish(pub, "eu.de", 1);
+    s_publish(pub, "us.ny", 2);
+    s_publish(pub, "eu.fr", 3);
+    s_publish(pub, "eu", 4);
+    s_publish(pub, "eu.de", 5);
+    s_expect(eu, "eu.de", 1);
+    s_expect(eu, "eu.fr", 3);
+    s_expect(eu, "eu.de", 5);
+    s_expect(all, "eu.de", 1);
+    s_expect(all, "us.ny", 2);
+    s_expect(all, "eu.fr", 3);
+    s_expect(all, "eu", 4);
+    s_expect(all, "eu.de", 5);
+    yam_sub_stats_t stats;
+    yam_sub_stats(eu, &stats);
+    assert_int_equal(stats.gaps, 0); //  what it did not want is not missing
+    yam_sub_stats(all, &stats);
+    assert_int_equal(stats.gaps, 0);
+    yam_sub_destroy(&all);
+    yam_sub_destroy(&eu);
+    yam_pub_destroy(&pub);
+}
+
+static void
+test_many_subjects_under_load_keep_their_order(void **state)
+{
+    (void) state;
+    static const char *const subjects[] = {"a", "b.c", "d"};
+    yam_pub_t *pub = s_pub("@tcp://127.0.0.1:*");
+    yam_sub_t *sub = s_sub_to(pub, "");
+    assert_int_equal(yam_pub_wait(pub, 1, PATIENCE_MS), 0);
+    uint64_t received = 0;
+    for (uint64_t number = 0; number < 6000; number++) {
+        s_publish(pub, subjects[number / 3 % 3], number);
+        //  Not more on the way than the sockets' queues hold in the worst case, one message a frame.
+        for (; number + 1 - received > 100; received++) {
+            s_expect(sub, subjects[received / 3 % 3], received);
+        }
+    }
+    for (; received < 6000; received++) {
+        s_expect(sub, subjects[received / 3 % 3], received);
+    }
+    yam_sub_destroy(&sub);
+    yam_pub_destroy(&pub);
+}
+
+static void
+test_a_subscriber_that_does_not_take_holds_nobody_up_and_counts_its_gaps(void **state)
+{
+    (void) state;
+    yam_pub_t *pub = s_pub("@inproc://stuck?hwm=2&batch-bytes=1000");
+    yam_sub_t *stuck = s_sub_to(pub, "?hwm=2");
+    assert_int_equal(yam_pub_wait(pub, 1, PATIENCE_MS), 0);
+    uint64_t count = 0;
+    yam_pub_stats_t sent;
+    do {
+        assert_int_equal(yam_pub_send(pub, &count, sizeof count), 0);
+        count++;
+        yam_pub_stats(pub, &sent);
+    } while (sent.frames < 50);
+    assert_int_equal(yam_pub_flush(pub, PATIENCE_MS), 0);
+    uint64_t received = 0;
+    yam_message_t *message;
+    while ((message = yam_sub_recv(stuck, 0)) != NULL) {
+        yam_message_destroy(&message);
+        received++;
+    }
+    assert_true(received > 0 && received < count);
+    //  The gap shows with the first frame after it.
+    assert_int_equal(yam_pub_send(pub, &count, sizeof count), 0);
+    s_expect(stuck, "", count);
+    yam_sub_stats_t stats;
+    yam_sub_stats(stuck, &stats);
+    assert_int_equal(stats.gaps, count - received);
+    yam_sub_destroy(&stuck);
+    yam_pub_destroy(&pub);
+}
+
+static void
+test_a_subscriber_that_keeps_messages_does_not_stop_the_next(void **state)
+{
+    (void) state;
+    yam_pub_t *pub = s_pub("@inproc://keeps");
+    yam_sub_t *sub = s_sub_to(pub, "");
+    assert_int_equal(yam_pub_wait(pub, 1, PATIENCE_MS), 0);
+    yam_message_t *kept[20];
+    uint8_t body[5000] = {0};
+    for (int index = 0; index < 20; index++) {
+        assert_int_equal(yam_pub_send(pub, body, sizeof body), 0);
+        kept[index] = yam_sub_recv(sub, PATIENCE_MS);
+        assert_non_null(kept[index]);
+    }
+    yam_pub_destroy(&pub);
+    yam_sub_destroy(&sub);
+    for (int index = 0; index < 20; index++) {
+        assert_int_equal(yam_message_size(kept[index]), sizeof body);
+        yam_message_destroy(&kept[index]);
+    }
+}
+
+static void
+test_subjects_that_cannot_be_are_refused(void **state)
+{
+    (void) state;
+    yam_message_t *message = yam_message_new("x", 1);
+    assert_int_equal(yam_message_set(message, "subject", "a..b"), -1);
+    assert_int_equal(yam_message_set(message, "subject", "a.*"), -1);
+    yam_message_destroy(&message);
+    assert_null(yam_pub_new(s_yam, "t", "@tcp://127.0.0.1:*?subject=a\x01"));
+    assert_int_equal(errno, EINVAL);
+}
+
+//  -- Gaps -------------------------------------------------------------------------------------------
+
+static yami_batch_t
+s_batch(uint8_t producer, uint32_t epoch, uint64_t first, uint32_t count)
+{
+    yami_batch_t batch = {.epoch = epoch, .first_sequence = first, .count = count};
+    batch.producer.bytes[0] = producer;
+    return batch;
+}
+
+static void
+test_gaps_are_seen_per_sender_and_never_at_the_start(void **state)
+{
+    (void) state;
+    yami_gaps_t gaps;
+    memset(&gaps, 0, sizeof gaps);
+    yami_batch_t batch = s_batch(1, 1, 100, 10);
+    assert_int_equal(yami_gaps_note(&gaps, &batch), 0);
+    batch = s_batch(2, 1, 7, 1);
+    assert_int_equal(yami_gaps_note(&gaps, &batch), 0);
+    batch = s_batch(1, 1, 110, 5);
+    assert_int_equal(yami_gaps_note(&gaps, &batch), 0);
+    batch = s_batch(1, 1, 118, 5);
+    assert_int_equal(yami_gaps_note(&gaps, &batch), 3);
+    batch = s_batch(2, 1, 10, 1);
+    assert_int_equal(yami_gaps_note(&gaps, &batch), 2);
+    batch = s_batch(1, 2, 1000, 1); //  a new epoch is a new sender
+    assert_int_equal(yami_gaps_note(&gaps, &batch), 0);
+    batch = s_batch(1, 1, 50, 1); //  back: no gap
+    assert_int_equal(yami_gaps_note(&gaps, &batch), 0);
+}
+
+static void
+test_the_table_of_senders_is_bounded_and_forgets_the_quietest(void **state)
+{
+    (void) state;
+    yami_gaps_t gaps;
+    memset(&gaps, 0, sizeof gaps);
+    for (unsigned sender = 0; sender < YAMI_GAPS_LIMIT + 1; sender++) {
+        yami_batch_t batch = s_batch((uint8_t) sender, 1, 1, 1);
+        assert_int_equal(yami_gaps_note(&gaps, &batch), 0);
+    }
+    assert_int_equal(gaps.count, YAMI_GAPS_LIMIT);
+    yami_batch_t forgotten = s_batch(0, 1, 10, 1);
+    assert_int_equal(yami_gaps_note(&gaps, &forgotten), 0);
+    yami_batch_t known = s_batch(YAMI_GAPS_LIMIT, 1, 10, 1);
+    assert_int_equal(yami_gaps_note(&gaps, &known), 8);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_every_subscription_gets_every_message, s_setup,
+                                        s_teardown),
+        cmocka_unit_test_setup_teardown(test_wait_counts_subscriptions_that_come_and_go, s_setup,
+                                        s_teardown),
+        cmocka_unit_test_setup_teardown(test_a_connecting_publisher_can_wait_too, s_setup,
+                                        s_teardown),
+        cmocka_unit_test_setup_teardown(test_a_subject_prefix_chooses, s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(test_many_subjects_under_load_keep_their_order, s_setup,
+                                        s_teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_subscriber_that_does_not_take_holds_nobody_up_and_counts_its_gaps, s_setup,
+            s_teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_subscriber_that_keeps_messages_does_not_stop_the_next, s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(test_subjects_that_cannot_be_are_refused, s_setup,
+                                        s_teardown),
+        cmocka_unit_test(test_gaps_are_seen_per_sender_and_never_at_the_start),
+        cmocka_unit_test(test_the_table_of_senders_is_bounded_and_forgets_the_quietest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

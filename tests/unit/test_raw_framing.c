@@ -1,0 +1,265 @@
+//  framing=raw: any ZeroMQ program can be at the other end.
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <zmq.h>
+
+#include <cmocka.h>
+
+#include "yam_error.h"
+#include "yam_pub.h"
+#include "yam_pull.h"
+#include "yam_push.h"
+#include "yam_sub.h"
+#include "yami_base.h"
+
+#define PATIENCE_MS 10000 //  how long a failure takes to show
+
+static yam_t *s_yam;
+static void *s_foreign; //  a context of its own, as in another program
+
+static int
+s_setup(void **state)
+{
+    (void) state;
+    s_yam = yam_new();
+    s_foreign = zmq_ctx_new();
+    return s_yam && s_foreign ? 0 : -1;
+}
+
+static int
+s_teardown(void **state)
+{
+    (void) state;
+    yam_destroy(&s_yam);
+    return zmq_ctx_term(s_foreign);
+}
+
+static void *
+s_socket(int type, const char *endpoint)
+{
+    int patience_ms = PATIENCE_MS;
+    void *socket = zmq_socket(s_foreign, type);
+    assert_int_equal(zmq_setsockopt(socket, ZMQ_RCVTIMEO, &patience_ms, sizeof patience_ms), 0);
+    if (type == ZMQ_SUB) {
+        assert_int_equal(zmq_setsockopt(socket, ZMQ_SUBSCRIBE, "", 0), 0);
+    }
+    assert_int_equal(zmq_connect(socket, endpoint), 0);
+    return socket;
+}
+
+//  Receives one part and compares it; whether another one must follow.
+static void
+s_expect_part(void *socket, const char *text, bool has_more)
+{
+    char part[100];
+    int size = zmq_recv(socket, part, sizeof part, 0);
+    assert_int_equal(size, strlen(text));
+    assert_memory_equal(part, text, (size_t) size);
+    int more = 0;
+    size_t more_size = sizeof more;
+    assert_int_equal(zmq_getsockopt(socket, ZMQ_RCVMORE, &more, &more_size), 0);
+    assert_int_equal(more != 0, has_more);
+}
+
+static void
+s_expect_message(yam_message_t *message, const char *subject, const char *body)
+{
+    assert_non_null(message);
+    assert_string_equal(yam_message_subject(message), subject);
+    assert_int_equal(yam_message_size(message), strlen(body));
+    assert_memory_equal(yam_message_body(message), body, strlen(body));
+    assert_int_equal(yam_message_sequence(message), 0);
+    yam_message_destroy(&message);
+}
+
+static void
+test_a_plain_pull_gets_bodies(void **state)
+{
+    (void) state;
+    yam_push_t *push = yam_push_new(s_yam, "q", "@tcp://127.0.0.1:*?framing=raw");
+    void *pull = s_socket(ZMQ_PULL, yam_push_endpoint(push));
+    assert_int_equal(yam_push_send(push, "one", 3), 0); //  waits for the puller
+    assert_int_equal(yam_push_send(push, "", 0), 0);
+    assert_int_equal(yam_push_send(push, "three", 5), 0);
+    s_expect_part(pull, "one", false);
+    s_expect_part(pull, "", false);
+    s_expect_part(pull, "three", false);
+    assert_int_equal(yam_push_flush(push, 0), 0);
+    yam_push_stats_t stats;
+    yam_push_stats(push, &stats);
+    assert_int_equal(stats.sent, 3);
+    assert_int_equal(stats.frames, 3);
+    (void) zmq_close(pull);
+    yam_push_destroy(&push);
+}
+
+static void
+test_bodies_of_a_plain_push_arrive_and_multipart_is_dropped(void **state)
+{
+    (void) state;
+    yam_pull_t *pull = yam_pull_new(s_yam, "q", "@tcp://127.0.0.1:*?framing=raw");
+    void *push = s_socket(ZMQ_PUSH, yam_pull_endpoint(pull));
+    assert_int_equal(zmq_send(push, "one", 3, 0), 3);
+    assert_int_equal(zmq_send(push, "a", 1, ZMQ_SNDMORE), 1);
+    assert_int_equal(zmq_send(push, "b", 1, 0), 1);
+    assert_int_equal(zmq_send(push, "two", 3, 0), 3);
+    s_expect_message(yam_pull_recv(pull, PATIENCE_MS), "", "one");
+    s_expect_message(yam_pull_recv(pull, PATIENCE_MS), "", "two");
+    yam_pull_stats_t stats;
+    yam_pull_stats(pull, &stats);
+    assert_int_equal(stats.received, 2);
+    assert_int_equal(stats.dropped, 1);
+    (void) zmq_close(push);
+    yam_pull_destroy(&pull);
+}
+
+static void
+test_a_plain_sub_gets_the_classic_envelope(void **state)
+{
+    (void) state;
+    yam_pub_t *pub = yam_pub_new(s_yam, "t", "@tcp://127.0.0.1:*?framing=raw");
+    void *sub = s_socket(ZMQ_SUB, yam_pub_endpoint(pub));
+    assert_int_equal(yam_pub_wait(pub, 1, PATIENCE_MS), 0);
+    assert_int_equal(yam_pub_send(pub, "alone", 5), 0);
+    yam_message_t *message = yam_message_new("body", 4);
+    assert_int_equal(yam_message_set(message, "subject", "eu.de"), 0);
+    assert_int_equal(yam_pub_send_message(pub, &message), 0);
+    s_expect_part(sub, "alone", false);
+    s_expect_part(sub, "eu.de", true);
+    s_expect_part(sub, "body", false);
+    (void) zmq_close(sub);
+    yam_pub_destroy(&pub);
+}
+
+static void
+test_messages_of_a_plain_pub_arrive_with_their_subject(void **state)
+{
+    (void) state;
+    yam_sub_t *sub = yam_sub_new(s_yam, "t", "@tcp://127.0.0.1:*?framing=raw&subject=eu");
+    void *pub = zmq_socket(s_foreign, ZMQ_XPUB);
+    assert_int_equal(zmq_connect(pub, yam_sub_endpoint(sub)), 0);
+    zmq_pollitem_t item = {.socket = pub, .events = ZMQ_POLLIN};
+    for (int round = 0; zmq_poll(&item, 1, 10) == 0; round++) {
+        //  As everywhere in ZeroMQ, a bound subscriber greets newcomers when it is asked for messages.
+        assert_null(yam_sub_recv(sub, 0));
+        assert_true(round < PATIENCE_MS / 10);
+    }
+    s_expect_part(pub, "\1eu", false); //  the subscription is there
+    assert_int_equal(zmq_send(pub, "us", 2, ZMQ_SNDMORE), 2);
+    assert_int_equal(zmq_send(pub, "no", 2, 0), 2);
+    assert_int_equal(zmq_send(pub, "eu.de", 5, ZMQ_SNDMORE), 5);
+    assert_int_equal(zmq_send(pub, "between", 7, ZMQ_SNDMORE), 7);
+    assert_int_equal(zmq_send(pub, "body", 4, 0), 4);
+    assert_int_equal(zmq_send(pub, "eu alone", 8, 0), 8);
+    s_expect_message(yam_sub_recv(sub, PATIENCE_MS), "eu.de", "body");
+    s_expect_message(yam_sub_recv(sub, PATIENCE_MS), "", "eu alone");
+    yam_sub_destroy(&sub);
+    (void) zmq_close(pub);
+}
+
+static void
+test_what_raw_cannot_carry_is_refused(void **state)
+{
+    (void) state;
+    yam_push_t *push = yam_push_new(s_yam, "q", "@tcp://127.0.0.1:*?framing=raw");
+    yam_pub_t *pub = yam_pub_new(s_yam, "t", "@tcp://127.0.0.1:*?framing=raw");
+    yam_message_t *message = yam_message_new("x", 1);
+    assert_int_equal(yam_message_set(message, "key", "k"), 0);
+    assert_int_equal(yam_push_send_message(push, &message), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(yam_pub_send_message(pub, &message), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_non_null(message); //  it stays the caller's
+    yam_message_destroy(&message);
+    message = yam_message_new("x", 1);
+    assert_int_equal(yam_message_set(message, "subject", "a"), 0);
+    assert_int_equal(yam_push_send_message(push, &message), -1); //  a queue has no place for it
+    assert_int_equal(errno, EINVAL);
+    yam_message_destroy(&message);
+    yam_pub_destroy(&pub);
+    yam_push_destroy(&push);
+}
+
+static void
+test_without_a_peer_raw_waits_its_timeout(void **state)
+{
+    (void) state;
+    yam_push_t *push = yam_push_new(s_yam, "q", "@tcp://127.0.0.1:*?framing=raw&send-timeout=5");
+    assert_int_equal(yam_push_send(push, "x", 1), -1);
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(yam_push_close(&push, 0), 0);
+}
+
+static void
+test_raw_meets_raw_through_a_full_queue(void **state)
+{
+    (void) state;
+    yam_pull_t *pull = yam_pull_new(s_yam, "q", "@inproc://full?framing=raw&hwm=2");
+    yam_push_t *push = yam_push_new(s_yam, "q", ">inproc://full?framing=raw&hwm=2&send-timeout=0");
+    uint64_t sent = 0;
+    uint64_t received = 0;
+    while (received < 10000) {
+        while (sent < 10000 && yam_push_send(push, &sent, sizeof sent) == 0) {
+            sent++;
+        }
+        assert_true(sent - received <= 4);
+        yam_message_t *message = yam_pull_recv(pull, PATIENCE_MS);
+        assert_non_null(message);
+        assert_memory_equal(yam_message_body(message), &received, sizeof received);
+        yam_message_destroy(&message);
+        received++;
+    }
+    yam_push_destroy(&push);
+    yam_pull_destroy(&pull);
+}
+
+static void
+test_batches_at_a_raw_end_are_bodies_and_raw_at_a_batch_end_is_dropped(void **state)
+{
+    (void) state;
+    yam_pull_t *raw = yam_pull_new(s_yam, "q", "@inproc://mismatch-1?framing=raw");
+    yam_push_t *batch = yam_push_new(s_yam, "q", ">inproc://mismatch-1");
+    assert_int_equal(yam_push_send(batch, "x", 1), 0);
+    yam_message_t *message = yam_pull_recv(raw, PATIENCE_MS);
+    assert_non_null(message);
+    assert_memory_equal(yam_message_body(message), "YAMB", 4);
+    yam_message_destroy(&message);
+    yam_pull_t *pull = yam_pull_new(s_yam, "q", "@inproc://mismatch-2");
+    yam_push_t *push = yam_push_new(s_yam, "q", ">inproc://mismatch-2?framing=raw");
+    assert_int_equal(yam_push_send(push, "x", 1), 0);
+    assert_null(yam_pull_recv(pull, 0));
+    yam_pull_stats_t stats;
+    yam_pull_stats(pull, &stats);
+    assert_int_equal(stats.dropped, 1);
+    yam_push_destroy(&batch);
+    yam_push_destroy(&push);
+    yam_pull_destroy(&raw);
+    yam_pull_destroy(&pull);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_plain_pull_gets_bodies, s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(test_bodies_of_a_plain_push_arrive_and_multipart_is_dropped,
+                                        s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(test_a_plain_sub_gets_the_classic_envelope, s_setup,
+                                        s_teardown),
+        cmocka_unit_test_setup_teardown(test_messages_of_a_plain_pub_arrive_with_their_subject,
+                                        s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(test_what_raw_cannot_carry_is_refused, s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(test_without_a_peer_raw_waits_its_timeout, s_setup,
+                                        s_teardown),
+        cmocka_unit_test_setup_teardown(test_raw_meets_raw_through_a_full_queue, s_setup,
+                                        s_teardown),
+        cmocka_unit_test_setup_teardown(
+            test_batches_at_a_raw_end_are_bodies_and_raw_at_a_batch_end_is_dropped, s_setup,
+            s_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
