@@ -31,7 +31,7 @@ typedef struct {
     uint64_t segment_bytes; //  size of a segment file, 64 KiB..1 GiB [64 MiB]; larger entries get larger files
     uint64_t reserve_bytes; //  free disk below which data is refused [0 = none]
     uint64_t cache_bytes;   //  recent data kept in memory for readers [32 MiB]
-    uint32_t spare_count;   //  filled segments kept ready [2]
+    uint32_t spare_count;   //  segments filled ahead [2]; up to twice as many given back are kept
     bool refuse_damage;     //  fail to open, with EBADMSG, when there is damage [false: report and go on]
     bool is_threaded;       //  fill spares in a thread of its own; false: when needed, in commit (simulation)
 } yami_log_options_t;

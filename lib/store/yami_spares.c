@@ -23,7 +23,8 @@ struct yami_spares {
     yami_disk_t *disk; //  borrowed
     uint64_t segment_bytes;
     uint64_t reserve_bytes;
-    size_t want_count;
+    size_t want_count; //  filled at the start; then only the held-back one is kept up, and given files are kept
+    size_t keep_count; //  most ready files beyond what is promised
     bool is_threaded;
     bool has_thread;
     pthread_t thread;
@@ -36,6 +37,7 @@ struct yami_spares {
     size_t ready_count;
     size_t ready_capacity;
     size_t promised_count;
+    bool was_full; //  ready_count has reached want_count
     uint64_t next_number;
     int error;    //  why the last filling failed; ENOSPC is tried again
     bool is_stopping;
@@ -52,6 +54,7 @@ yami_spares_new(yami_disk_t *disk, const yami_log_options_t *options)
     self->segment_bytes = options->segment_bytes;
     self->reserve_bytes = options->reserve_bytes;
     self->want_count = options->spare_count > 0 ? options->spare_count : 1; //  (2)
+    self->keep_count = 2 * self->want_count;
     self->is_threaded = options->is_threaded;
     self->zeros = yami_alloc(self->segment_bytes < FILL_CHUNK ? self->segment_bytes : FILL_CHUNK);
     self->next_number = 1;
@@ -117,7 +120,7 @@ yami_spares_adopt(yami_spares_t *self, uint64_t number)
     if (size == -1) {
         return -1;
     }
-    if ((uint64_t) size == self->segment_bytes && self->ready_count <= self->want_count) {
+    if ((uint64_t) size == self->segment_bytes && self->ready_count < self->keep_count) {
         return s_add_ready(self, number);
     }
     return self->disk->remove(self->disk, name);
@@ -197,12 +200,14 @@ s_has_space(const yami_spares_t *self, uint64_t count, uint64_t size, uint64_t r
            (uint64_t) free_bytes - count * size > reserve;
 }
 
-//  Whether one more file should be filled now; the mutex is held. Below the reserve only (2) is kept up.
+//  Whether one more file should be filled now; the mutex is held. Once the stock has been full, only (2) and what is promised is
+//  kept up: a log that is consumed as fast as it grows lives on the files it gets back, and writes no zeros at all.
 static bool
-s_is_wanting(const yami_spares_t *self)
+s_is_wanting(yami_spares_t *self)
 {
     bool has_space = s_has_space(self, 1, self->segment_bytes, self->reserve_bytes);
-    size_t want_count = (has_space ? self->want_count : 1) + self->promised_count;
+    self->was_full = self->was_full || self->ready_count >= self->want_count;
+    size_t want_count = (has_space && !self->was_full ? self->want_count : 1) + self->promised_count;
     bool may_try = self->error == 0 ||
                    (self->error == ENOSPC && s_has_space(self, 1, self->segment_bytes, 0));
     return self->ready_count < want_count && may_try && !self->is_stopping;
@@ -445,7 +450,7 @@ yami_spares_give(yami_spares_t *self, uint64_t segment)
         return -1;
     }
     pthread_mutex_lock(&self->mutex);
-    bool is_kept = is_plain == 1 && self->ready_count < self->want_count + self->promised_count;
+    bool is_kept = is_plain == 1 && self->ready_count < self->keep_count + self->promised_count;
     uint64_t number = self->next_number++;
     pthread_mutex_unlock(&self->mutex);
     int rc = is_kept ? self->disk->rename(self->disk, from, yami_name_spare(to, number)) : -1;
