@@ -39,7 +39,7 @@ struct yami_spares {
     size_t promised_count;
     bool was_full; //  ready_count has reached want_count
     uint64_t next_number;
-    int error;    //  why the last filling failed; ENOSPC is tried again
+    int error;    //  why the last filling failed; 0: it did not
     bool is_stopping;
     int64_t look_ms;
     uint64_t look_bytes;
@@ -208,8 +208,7 @@ s_is_wanting(yami_spares_t *self)
     bool has_space = s_has_space(self, 1, self->segment_bytes, self->reserve_bytes);
     self->was_full = self->was_full || self->ready_count >= self->want_count;
     size_t want_count = (has_space && !self->was_full ? self->want_count : 1) + self->promised_count;
-    bool may_try = self->error == 0 ||
-                   (self->error == ENOSPC && s_has_space(self, 1, self->segment_bytes, 0));
+    bool may_try = self->error != ENOSPC || s_has_space(self, 1, self->segment_bytes, 0);
     return self->ready_count < want_count && may_try && !self->is_stopping;
 }
 
@@ -264,11 +263,10 @@ s_run(void *arg)
     yami_spares_t *self = arg;
     pthread_mutex_lock(&self->mutex);
     while (!self->is_stopping) {
-        if (s_is_wanting(self)) {
-            (void) s_fill_one(self); //  the reason stays in error
-            pthread_cond_broadcast(&self->progress);
-        } else {
-            s_wait_for_work(self);
+        int rc = s_is_wanting(self) ? s_fill_one(self) : 1;
+        pthread_cond_broadcast(&self->progress);
+        if (rc != 0 && !self->is_stopping) {
+            s_wait_for_work(self); //  a failed one is tried again: nobody relied on its file
         }
     }
     pthread_mutex_unlock(&self->mutex);
@@ -310,7 +308,7 @@ s_has_segment(const yami_spares_t *self, uint64_t file_bytes)
     if (file_bytes == self->segment_bytes && self->ready_count > self->promised_count + 1) {
         return true;
     }
-    return self->error == 0 && s_has_space(self, 2 * (self->promised_count + 1), file_bytes,
+    return self->error != ENOSPC && s_has_space(self, 2 * (self->promised_count + 1), file_bytes,
                                            self->reserve_bytes);
 }
 
@@ -349,7 +347,7 @@ static int
 s_wait_for_ready(yami_spares_t *self)
 {
     while (self->ready_count == 0) {
-        if (self->error != 0 && self->error != ENOSPC) {
+        if (self->is_threaded && self->error != 0 && self->error != ENOSPC) {
             errno = self->error;
             return -1;
         }

@@ -1,0 +1,194 @@
+//  Any one operation of the disk fails: with EIO the store says so once and for ever, with ENOSPC it goes on.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "log_model.h"
+#include "yam_error.h"
+
+#define ROUNDS 60
+
+//  Fixed work over several segments, with trims and checkpoints. -1 at the first failure.
+static int
+s_work(log_model_t *model)
+{
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        if (log_model_append(model, 1 + round % 3, 2, 10, 3000) == -1 ||
+            log_model_append(model, 0, 0, 30, 0) == -1 || log_model_commit(model) == -1) {
+            return -1;
+        }
+        if (round % 5 == 4) {
+            log_model_trim(model, 1, model->next[1] - 2);
+            log_model_trim(model, 2, model->next[2] - 2);
+            log_model_trim(model, 3, model->next[3] - 2);
+        }
+        if (model->store->ops->wants_checkpoint(model->store) && log_model_checkpoint(model) == -1) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+//  How many operations the work takes when nothing fails.
+static uint64_t
+s_count_operations(void)
+{
+    sim_disk_t *disk = sim_disk_new(3);
+    log_model_t model;
+    log_model_init(&model, disk);
+    assert_true(log_model_open(&model));
+    assert_int_equal(s_work(&model), 0);
+    assert_int_equal(model.store->ops->close(&model.store), 0);
+    uint64_t count = sim_disk_operations(disk);
+    log_model_clear(&model);
+    sim_disk_destroy(&disk);
+    return count;
+}
+
+//  A failed store stays failed, and what it had promised is there when it is opened again.
+static void
+s_check_failed(log_model_t *model)
+{
+    if (!model->store) {
+        return;
+    }
+    assert_int_equal(log_model_append(model, 1, 1, 0, 10), -1);
+    assert_int_equal(errno, EIO);
+    assert_int_equal(log_model_commit(model), -1);
+    assert_int_equal(errno, EIO);
+    assert_false(model->store->ops->has_room(model->store));
+}
+
+static void
+test_nth_operation_fails_with_eio_for_every_n(void **state)
+{
+    (void) state;
+    uint64_t count = s_count_operations();
+    for (uint64_t nth = 1; nth <= count; nth++) {
+        sim_disk_t *disk = sim_disk_new(nth);
+        log_model_t model;
+        log_model_init(&model, disk);
+        sim_disk_fail_after(disk, nth, EIO);
+        if (log_model_open(&model)) {
+            if (s_work(&model) == -1) {
+                s_check_failed(&model);
+            }
+            if (model.store) {
+                int rc = model.store->ops->close(&model.store);
+                assert_true(rc == 0 || sim_disk_has_failed(disk));
+            }
+        } else {
+            assert_int_equal(errno, EIO);
+        }
+        if (nth % 2 == 0) {
+            sim_disk_crash(disk);
+        } else {
+            sim_disk_revive(disk);
+        }
+        assert_true(log_model_open(&model));
+        assert_int_equal(model.damage_count, 0);
+        log_model_read_all(&model);
+        log_model_clear(&model);
+        sim_disk_destroy(&disk);
+    }
+}
+
+static void
+test_nth_operation_finds_no_space_for_every_n(void **state)
+{
+    (void) state;
+    uint64_t count = s_count_operations();
+    for (uint64_t nth = 1; nth <= count; nth++) {
+        sim_disk_t *disk = sim_disk_new(nth);
+        log_model_t model;
+        log_model_init(&model, disk);
+        sim_disk_fail_after(disk, nth, ENOSPC);
+        if (log_model_open(&model)) {
+            assert_int_equal(s_work(&model), 0); //  never lost, never aborted
+            for (int again = 0; again < 3; again++) {
+                assert_true(log_model_commit(&model) >= 0);
+            }
+            assert_int_equal(model.durable_count, model.count);
+            log_model_read_all(&model);
+        } else {
+            assert_int_equal(errno, ENOSPC);
+        }
+        log_model_abandon(&model);
+        sim_disk_crash(disk);
+        assert_true(log_model_open(&model));
+        assert_int_equal(model.damage_count, 0);
+        log_model_read_all(&model);
+        log_model_clear(&model);
+        sim_disk_destroy(&disk);
+    }
+}
+
+static void
+test_failed_sync_is_final_and_named(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(5);
+    log_model_t model;
+    log_model_init(&model, disk);
+    assert_true(log_model_open(&model));
+    assert_int_equal(log_model_append(&model, 1, 1, 10, 100), 0);
+    assert_int_equal(log_model_commit(&model), 1);
+    assert_int_equal(log_model_append(&model, 1, 1, 10, 100), 0);
+    sim_disk_fail_after(disk, 2, EIO); //  write, sync
+    assert_int_equal(log_model_commit(&model), -1);
+    assert_int_equal(errno, EIO);
+    assert_non_null(strstr(yam_error(), "until it is opened again"));
+    assert_int_equal(model.durable_count, 1);
+    s_check_failed(&model);
+    log_model_read(&model, 1, 1); //  what was promised can still be read
+    assert_int_equal(model.store->ops->close(&model.store), -1);
+    assert_int_equal(errno, EIO);
+    log_model_clear(&model);
+    sim_disk_destroy(&disk);
+}
+
+//  The kernel forgets that the pages of a failed sync were dirty: a restart that trusts them would lose them later.
+static void
+test_what_a_failed_sync_left_in_memory_is_written_again(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(5);
+    log_model_t model;
+    log_model_init(&model, disk);
+    assert_true(log_model_open(&model));
+    assert_int_equal(log_model_append(&model, 1, 1, 10, 100), 0);
+    assert_int_equal(log_model_commit(&model), 1);
+    assert_int_equal(log_model_append(&model, 1, 1, 10, 5000), 0);
+    sim_disk_fail_after(disk, 2, EIO);
+    assert_int_equal(log_model_commit(&model), -1);
+    log_model_abandon(&model);
+    sim_disk_revive(disk); //  only the process ended
+    assert_true(log_model_open(&model));
+    assert_int_equal(model.durable_count, 2);
+    log_model_abandon(&model);
+    sim_disk_crash(disk);
+    assert_true(log_model_open(&model));
+    assert_int_equal(model.durable_count, 2);
+    log_model_read_all(&model);
+    log_model_clear(&model);
+    sim_disk_destroy(&disk);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nth_operation_fails_with_eio_for_every_n),
+        cmocka_unit_test(test_nth_operation_finds_no_space_for_every_n),
+        cmocka_unit_test(test_failed_sync_is_final_and_named),
+        cmocka_unit_test(test_what_a_failed_sync_left_in_memory_is_written_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
