@@ -234,7 +234,7 @@ lint: deps
 
 cppcheck:
 	@mkdir -p $(BUILD)/cppcheck
-	@cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability \
+	@cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability --library=tests/tools/cppcheck.cfg \
 	    --inline-suppr --suppressions-list=tests/tools/cppcheck.txt --error-exitcode=1 \
 	    -j $(JOBS) --cppcheck-build-dir=$(BUILD)/cppcheck -D_GNU_SOURCE $(LIB_INCLUDE) $(ALL_SRC) $(EXAMPLES)
 
