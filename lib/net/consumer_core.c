@@ -1,5 +1,5 @@
-//  consumer_core - what a consumer is handed, settles and says. See yami_consumer_core.h; what comes in is in
-//  consumer_core_input.c.
+//  consumer_core - what a consumer is handed, settles and says. See yami_consumer_core.h; what
+//  comes in is in consumer_core_input.c.
 
 #include "yami_consumer_core.h"
 
@@ -38,7 +38,8 @@ yami_consumer_core_recv(yami_consumer_core_t *self)
         if (malformed == NULL) {
             return message;
         }
-        //  Its checksum was right, its records are not: not to be settled, so that the relay counts a failure.
+        //  Its checksum was right, its records are not: not to be settled, so that the relay counts
+        //  a failure.
         self->dropped_count++;
         self->gone_messages += malformed->messages_left;
         self->gone_bytes += malformed->bytes_left;
@@ -221,7 +222,8 @@ yami_consumer_core_output(yami_consumer_core_t *self, int64_t now_ms)
     return self->control;
 }
 
-//  Remembers what a serial stands for; when too many are on their way, the last ones are told apart no more.
+//  Remembers what a serial stands for; when too many are on their way, the last ones are told apart
+//  no more.
 static void
 s_note_serial(yami_consumer_core_t *self)
 {

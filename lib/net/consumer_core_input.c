@@ -5,13 +5,14 @@
 #include "yami_base.h"
 #include "yami_consumer_core.h"
 
-//  More than credit allows may be here when leases ran out and came again; a relay that sends more than this beyond it
-//  is not one to trust our memory to.
+//  More than credit allows may be here when leases ran out and came again; a relay that sends more
+//  than this beyond it is not one to trust our memory to.
 #define EXCESS_LEASES 65536u
 #define EXCESS_BYTES (2ull * YAMI_LIMIT_FRAME)
 #define FORGET_MS (10 * 60 * 1000) //  an unsettled message is given up after so long, or two leases
 
-//  A subscription of its own ends with the session: it goes on where its messages were not settled yet.
+//  A subscription of its own ends with the session: it goes on where its messages were not settled
+//  yet.
 static void
 s_note_position(yami_consumer_core_t *self)
 {
@@ -20,9 +21,8 @@ s_note_position(yami_consumer_core_t *self)
         return;
     }
     uint64_t position = self->highest + 1;
-    const yami_lease_t *lease;
-    TAILQ_FOREACH(lease, &self->leases.list, link)
-    {
+    const yami_lease_t *lease = TAILQ_FIRST(&self->leases.list);
+    for (; lease != NULL; lease = TAILQ_NEXT(lease, link)) {
         if (lease->delivery.first < position) {
             position = lease->delivery.first;
         }
@@ -199,7 +199,8 @@ yami_consumer_core_frame(yami_consumer_core_t *self, int64_t now_ms, const yami_
     }
 }
 
-//  The batch is not what its checksums say: failed, so that the relay tries again, and stops trying some day.
+//  The batch is not what its checksums say: failed, so that the relay tries again, and stops trying
+//  some day.
 static void
 s_deliver_malformed(yami_consumer_core_t *self, const yami_frame_t *frame,
                     const yami_delivery_t *delivery)
@@ -286,8 +287,9 @@ yami_consumer_core_forget_ms(const yami_consumer_core_t *self)
                                                    : INT64_MAX;
 }
 
-//  A message that the application forgot would keep its credit for ever: after two leases the relay has given it to another, or
-//  to us again. Settling it late is still tried, as long as not too many are remembered.
+//  A message that the application forgot would keep its credit for ever: after two leases the relay
+//  has given it to another, or to us again. Settling it late is still tried, as long as not too
+//  many are remembered.
 static void
 s_forget(yami_consumer_core_t *self, int64_t now_ms)
 {

@@ -184,9 +184,8 @@ yami_leases_check(const yami_leases_t *self)
     uint64_t bytes = 0;
     size_t count = 0;
     bool is_past = false;
-    const yami_lease_t *lease;
-    TAILQ_FOREACH(lease, &self->list, link)
-    {
+    const yami_lease_t *lease = TAILQ_FIRST(&self->list);
+    for (; lease != NULL; lease = TAILQ_NEXT(lease, link)) {
         is_past = is_past || lease == self->current;
         YAM_ASSERT((lease->delivery.block != NULL) == is_past); //  (1) (2)
         ready += lease->delivery.last + 1 - lease->next;

@@ -1,5 +1,5 @@
-//  producer_core - what a producer sends, and what became of it. See yami_producer_core.h; what comes in is in
-//  producer_core_input.c.
+//  producer_core - what a producer sends, and what became of it. See yami_producer_core.h; what
+//  comes in is in producer_core_input.c.
 
 #include "yami_producer_core.h"
 
@@ -95,7 +95,8 @@ s_has_credit(const yami_producer_core_t *self, const yami_window_batch_t *batch)
     return fits || is_all_answered;
 }
 
-//  The next batch of the window to send, NULL when there is none now. Skips what has its outcome already.
+//  The next batch of the window to send, NULL when there is none now. Skips what has its outcome
+//  already.
 static const yami_window_batch_t *
 s_next_batch(yami_producer_core_t *self, int64_t now_ms)
 {

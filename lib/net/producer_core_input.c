@@ -1,4 +1,5 @@
-//  producer_core_input - what the relay's answers and time do to a producer. See yami_producer_core.h.
+//  producer_core_input - what the relay's answers and time do to a producer. See
+//  yami_producer_core.h.
 
 #include <string.h>
 
@@ -11,7 +12,8 @@
 #define PATIENCE_MIN_MS 10000
 #define PATIENCE_MAX_MS 60000
 
-//  The session is over: all of the window goes again in the next one, refused batches, too: the relay expects them.
+//  The session is over: all of the window goes again in the next one, refused batches, too: the
+//  relay expects them.
 static void
 s_lost(yami_producer_core_t *self)
 {
@@ -58,7 +60,8 @@ s_progress(yami_producer_core_t *self, int64_t now_ms)
     self->patience_ms = PATIENCE_MIN_MS;
 }
 
-//  A session began. A batch this relay cannot take is refused here: the relay would drop the connection.
+//  A session began. A batch this relay cannot take is refused here: the relay would drop the
+//  connection.
 static void
 s_started(yami_producer_core_t *self, int64_t now_ms)
 {
@@ -102,7 +105,8 @@ s_attached(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t *frame
     yami_link_core_prosper(&self->link);
 }
 
-//  Sends from batch index on once more; refusals of what was sent behind it are on their way and mean nothing.
+//  Sends from batch index on once more; refusals of what was sent behind it are on their way and
+//  mean nothing.
 static void
 s_go_back(yami_producer_core_t *self, int64_t now_ms, size_t index, uint64_t refused_last)
 {
@@ -137,8 +141,9 @@ s_confirm(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t *frame)
     if (self->burst_first == 0 || sequence < self->burst_first) {
         return;
     }
-    //  The relay took what was sent anew, so no refusal of the earlier burst can follow. Should it not have refused each
-    //  batch of that burst, one that we took for such a refusal may have meant the new sending.
+    //  The relay took what was sent anew, so no refusal of the earlier burst can follow. Should it
+    //  not have refused each batch of that burst, one that we took for such a refusal may have
+    //  meant the new sending.
     bool may_have_ignored = self->burst_seen > sequence && self->burst_seen < self->burst_until;
     size_t index = yami_window_find(&self->window, sequence + 1);
     if (may_have_ignored && index < self->sent_count) {
@@ -147,8 +152,9 @@ s_confirm(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t *frame)
     self->burst_first = 0;
 }
 
-//  Whether this answers an earlier sending of what lies behind the batch we went back to. Refusals come in the order of
-//  sending, so their last sequences ascend within one burst; first is what the relay expects.
+//  Whether this answers an earlier sending of what lies behind the batch we went back to. Refusals
+//  come in the order of sending, so their last sequences ascend within one burst; first is what the
+//  relay expects.
 static bool
 s_is_of_earlier_burst(yami_producer_core_t *self, const yami_frame_t *frame)
 {
@@ -181,8 +187,9 @@ s_refuse_for_now(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t 
     s_go_back(self, now_ms, is_gap ? 0 : index, frame->last);
 }
 
-//  The relay goes on expecting what it refused, and refuses the rest as gaps, so that a lost REFUSE is not taken for a
-//  confirm. Once all before it is confirmed, only attaching anew tells the relay that we gave it up.
+//  The relay goes on expecting what it refused, and refuses the rest as gaps, so that a lost REFUSE
+//  is not taken for a confirm. Once all before it is confirmed, only attaching anew tells the relay
+//  that we gave it up.
 static void
 s_refuse_for_good(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t *frame)
 {
@@ -215,7 +222,8 @@ s_refuse(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t *frame)
     case YAM_STATUS_FENCED:
         s_final(self, YAM_STATUS_FENCED);
         return;
-    case YAM_STATUS_STORAGE_FAILED: //  the relay stops; what it had not confirmed goes again to its successor
+    //  the relay stops; what it had not confirmed goes again to its successor
+    case YAM_STATUS_STORAGE_FAILED:
         self->storage_failed = true;
         s_restart(self, now_ms);
         return;

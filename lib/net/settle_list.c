@@ -135,7 +135,6 @@ yami_settle_list_add(yami_settle_list_t *self, uint8_t type, int64_t delay_ms, c
     }
     if (group->count == group->capacity && group->count >= MERGE_THRESHOLD) {
         s_merge(group);
-        last = &group->ranges[group->count - 1];
     }
     if (yami_grow(&group->ranges, &group->capacity, group->count + 1, sizeof *group->ranges,
                   2 * YAMI_LIMIT_IN_FLIGHT) == -1) {

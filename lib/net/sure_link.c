@@ -1,4 +1,5 @@
-//  sure_link - a DEALER socket that queues nothing for a relay that is not there. See yami_sure_link.h.
+//  sure_link - a DEALER socket that queues nothing for a relay that is not there. See
+//  yami_sure_link.h.
 
 #include "yami_sure_link.h"
 
@@ -65,7 +66,8 @@ yami_sure_link_follow(yami_sure_link_t *self, yami_task_t *task, uint64_t wanted
     }
     task->wants_output = false;
     if (self->socket != NULL) {
-        //  The next one is opened in another step: the engine tells sockets apart by address and descriptor.
+        //  The next one is opened in another step: the engine tells sockets apart by address and
+        //  descriptor.
         yami_sure_link_close(self);
         task->socket = NULL;
         *again_p = wanted != 0;

@@ -18,7 +18,8 @@ s_self(yami_receiver_t *base)
     return (yami_sure_receiver_t *) base;
 }
 
-//  -- Receiving -------------------------------------------------------------------------------------
+//  -- Receiving
+//  -------------------------------------------------------------------------------------
 
 void
 yami_sure_receiver_signal(yami_sure_receiver_t *self)
@@ -120,7 +121,8 @@ s_fd(yami_receiver_t *base)
     return fd;
 }
 
-//  -- Settling --------------------------------------------------------------------------------------
+//  -- Settling
+//  --------------------------------------------------------------------------------------
 
 static void
 s_count(yam_receiver_stats_t *stats, yami_settle_kind_t kind)
@@ -201,7 +203,8 @@ s_flush(yami_receiver_t *base, int timeout_ms)
     return left;
 }
 
-//  -- The rest of the table, life --------------------------------------------------------------------------
+//  -- The rest of the table, life
+//  --------------------------------------------------------------------------
 
 static void
 s_stats(yami_receiver_t *base, yam_receiver_stats_t *stats)
@@ -267,7 +270,8 @@ s_close(yami_receiver_t **base_p, int timeout_ms)
     yami_sure_receiver_t *self = s_self(*base_p);
     *base_p = NULL;
     if (!yami_context_is_ours(self->yam)) {
-        //  A forked child leaves everything as it is: the locks may be held by threads that are not here.
+        //  A forked child leaves everything as it is: the locks may be held by threads that are not
+        //  here.
         return self->core.unresolved;
     }
     yami_monitor_lock(&self->monitor);
@@ -290,7 +294,8 @@ static const yami_receiver_ops_t s_ops = {
     .endpoint = s_endpoint,
 };
 
-//  "first", "new" or a sequence; "" is new for a subscription of its own, else first. 0, or -1 with errno EINVAL.
+//  "first", "new" or a sequence; "" is new for a subscription of its own, else first. 0, or -1 with
+//  errno EINVAL.
 static int
 s_parse_start(yami_consumer_config_t *config, const char *start)
 {
@@ -338,7 +343,8 @@ s_configure(yami_consumer_config_t *config, int kind, const char *channel,
     return s_parse_start(config, options->start);
 }
 
-//  Waits until the relay has the subscription. 0, or -1 with errno ETIMEDOUT or the relay's refusal.
+//  Waits until the relay has the subscription. 0, or -1 with errno ETIMEDOUT or the relay's
+//  refusal.
 static int
 s_wait_attached(yami_sure_receiver_t *self, int64_t timeout_ms)
 {

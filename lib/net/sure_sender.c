@@ -15,7 +15,8 @@ s_self(yami_sender_t *base)
     return (yami_sure_sender_t *) base;
 }
 
-//  -- Sending ---------------------------------------------------------------------------------------
+//  -- Sending
+//  ---------------------------------------------------------------------------------------
 
 //  Bytes of a record in a batch.
 static size_t
@@ -191,7 +192,8 @@ s_send(yami_sender_t *base, const yami_record_t *record, const char *subject)
     return rc;
 }
 
-//  -- Waiting, and the rest of the table ----------------------------------------------------------------
+//  -- Waiting, and the rest of the table
+//  ----------------------------------------------------------------
 
 //  Under the lock: waits until all accepted by now were reported. How many were not.
 static uint64_t
@@ -266,7 +268,8 @@ s_endpoint(const yami_sender_t *base)
     return ((const yami_sure_sender_t *) base)->endpoint;
 }
 
-//  -- Life ------------------------------------------------------------------------------------------
+//  -- Life
+//  ------------------------------------------------------------------------------------------
 
 static void
 s_free(yami_sure_sender_t *self)
@@ -303,7 +306,8 @@ s_close(yami_sender_t **base_p, int timeout_ms)
     yami_sure_sender_t *self = s_self(*base_p);
     *base_p = NULL;
     if (!yami_context_is_ours(self->yam)) {
-        //  A forked child leaves everything as it is: the locks may be held by threads that are not here.
+        //  A forked child leaves everything as it is: the locks may be held by threads that are not
+        //  here.
         return self->accepted - self->reported;
     }
     int64_t until_ms = yami_monitor_deadline(timeout_ms);

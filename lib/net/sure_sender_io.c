@@ -7,7 +7,8 @@
 
 #define FRAMES_PER_STEP 256
 
-//  -- Input -----------------------------------------------------------------------------------------
+//  -- Input
+//  -----------------------------------------------------------------------------------------
 
 //  Gives one message to the core. Whether there was one.
 static bool
@@ -32,7 +33,8 @@ s_receive_one(yami_sure_sender_t *self, int64_t now_ms)
     return true;
 }
 
-//  -- Outcomes --------------------------------------------------------------------------------------
+//  -- Outcomes
+//  --------------------------------------------------------------------------------------
 
 //  Room is there before confirm runs, since it may send; flush is told after it has run.
 static void
@@ -72,7 +74,8 @@ s_report_all(yami_sure_sender_t *self)
     }
 }
 
-//  -- Output ----------------------------------------------------------------------------------------
+//  -- Output
+//  ----------------------------------------------------------------------------------------
 
 //  Under the lock: moves the batch whose turn it is into taken. Whether the core wants it now.
 static bool
@@ -96,7 +99,8 @@ s_take_under_lock(yami_sure_sender_t *self, int64_t now_ms)
     return true;
 }
 
-//  Finishes the next batch and gives it to the core. Whether there was one. When memory is out it stays taken.
+//  Finishes the next batch and gives it to the core. Whether there was one. When memory is out it
+//  stays taken.
 static bool
 s_take(yami_sure_sender_t *self, int64_t now_ms)
 {
@@ -120,7 +124,8 @@ s_take(yami_sure_sender_t *self, int64_t now_ms)
     return true;
 }
 
-//  Sends what the core has, and new batches as long as it wants them. Whether it stopped with more to do.
+//  Sends what the core has, and new batches as long as it wants them. Whether it stopped with more
+//  to do.
 static bool
 s_send(yami_sure_sender_t *self, int64_t now_ms)
 {
@@ -142,7 +147,8 @@ s_send(yami_sure_sender_t *self, int64_t now_ms)
     return true;
 }
 
-//  -- The task --------------------------------------------------------------------------------------
+//  -- The task
+//  --------------------------------------------------------------------------------------
 
 //  What applications may see of the core's state.
 static void
@@ -212,6 +218,7 @@ yami_sure_sender_step(void *arg, int64_t now_ms)
     if (yami_sure_link_follow(&self->link, &self->task, wanted, &has_more) == -1) {
         yami_producer_core_failed(&self->core, now_ms);
     }
+    s_publish(self); //  who sees a message arrive sees us connected
     has_more = s_send(self, now_ms) || has_more;
     wanted = yami_link_core_socket(&self->core.link);
     if (wanted == 0) { //  GOODBYE was the last thing it said

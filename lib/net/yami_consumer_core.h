@@ -1,17 +1,24 @@
-/*  yami_consumer_core - a consumer's side of a link: credit, leases, what is settled and what of that is durable.
+/*  yami_consumer_core - a consumer's side of a link: credit, leases, what is settled and what of
+    that is durable.
 
-    Pure: no socket, clock or thread; not thread-safe (the shell guards it with one lock). The shell (or a simulator)
-    feeds frames, deliveries and time, sends what output gives, and opens the socket that link wants:
+    Pure: no socket, clock or thread; not thread-safe (the shell guards it with one lock). The shell
+    (or a simulator) feeds frames, deliveries and time, sends what output gives, and opens the
+    socket that link wants:
 
-        link ends       DETACHED -WELCOME-> ATTACHING -ATTACHED-> ATTACHED -detach, all acked-> DETACHING
-        (from all) --------^                    |                    |                             |
-                                                '---- DETACHED ------+-> FINAL     DETACHED -> LEFT '
+        link ends       DETACHED -WELCOME-> ATTACHING -ATTACHED-> ATTACHED -detach, all acked->
+        DETACHING (from all) --------^                    |                    |
+        |
+                                                '---- DETACHED ------+-> FINAL     DETACHED -> LEFT
+                                                '
 
     Invariants (yami_consumer_core_check):
-    (1) Leases are those of this session: with it, everything of them ends, also what waits to be received.
-    (2) Granted is never more than what was settled or is gone, plus the credit asked for; it never falls.
+    (1) Leases are those of this session: with it, everything of them ends, also what waits to be
+    received.
+    (2) Granted is never more than what was settled or is gone, plus the credit asked for; it never
+    falls.
     (3) A settle frame names leases of this session only; serials ascend from 1 in each session.
-    (4) unresolved counts messages settled but neither known to be durable nor lost with their session.
+    (4) unresolved counts messages settled but neither known to be durable nor lost with their
+    session.
 */
 #ifndef YAMI_CONSUMER_CORE_H
 #define YAMI_CONSUMER_CORE_H
@@ -137,8 +144,9 @@ yami_consumer_core_sent(yami_consumer_core_t *self, int64_t now_ms);
 yam_message_t *
 yami_consumer_core_recv(yami_consumer_core_t *self);
 
-//  Settles or extends a message; type is a frame type. *wakes_p: whether output has something new to do soon, so that the
-//  engine is to run. 0, or -1 with errno ESTALE (not leased in this session; counted) or ENOMEM.
+//  Settles or extends a message; type is a frame type. *wakes_p: whether output has something new
+//  to do soon, so that the engine is to run. 0, or -1 with errno ESTALE (not leased in this
+//  session; counted) or ENOMEM.
 int
 yami_consumer_core_settle(yami_consumer_core_t *self, const yam_message_t *message, uint8_t type,
                           int64_t delay_ms, const char *reason, bool *wakes_p);
@@ -147,7 +155,8 @@ yami_consumer_core_settle(yami_consumer_core_t *self, const yam_message_t *messa
 void
 yami_consumer_core_flush(yami_consumer_core_t *self);
 
-//  Delivers no more; detaches once all that was settled is acked. Then the state is LEFT (also when there is no session), or FINAL.
+//  Delivers no more; detaches once all that was settled is acked. Then the state is LEFT (also when
+//  there is no session), or FINAL.
 void
 yami_consumer_core_close(yami_consumer_core_t *self);
 

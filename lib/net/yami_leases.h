@@ -1,7 +1,8 @@
-/*  yami_leases - deliveries of this session: what waits to be received, and what is not settled yet.
+/*  yami_leases - deliveries of this session: what waits to be received, and what is not settled
+    yet.
 
-    Pure, not thread-safe. A lease is one DELIVER: its messages are handed out in order, and settled in any
-    order; it goes when all are settled. In a list by arrival and in a table by token.
+    Pure, not thread-safe. A lease is one DELIVER: its messages are handed out in order, and settled
+    in any order; it goes when all are settled. In a list by arrival and in a table by token.
     Invariants (yami_leases_check):
     (1) current is the first lease with messages to hand out; all before it are handed out.
     (2) Exactly leases with messages to hand out hold a block.
@@ -61,8 +62,8 @@ typedef struct {
     uint64_t bytes; //  of blocks held
 } yami_leases_t;
 
-//  Decodes the second part of a DELIVER and checks it against the first: 0, or -1 with errno EPROTO or EBADMSG
-//  (token, first and last are set all the same).
+//  Decodes the second part of a DELIVER and checks it against the first: 0, or -1 with errno EPROTO
+//  or EBADMSG (token, first and last are set all the same).
 int
 yami_delivery_decode(yami_delivery_t *self, const yami_frame_t *frame, yami_block_t *block);
 
@@ -81,8 +82,8 @@ yami_leases_add(yami_leases_t *self, const yami_delivery_t *delivery);
 yami_lease_t *
 yami_leases_find(yami_leases_t *self, uint64_t token);
 
-//  The next message; NULL when there is none. *lease_p is set to a lease found malformed on the way, of which nothing more
-//  will come, else to NULL: its owner drops it.
+//  The next message; NULL when there is none. *lease_p is set to a lease found malformed on the
+//  way, of which nothing more will come, else to NULL: its owner drops it.
 yam_message_t *
 yami_leases_hand_out(yami_leases_t *self, yami_lease_t **lease_p);
 

@@ -1,9 +1,11 @@
-/*  yami_link_core - the session of a client with a relay: greeting, signs of life, when to begin anew.
+/*  yami_link_core - the session of a client with a relay: greeting, signs of life, when to begin
+    anew.
 
-    Pure: no socket, clock or thread; not thread-safe. It says which socket it wants, which frame is due,
-    and what a frame that came means for the session; producer and consumer cores stand on it.
+    Pure: no socket, clock or thread; not thread-safe. It says which socket it wants, which frame is
+    due, and what a frame that came means for the session; producer and consumer cores stand on it.
 
-        CLOSED -turn-> WAITING -sent(HELLO)-> GREETING -frame(WELCOME)-> UP -leave, sent(GOODBYE)-> ENDED
+        CLOSED -turn-> WAITING -sent(HELLO)-> GREETING -frame(WELCOME)-> UP -leave, sent(GOODBYE)->
+        ENDED
            ^             ^  ^----- turn: no answer -'                    |
            |             '-------- frame(no-session, GOODBYE), restart --+
            '---------------------- turn: silence; greeting in vain; failed
@@ -86,7 +88,8 @@ yami_link_core_heard(yami_link_core_t *self, int64_t now_ms, int error);
 yami_link_outcome_t
 yami_link_core_frame(yami_link_core_t *self, int64_t now_ms, const yami_frame_t *frame);
 
-//  Runs the timers. Call it when input has been read: a frame that waits in the socket is a sign of life.
+//  Runs the timers. Call it when input has been read: a frame that waits in the socket is a sign of
+//  life.
 yami_link_outcome_t
 yami_link_core_turn(yami_link_core_t *self, int64_t now_ms);
 
@@ -110,7 +113,8 @@ yami_link_core_next(const yami_link_core_t *self, int64_t now_ms, yami_frame_t *
 void
 yami_link_core_sent(yami_link_core_t *self, int64_t now_ms, uint8_t type);
 
-//  Monotonic ms of the next turn, INT64_MAX when none; what only waits for the socket does not count.
+//  Monotonic ms of the next turn, INT64_MAX when none; what only waits for the socket does not
+//  count.
 int64_t
 yami_link_core_deadline(const yami_link_core_t *self, int64_t now_ms);
 
@@ -118,8 +122,8 @@ yami_link_core_deadline(const yami_link_core_t *self, int64_t now_ms);
 bool
 yami_link_is_final(uint64_t status);
 
-//  How long to wait after failure_count failures: min_ms, doubled for each, at most max_ms, up to half of it
-//  taken off at random.
+//  How long to wait after failure_count failures: min_ms, doubled for each, at most max_ms, up to
+//  half of it taken off at random.
 int64_t
 yami_link_backoff_ms(uint64_t *random_p, uint32_t failure_count, int64_t min_ms, int64_t max_ms);
 

@@ -1,6 +1,7 @@
 /*  yami_monitor - a lock and what waits for a change of what it guards.
 
-    Telling costs nothing while nobody waits. Deadlines are monotonic milliseconds, INT64_MAX for none.
+    Telling costs nothing while nobody waits. Deadlines are monotonic milliseconds, INT64_MAX for
+    none.
 */
 #ifndef YAMI_MONITOR_H
 #define YAMI_MONITOR_H

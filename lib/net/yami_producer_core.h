@@ -1,18 +1,19 @@
 /*  yami_producer_core - a producer's side of a link: what is sent, resent, confirmed and refused.
 
-    Pure: no socket, clock or thread; not thread-safe. The shell (or a simulator) feeds frames and time,
-    sends what output gives, opens the socket that link wants, and takes outcomes:
+    Pure: no socket, clock or thread; not thread-safe. The shell (or a simulator) feeds frames and
+    time, sends what output gives, opens the socket that link wants, and takes outcomes:
 
-        link ends          DETACHED -WELCOME-> ATTACHING -ATTACHED-> ATTACHED -pause, go-back-N-> ATTACHED
-        (from all) ----------^                     |                    |
+        link ends          DETACHED -WELCOME-> ATTACHING -ATTACHED-> ATTACHED -pause, go-back-N->
+        ATTACHED (from all) ----------^                     |                    |
                                                    '-- DETACHED, REFUSE (fenced) --> FINAL
 
-    The window holds every batch from the first that has no outcome yet; the relay drops what it has already
-    by (producer, epoch, sequence) and confirms it again, so going back is always safe.
+    The window holds every batch from the first that has no outcome yet; the relay drops what it has
+    already by (producer, epoch, sequence) and confirms it again, so going back is always safe.
     Invariants (yami_producer_core_check):
     (1) The window's sequences are contiguous, and end before next_sequence.
     (2) A batch leaves the window only confirmed, or refused for good; outcomes come in order.
-    (3) Since ATTACHED never more messages or bytes were sent than CREDIT allows, but for one batch alone
+    (3) Since ATTACHED never more messages or bytes were sent than CREDIT allows, but for one batch
+    alone
         on its way when there is credit left that it is too big for.
     (4) The epoch never changes once it is known.
     (5) The batches before sent_count are those sent in this session and not gone back to.
@@ -109,8 +110,8 @@ yami_producer_core_clear(yami_producer_core_t *self);
 yami_id_t
 yami_producer_id(const char *name);
 
-//  Whether a batch may be finished and added now: all earlier ones are sent, the epoch is known, and it is full
-//  or few enough are on their way.
+//  Whether a batch may be finished and added now: all earlier ones are sent, the epoch is known,
+//  and it is full or few enough are on their way.
 bool
 yami_producer_core_wants_batch(const yami_producer_core_t *self, int64_t now_ms, bool is_full);
 

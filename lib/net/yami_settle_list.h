@@ -1,9 +1,10 @@
 /*  yami_settle_list - settled messages on their way to the relay, gathered into ranges.
 
-    Pure, not thread-safe. One group per kind, delay and reason, since one frame states one of each; within a
-    group consecutive sequences of a lease extend the last range in O(1), whatever the order they are sorted and
-    merged before they leave. Extensions leave first: a message is extended before it is settled.
-    Memory: O(ranges), and a message is settled once, so no more than are leased.
+    Pure, not thread-safe. One group per kind, delay and reason, since one frame states one of each;
+    within a group consecutive sequences of a lease extend the last range in O(1), whatever the
+    order they are sorted and merged before they leave. Extensions leave first: a message is
+    extended before it is settled. Memory: O(ranges), and a message is settled once, so no more than
+    are leased.
 */
 #ifndef YAMI_SETTLE_LIST_H
 #define YAMI_SETTLE_LIST_H
@@ -36,14 +37,14 @@ typedef struct {
 void
 yami_settle_list_clear(yami_settle_list_t *self);
 
-//  Adds one message. delay_ms counts for NACK only, reason (may be NULL; cut at YAMI_LIMIT_TEXT) for NACK and REJECT.
-//  0, or -1 with errno ENOMEM; nothing changed then.
+//  Adds one message. delay_ms counts for NACK only, reason (may be NULL; cut at YAMI_LIMIT_TEXT)
+//  for NACK and REJECT. 0, or -1 with errno ENOMEM; nothing changed then.
 int
 yami_settle_list_add(yami_settle_list_t *self, uint8_t type, int64_t delay_ms, const char *reason,
                      uint64_t token, uint64_t sequence);
 
-//  Fills type, ranges, delay and reason of the next frame; borrowed until the list changes. Whether there was
-//  anything. *messages_p is how many messages it settles: 0 for an extension.
+//  Fills type, ranges, delay and reason of the next frame; borrowed until the list changes. Whether
+//  there was anything. *messages_p is how many messages it settles: 0 for an extension.
 bool
 yami_settle_list_next(yami_settle_list_t *self, yami_frame_t *frame, uint64_t *messages_p);
 

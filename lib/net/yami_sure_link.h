@@ -24,13 +24,14 @@ typedef struct {
 void
 yami_sure_link_init(yami_sure_link_t *self, yam_t *yam, const yami_endpoint_t *endpoint);
 
-//  Makes the socket the one wanted (0: none), and the task poll it. 0, or -1 with errno EMFILE, EINVAL ... when it
-//  could not be opened. *again_p is set when another step is needed, since one was closed.
+//  Makes the socket the one wanted (0: none), and the task poll it. 0, or -1 with errno EMFILE,
+//  EINVAL ... when it could not be opened. *again_p is set when another step is needed, since one
+//  was closed.
 int
 yami_sure_link_follow(yami_sure_link_t *self, yami_task_t *task, uint64_t wanted, bool *again_p);
 
-//  One message: its first part, and its second (NULL: none). Parts beyond are dropped, and *is_odd_p says so. NULL with errno
-//  EAGAIN when none waits. The caller owns both.
+//  One message: its first part, and its second (NULL: none). Parts beyond are dropped, and
+//  *is_odd_p says so. NULL with errno EAGAIN when none waits. The caller owns both.
 yami_block_t *
 yami_sure_link_recv(yami_sure_link_t *self, yami_block_t **second_p, bool *is_odd_p);
 

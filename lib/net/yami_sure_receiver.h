@@ -1,11 +1,13 @@
-/*  yami_sure_receiver - the inside of the sure receiver, shared by its two halves: sure_receiver.c (what applications call) and
-    sure_receiver_io.c (the engine's task around the consumer core).
+/*  yami_sure_receiver - the inside of the sure receiver, shared by its two halves: sure_receiver.c
+    (what applications call) and sure_receiver_io.c (the engine's task around the consumer core).
 
-    One lock guards the core: application threads take messages out of it and settle them, the engine's thread feeds it
-    and sends what it says. Frames are received and decoded without the lock, and one signal stands for a whole frame.
+    One lock guards the core: application threads take messages out of it and settle them, the
+    engine's thread feeds it and sends what it says. Frames are received and decoded without the
+    lock, and one signal stands for a whole frame.
     Invariants:
     (1) The socket is the engine thread's alone.
-    (2) event_fd, once asked for, is readable exactly while messages wait, or recv has something to say for good.
+    (2) event_fd, once asked for, is readable exactly while messages wait, or recv has something to
+    say for good.
 */
 #ifndef YAMI_SURE_RECEIVER_H
 #define YAMI_SURE_RECEIVER_H
@@ -22,21 +24,21 @@
 
 typedef struct {
     yami_receiver_t base;
-    yam_t *yam;             //  borrowed
-    yami_engine_t *engine;  //  borrowed
+    yam_t *yam;            //  borrowed
+    yami_engine_t *engine; //  borrowed
     char endpoint[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
 
     yami_monitor_t monitor; //  guards from here to the next mark
     yami_consumer_core_t core;
-    int event_fd;           //  owned; -1 until asked for
-    bool is_readable;       //  event_fd is
-    uint64_t lost_told;     //  of the core's lost messages, those that flush has spoken of
+    int event_fd;       //  owned; -1 until asked for
+    bool is_readable;   //  event_fd is
+    uint64_t lost_told; //  of the core's lost messages, those that flush has spoken of
     yam_receiver_stats_t stats;
 
     //  The engine thread's.
     yami_task_t task;
     yami_sure_link_t link;
-    bool was_attached;      //  after the last step
+    bool was_attached; //  after the last step
     yami_consumer_state_t told_state;
     uint64_t told_unresolved;
     yami_log_site_t log_site;

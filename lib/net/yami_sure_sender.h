@@ -1,16 +1,20 @@
-/*  yami_sure_sender - the inside of the sure sender, shared by its two halves: sure_sender.c (what applications call) and
-    sure_sender_io.c (the engine's task around the producer core).
+/*  yami_sure_sender - the inside of the sure sender, shared by its two halves: sure_sender.c (what
+    applications call) and sure_sender_io.c (the engine's task around the producer core).
 
-    Application threads append records to the open batch; a full one is closed. The engine takes closed batches, and
-    the open one when few are on their way, so that frames are large under load and a lone message leaves at once.
+    Application threads append records to the open batch; a full one is closed. The engine takes
+    closed batches, and the open one when few are on their way, so that frames are large under load
+    and a lone message leaves at once.
 
         send -> open -> closed ... -> core's window -> socket
                  '--- engine takes ---^    '-- outcome: confirm runs, then room and flush are told
 
     Invariants (yami_sure_sender_check):
-    (1) Messages leave in the order of accepted: number n of this object is the producer's sequence n.
-    (2) accepted - settled messages and held_bytes are within the window, or it is one message alone.
-    (3) When something is open or closed, the engine was woken since, or waits for the core to want a batch.
+    (1) Messages leave in the order of accepted: number n of this object is the producer's sequence
+    n.
+    (2) accepted - settled messages and held_bytes are within the window, or it is one message
+    alone.
+    (3) When something is open or closed, the engine was woken since, or waits for the core to want
+    a batch.
 */
 #ifndef YAMI_SURE_SENDER_H
 #define YAMI_SURE_SENDER_H
@@ -36,27 +40,27 @@ typedef struct yami_sure_closed {
 
 typedef struct {
     yami_sender_t base;
-    yam_t *yam;              //  borrowed
-    yami_engine_t *engine;   //  borrowed
-    uint64_t window;         //  most messages without an outcome
-    uint64_t window_bytes;   //  most bytes of their frames
+    yam_t *yam;            //  borrowed
+    yami_engine_t *engine; //  borrowed
+    uint64_t window;       //  most messages without an outcome
+    uint64_t window_bytes; //  most bytes of their frames
     int64_t send_timeout_ms;
     char endpoint[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
 
-    yami_monitor_t monitor;  //  guards from here to the next mark
+    yami_monitor_t monitor; //  guards from here to the next mark
     yami_builder_t open;
     STAILQ_HEAD(yami_sure_closed_list, yami_sure_closed) closed; //  owned; oldest first
-    yami_writer_t properties; //  scratch for a subject
-    uint64_t accepted;       //  messages
-    uint64_t settled;        //  messages that have an outcome: room
-    uint64_t held_bytes;     //  of frames without one
-    uint64_t reported;       //  messages whose outcome confirm has heard of
-    int error;               //  errno for good, 0: none
+    yami_writer_t properties;                                    //  scratch for a subject
+    uint64_t accepted;                                           //  messages
+    uint64_t settled;    //  messages that have an outcome: room
+    uint64_t held_bytes; //  of frames without one
+    uint64_t reported;   //  messages whose outcome confirm has heard of
+    int error;           //  errno for good, 0: none
     bool is_connected;
     bool storage_failed;
     bool is_closing;
-    bool has_ended;          //  the link says nothing any more
-    bool is_reporting;       //  confirm is running
+    bool has_ended;    //  the link says nothing any more
+    bool is_reporting; //  confirm is running
     yam_confirm_fn confirm;
     void *confirm_arg;
     yam_sender_stats_t stats;
@@ -67,7 +71,7 @@ typedef struct {
     bool has_stepped;
     yami_producer_core_t core;
     yami_sure_link_t link;
-    yami_builder_t taken;    //  empty between two batches
+    yami_builder_t taken; //  empty between two batches
     yami_log_site_t log_site;
 } yami_sure_sender_t;
 

@@ -1,7 +1,7 @@
 /*  yami_window - the batches of a producer that have no outcome yet: a ring in order of sequence.
 
-    Pure, not thread-safe. How many messages and bytes it may hold is its owner's to bound; a batch has at
-    least one message, so the limit on messages bounds the ring.
+    Pure, not thread-safe. How many messages and bytes it may hold is its owner's to bound; a batch
+    has at least one message, so the limit on messages bounds the ring.
     Invariants (yami_window_check):
     (1) Each batch begins where the one before ends.
 */
@@ -33,8 +33,8 @@ typedef struct {
 void
 yami_window_clear(yami_window_t *self);
 
-//  Adds a batch behind the others; takes the reference. 0, or -1 with errno ENOMEM, EMSGSIZE (too many); nothing
-//  changed then.
+//  Adds a batch behind the others; takes the reference. 0, or -1 with errno ENOMEM, EMSGSIZE (too
+//  many); nothing changed then.
 int
 yami_window_push(yami_window_t *self, yami_block_t **block_p, uint64_t first, uint64_t last);
 

@@ -1,4 +1,5 @@
-/*  scripted_relay - the relay's end of a sure link, as a ROUTER that does what a test says, frame by frame.
+/*  scripted_relay - the relay's end of a sure link, as a ROUTER that does what a test says, frame
+    by frame.
 
     Everything waits for an event, at most ten seconds, and fails the test then.
 */

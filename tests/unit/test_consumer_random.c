@@ -1,9 +1,9 @@
-//  The consumer core against a tiny model of a relay over a network that cuts, and an application that settles in any
-//  order, from many seeds.
+//  The consumer core against a tiny model of a relay over a network that cuts, and an application
+//  that settles in any order, from many seeds.
 //
-//  Oracle: every message is settled in the end; the core settles only what is leased to it in that session; the relay is
-//  never granted less than a whole credit once all is settled, nor more than the credit while nothing is; what the core calls
-//  durable is durable.
+//  Oracle: every message is settled in the end; the core settles only what is leased to it in that
+//  session; the relay is never granted less than a whole credit once all is settled, nor more than
+//  the credit while nothing is; what the core calls durable is durable.
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -97,7 +98,7 @@ static void
 s_expect_batch(uint64_t sequence)
 {
     char body[64];
-    (void) snprintf(body, sizeof body, "message %llu", (unsigned long long) sequence);
+    (void) snprintf(body, sizeof body, "message %" PRIu64, sequence);
     assert_int_equal(s_send(), 'b');
     assert_int_equal(s_batch.first_sequence, sequence);
     assert_string_equal(s_body, body);
@@ -173,8 +174,7 @@ s_add(void)
     yami_builder_init(&builder, 65536);
     for (uint64_t index = 0; index < PER_BATCH; index++) {
         char body[64];
-        int size = snprintf(body, sizeof body, "message %llu",
-                            (unsigned long long) (head.first_sequence + index));
+        int size = snprintf(body, sizeof body, "message %" PRIu64, head.first_sequence + index);
         yami_record_t record = {.priority = 4, .body = yami_slice(body, (size_t) size)};
         assert_int_equal(yami_builder_append(&builder, &record), 0);
     }

@@ -1,7 +1,9 @@
-//  The producer core against a tiny model of a relay over a network that loses, repeats and cuts, from many seeds.
+//  The producer core against a tiny model of a relay over a network that loses, repeats and cuts,
+//  from many seeds.
 //
-//  Oracle: outcomes cover every message once and in order; what is confirmed was durable at the relay by then, with the
-//  body that was sent, stored once and in order; what is refused for good is not stored; credit is not exceeded.
+//  Oracle: outcomes cover every message once and in order; what is confirmed was durable at the
+//  relay by then, with the body that was sent, stored once and in order; what is refused for good
+//  is not stored; credit is not exceeded.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -91,7 +93,7 @@ s_queue_pop(s_queue_t *queue)
     }
     yami_block_t *block = queue->blocks[0];
     queue->count--;
-    memmove(queue->blocks, queue->blocks + 1, queue->count * sizeof *queue->blocks);
+    memmove(queue->blocks, queue->blocks + 1, queue->count * sizeof(yami_block_t *));
     return block;
 }
 
@@ -225,7 +227,8 @@ s_relay_batch(const yami_batch_t *batch, size_t size)
     } else if (batch->first_sequence > relay->expected) {
         s_relay_refuse(relay->expected, last, YAM_STATUS_GAP);
     } else if (relay->poison >= batch->first_sequence && relay->poison <= last) {
-        //  It goes on expecting it: were this frame lost, passing over it would look like a confirm.
+        //  It goes on expecting it: were this frame lost, passing over it would look like a
+        //  confirm.
         s_relay_refuse(batch->first_sequence, last, YAM_STATUS_TOO_BIG);
     } else if (s_fault(10)) {
         s_relay_refuse(relay->expected, last, YAM_STATUS_FULL);

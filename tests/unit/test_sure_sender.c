@@ -17,6 +17,7 @@
 
 #include "scripted_relay.h"
 #include "yam_error.h"
+#include "yami_bytes.h"
 #include "yami_frame_socket.h"
 #include "yami_properties.h"
 #include "yami_sender.h"
@@ -433,7 +434,8 @@ test_garbage_from_the_relay_changes_nothing(void **state)
             junk[index] = (uint8_t) (seed >> 56);
         }
         if (round % 2 == 0) {
-            memcpy(junk, "YAML\x01", 5);
+            yami_put_u32(junk, YAMI_FRAME_MAGIC);
+            junk[4] = YAMI_FRAME_VERSION;
         }
         (void) yami_socket_send_copy(s_relay.router, s_relay.peer, s_relay.peer_size, true);
         (void) yami_socket_send_copy(s_relay.router, junk, seed % sizeof junk, round % 7 == 0);
