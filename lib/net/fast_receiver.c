@@ -40,12 +40,12 @@ typedef struct {
     pthread_cond_t changed; //  the leader has come back
     unsigned follower_count;
     bool has_leader;
-    void *socket;       //  (1) owned; PULL or SUB
-    int wait_ms;        //  ZMQ_RCVTIMEO as set now
+    void *socket;        //  (1) owned; PULL or SUB
+    int wait_ms;         //  ZMQ_RCVTIMEO as set now
     yami_block_t *block; //  (2) owned; the frame being handed out, NULL when there is none
-    yami_batch_t batch; //  in block
-    size_t offset;      //  of the next record
-    uint32_t index;     //  of the next record
+    yami_batch_t batch;  //  in block
+    size_t offset;       //  of the next record
+    uint32_t index;      //  of the next record
     char subject[YAMI_LIMIT_SUBJECT + 1];
     yami_pollable_t pollable;
     yami_gaps_t gaps;

@@ -13,7 +13,8 @@
 #include "yami_properties.h"
 #include "yami_socket.h"
 
-#define QUEUE_HWM 4 //  frames; few, so that what a puller does not take gathers into large ones
+#define QUEUE_HWM 4  //  frames; few, so that what a puller does not take gathers into large ones
+#define TOPIC_HWM 64 //  frames; many, since what finds no room is lost
 
 static yami_fast_sender_t *
 s_self(yami_sender_t *base)
@@ -150,8 +151,7 @@ s_check_raw(yami_fast_sender_t *self, const yami_record_t *record, const char *s
 static int
 s_put_raw(yami_fast_sender_t *self, const yami_record_t *record, const char *subject)
 {
-    if (*subject &&
-        yami_socket_send_copy(self->socket, subject, strlen(subject), true) == -1) {
+    if (*subject && yami_socket_send_copy(self->socket, subject, strlen(subject), true) == -1) {
         return -1;
     }
     return yami_socket_send_copy(self->socket, record->body.data, record->body.size, false);
@@ -411,8 +411,8 @@ static int
 s_open_socket(yami_fast_sender_t *self, const yami_endpoint_t *endpoint)
 {
     yami_endpoint_options_t options = endpoint->options;
-    if (options.hwm == 0 && !self->is_topic && !self->is_raw) {
-        options.hwm = QUEUE_HWM;
+    if (options.hwm == 0 && !self->is_raw) {
+        options.hwm = self->is_topic ? TOPIC_HWM : QUEUE_HWM;
     }
     self->socket = yami_context_socket(self->yam, self->is_topic ? ZMQ_XPUB : ZMQ_PUSH, &options);
     if (!self->socket) {
@@ -459,6 +459,7 @@ yami_fast_sender_new(yam_t *yam, int kind, const yami_endpoint_t *endpoint)
     if (self->is_topic) {
         self->gate = yami_gate_new(self->engine, &self->task);
         self->closed = yami_alloc(YAMI_FAST_CLOSED_LIMIT * sizeof *self->closed);
+        self->closed_limit = options->hwm == 0 ? TOPIC_HWM / 2 : (uint32_t) options->hwm / 2 + 1;
     }
     (void) yami_engine_add(self->engine, &self->task);
     return &self->base;

@@ -8,12 +8,12 @@
 #include "yami_fast_sender.h"
 #include "yami_frame_socket.h"
 
-#define GATE_LIMIT 2           //  frames under way: one being written, one ready to follow
-#define PATIENCE_MS 10         //  with a gate that stays shut; see s_gate_is_open
+#define GATE_LIMIT 2   //  frames under way: one being written, one ready to follow
+#define PATIENCE_MS 10 //  with a gate that stays shut; see s_gate_is_open
 #define IMPATIENCE_MS 1
 #define FRAMES_PER_STEP 64
 #define SUBSCRIPTIONS_PER_STEP 1024
-#define DRAIN_INTERVAL 64      //  direct sends between two looks at subscriptions
+#define DRAIN_INTERVAL 64 //  direct sends between two looks at subscriptions
 
 //  What the engine has taken out and sends without the lock.
 typedef struct {
@@ -120,6 +120,13 @@ yami_fast_count_handed(yami_fast_sender_t *self, uint32_t count)
 
 //  -- Topics: the gate, and subscriptions --------------------------------------------------------------
 
+//  Frames closed early will not grow by waiting: let more of them go, as far as queues have room.
+static uint32_t
+s_gate_limit(const yami_fast_sender_t *self)
+{
+    return self->closed_count > 0 ? self->closed_limit : GATE_LIMIT;
+}
+
 //  While two frames are under way, messages gather. A subscriber that is stuck, or within this process
 //  and keeps what it got, would keep the gate shut: so after PATIENCE_MS without a frame the next one goes
 //  out all the same, from then on after IMPATIENCE_MS, until all frames are back. So a subscriber that can
@@ -129,7 +136,7 @@ static bool
 s_gate_is_open(yami_fast_sender_t *self, int64_t now_ms)
 {
     uint32_t count = yami_gate_count(self->gate);
-    if (count < GATE_LIMIT) {
+    if (count < s_gate_limit(self)) {
         self->is_impatient = self->is_impatient && count > 0;
         return true;
     }
@@ -146,7 +153,7 @@ static bool
 s_pass_gate(yami_fast_sender_t *self, int64_t now_ms, int64_t *deadline_p)
 {
     if (!self->is_topic || s_gate_is_open(self, now_ms) ||
-        yami_gate_ask(self->gate, GATE_LIMIT)) {
+        yami_gate_ask(self->gate, s_gate_limit(self))) {
         return true;
     }
     *deadline_p = self->latest_ms + (self->is_impatient ? IMPATIENCE_MS : PATIENCE_MS);

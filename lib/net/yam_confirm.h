@@ -14,20 +14,20 @@ extern "C" {
 //  The outcome of messages first..last (numbers of this object, the first message sent is 1): YAM_STATUS_OK with the level
 //  that was reached, or why they were refused for good; text is "" or a reason. Called from the engine thread, in order,
 //  without a lock held: it may send, it must not block nor destroy.
-typedef void (*yam_confirm_fn)(void *arg, uint64_t first, uint64_t last, yam_status_t status, yam_level_t level,
-                               const char *text);
+typedef void (*yam_confirm_fn)(void *arg, uint64_t first, uint64_t last, yam_status_t status,
+                               yam_level_t level, const char *text);
 
 //  Counters since new. Every drop is counted.
 typedef struct {
-    uint64_t sent;        //  messages accepted by send
-    uint64_t confirmed;   //  sure: confirmed at the relay's level; fast: handed to the transport
-    uint64_t refused;     //  sure: refused for good
-    uint64_t dropped;     //  fast: lost for certain (transport refused at close)
-    uint64_t resent;      //  sure: sent again after a reconnect or a temporary refusal
-    uint64_t frames;      //  batch frames sent
-    uint64_t reconnects;  //  sessions begun after the first
-    uint64_t level;       //  yam_level_t of the latest confirm
-    uint64_t epoch;       //  sure: this producer's epoch, 0 before the first session
+    uint64_t sent;         //  messages accepted by send
+    uint64_t confirmed;    //  sure: confirmed at the relay's level; fast: handed to the transport
+    uint64_t refused;      //  sure: refused for good
+    uint64_t dropped;      //  fast: lost for certain (transport refused at close)
+    uint64_t resent;       //  sure: sent again after a reconnect or a temporary refusal
+    uint64_t frames;       //  batch frames sent
+    uint64_t reconnects;   //  sessions begun after the first
+    uint64_t level;        //  yam_level_t of the latest confirm
+    uint64_t epoch;        //  sure: this producer's epoch, 0 before the first session
     uint64_t is_connected; //  1 while a session (sure) or a peer (fast, unknown: 1) is there
 } yam_sender_stats_t;
 

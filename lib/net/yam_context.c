@@ -17,11 +17,11 @@
 #define ALLOCATOR_LESSON ((size_t) 4 << 20)
 
 struct yam {
-    uint64_t fork_stamp;   //  of the process that made it
-    void *zmq;             //  owned context
-    yami_engine_t *engine; //  owned
-    pthread_mutex_t lock;  //  guards the two below
-    zcert_t *certificate;  //  owned; NULL: no CURVE
+    uint64_t fork_stamp;     //  of the process that made it
+    void *zmq;               //  owned context
+    yami_engine_t *engine;   //  owned
+    pthread_mutex_t lock;    //  guards the two below
+    zcert_t *certificate;    //  owned; NULL: no CURVE
     yami_doorman_t *doorman; //  owned; NULL until somebody lists the clients allowed
 };
 
@@ -166,7 +166,8 @@ s_protect(yam_t *self, void *socket, const char *server_key)
     } else if (self->certificate) {
         rc = yami_certificate_apply_server(self->certificate, socket);
     } else if (server_key[0]) {
-        rc = yami_fail(EINVAL, "server-key= needs a certificate of one's own (yam_set_certificate)");
+        rc =
+            yami_fail(EINVAL, "server-key= needs a certificate of one's own (yam_set_certificate)");
     }
     (void) pthread_mutex_unlock(&self->lock);
     return rc;

@@ -25,7 +25,16 @@
 #define DOMAIN_LIMIT 256
 #define QUESTIONS_PER_STEP 64
 
-enum { VERSION, REQUEST_ID, DOMAIN, ADDRESS, IDENTITY, MECHANISM, CREDENTIALS, PART_COUNT };
+enum {
+    VERSION,
+    REQUEST_ID,
+    DOMAIN,
+    ADDRESS,
+    IDENTITY,
+    MECHANISM,
+    CREDENTIALS,
+    PART_COUNT
+};
 
 typedef struct {
     char name[DOMAIN_SIZE];
@@ -43,8 +52,8 @@ struct yami_doorman {
 };
 
 struct yami_credentials {
-    yam_t *yam;          //  borrowed
-    zcert_t *certificate; //  owned
+    yam_t *yam;               //  borrowed
+    zcert_t *certificate;     //  owned
     char domain[DOMAIN_SIZE]; //  "" when every key may come in
     _Atomic uint64_t denied;
 };
@@ -65,7 +74,8 @@ yami_certificate_load(const char *path)
     if (certificate && memcmp(zcert_secret_key(certificate), no_key, KEY_SIZE) != 0) {
         return certificate;
     }
-    (void) yami_fail(EINVAL, "%s is no certificate with a secret key (make one with `yam keygen`)", path);
+    (void) yami_fail(EINVAL, "%s is no certificate with a secret key (make one with `yam keygen`)",
+                     path);
     zcert_destroy(&certificate);
     return NULL;
 }
@@ -203,8 +213,7 @@ s_is_allowed(yami_doorman_t *self, zmq_msg_t *parts)
 {
     static yami_log_site_t s_site;
     (void) pthread_mutex_lock(&self->lock);
-    s_domain_t *domain =
-        s_find(self, zmq_msg_data(&parts[DOMAIN]), zmq_msg_size(&parts[DOMAIN]));
+    s_domain_t *domain = s_find(self, zmq_msg_data(&parts[DOMAIN]), zmq_msg_size(&parts[DOMAIN]));
     bool is_allowed = !domain && !s_is_ours(&parts[DOMAIN]);
     char key[KEY_TEXT_SIZE] = "";
     if (domain && s_is_curve(parts)) {

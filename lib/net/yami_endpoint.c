@@ -11,10 +11,10 @@
 #include "yami_limits.h"
 #include "yami_properties.h"
 
-#define NAME_LIMIT 32       //  bytes of an option's name
-#define VALUE_LIMIT 1023    //  bytes of an option's value
-#define SHOWN_LIMIT 100     //  bytes of the string that an error shows
-#define KEY_SIZE 40         //  a CURVE key in Z85
+#define NAME_LIMIT 32    //  bytes of an option's name
+#define VALUE_LIMIT 1023 //  bytes of an option's value
+#define SHOWN_LIMIT 100  //  bytes of the string that an error shows
+#define KEY_SIZE 40      //  a CURVE key in Z85
 #define DAY_MS (24ll * 60 * 60 * 1000)
 
 #define OPTION(field) offsetof(yami_endpoint_options_t, field)
@@ -65,8 +65,8 @@ const yami_option_t yami_endpoint_option_table[] = {
     {NULL, INT, 0, 0, 0, NULL, NULL, NULL, NULL},
 };
 
-static const char *const s_transports[] = {"tcp", "ipc", "inproc", "ws", "tipc", "norm", "pgm",
-                                           "epgm", NULL};
+static const char *const s_transports[] = {"tcp",  "ipc", "inproc", "ws", "tipc",
+                                           "norm", "pgm", "epgm",   NULL};
 
 //  What is being parsed.
 typedef struct {
@@ -82,8 +82,7 @@ s_refuse(const s_parser_t *parser, const char *at, const char *reason)
 {
     size_t length = strlen(parser->text);
     return yami_fail(EINVAL, "endpoint \"%.*s%s\": %s at column %zu", SHOWN_LIMIT, parser->text,
-                     length > SHOWN_LIMIT ? "..." : "", reason,
-                     (size_t) (at - parser->text) + 1);
+                     length > SHOWN_LIMIT ? "..." : "", reason, (size_t) (at - parser->text) + 1);
 }
 
 static int
@@ -95,9 +94,10 @@ s_check_transport(const s_parser_t *parser, const char *at, size_t size)
         }
     }
     char reason[128];
-    (void) snprintf(reason, sizeof reason,
-                    "unknown transport \"%.*s\" (use tcp, ipc, inproc, ws, tipc, norm, pgm or epgm)",
-                    (int) (size < 20 ? size : 20), at);
+    (void) snprintf(
+        reason, sizeof reason,
+        "unknown transport \"%.*s\" (use tcp, ipc, inproc, ws, tipc, norm, pgm or epgm)",
+        (int) (size < 20 ? size : 20), at);
     return s_refuse(parser, at, reason);
 }
 

@@ -16,8 +16,14 @@
 #define YAMI_ENDPOINT_LIMIT 16          //  addresses in one list
 #define YAMI_ENDPOINT_ADDRESS_LIMIT 255 //  bytes of one address
 
-enum { YAMI_GRADE_FAST = 0, YAMI_GRADE_SURE = 1 };
-enum { YAMI_FRAMING_BATCH = 0, YAMI_FRAMING_RAW = 1 };
+enum {
+    YAMI_GRADE_FAST = 0,
+    YAMI_GRADE_SURE = 1
+};
+enum {
+    YAMI_FRAMING_BATCH = 0,
+    YAMI_FRAMING_RAW = 1
+};
 
 typedef struct {
     bool is_bind;
@@ -27,30 +33,30 @@ typedef struct {
 } yami_address_t;
 
 typedef struct {
-    int64_t grade;           //  fast|sure [fast; sure when relay is given]
-    int64_t framing;         //  batch|raw [batch]
-    char relay[1024];        //  directory of a relay embedded here, or "memory"; "" = none
-    char name[201];          //  durable name of this producer
-    char group[201];         //  durable subscription
-    char start[32];          //  first|new|SEQUENCE
-    char subject[251];       //  prefix (fast) or filter (sure)
-    char server_key[41];     //  Z85 public key of the far end: CURVE on
-    int64_t window;          //  unconfirmed messages [65536]
-    int64_t window_bytes;    //  unconfirmed bytes [8 MiB]
-    int64_t batch_bytes;     //  most bytes of a batch frame [256 KiB]
-    int64_t credit;          //  unsettled messages asked for [65536]
-    int64_t credit_bytes;    //  [8 MiB]
-    int64_t lease_ms;        //  0 = the relay's
-    int64_t hwm;             //  frames in a socket's queue [0: 64; raw 1000; fast queues 4]
-    int64_t send_timeout_ms; //  -1 = for ever
-    int64_t linger_ms;       //  [5 s]
+    int64_t grade;              //  fast|sure [fast; sure when relay is given]
+    int64_t framing;            //  batch|raw [batch]
+    char relay[1024];           //  directory of a relay embedded here, or "memory"; "" = none
+    char name[201];             //  durable name of this producer
+    char group[201];            //  durable subscription
+    char start[32];             //  first|new|SEQUENCE
+    char subject[251];          //  prefix (fast) or filter (sure)
+    char server_key[41];        //  Z85 public key of the far end: CURVE on
+    int64_t window;             //  unconfirmed messages [65536]
+    int64_t window_bytes;       //  unconfirmed bytes [8 MiB]
+    int64_t batch_bytes;        //  most bytes of a batch frame [256 KiB]
+    int64_t credit;             //  unsettled messages asked for [65536]
+    int64_t credit_bytes;       //  [8 MiB]
+    int64_t lease_ms;           //  0 = the relay's
+    int64_t hwm;                //  frames in a socket's queue [0: 64; raw 1000; fast queues 4]
+    int64_t send_timeout_ms;    //  -1 = for ever
+    int64_t linger_ms;          //  [5 s]
     int64_t connect_timeout_ms; //  [5 s]
-    int64_t heartbeat_ms;    //  [1 s]
+    int64_t heartbeat_ms;       //  [1 s]
 } yami_endpoint_options_t;
 
 typedef struct {
     yami_address_t addresses[YAMI_ENDPOINT_LIMIT];
-    size_t address_count;    //  >= 1
+    size_t address_count; //  >= 1
     yami_endpoint_options_t options;
 } yami_endpoint_t;
 

@@ -21,15 +21,17 @@ struct yami_task {
     //  when only an event matters.
     int64_t (*step)(void *arg, int64_t now_ms);
     void *arg;
-    void *socket;         //  ZeroMQ socket polled for input, or NULL; only changed within step or before add
-    bool wants_output;    //  also poll the socket for room to send; only changed within step
-    bool polls_fd;        //  also run step when descriptor fd is readable; only changed within step or before add
-    int fd;               //  borrowed; for a task whose socket is guarded by a lock the engine knows nothing of
+    void
+        *socket; //  ZeroMQ socket polled for input, or NULL; only changed within step or before add
+    bool wants_output; //  also poll the socket for room to send; only changed within step
+    bool
+        polls_fd; //  also run step when descriptor fd is readable; only changed within step or before add
+    int fd; //  borrowed; for a task whose socket is guarded by a lock the engine knows nothing of
     atomic_bool is_woken; //  private, as all below
     yami_task_t *next_woken;
     int64_t deadline_ms;
-    size_t index;         //  in the engine's list
-    void *polled_socket;  //  what is registered now
+    size_t index;        //  in the engine's list
+    void *polled_socket; //  what is registered now
     int polled_fd;
     bool is_polled;
 };

@@ -40,42 +40,43 @@ typedef struct {
 
 typedef struct {
     yami_sender_t base;
-    yam_t *yam;               //  borrowed
-    yami_engine_t *engine;    //  borrowed
+    yam_t *yam;            //  borrowed
+    yami_engine_t *engine; //  borrowed
     bool is_topic;
     bool is_raw;
-    bool can_wait;            //  subscriptions are seen (not over multicast)
+    bool can_wait; //  subscriptions are seen (not over multicast)
     int64_t send_timeout_ms;
-    yami_id_t producer;       //  random
+    yami_id_t producer; //  random
     char endpoint[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
 
-    pthread_mutex_t lock;     //  guards all below, except as (2) says
-    pthread_cond_t changed;   //  room, idle, subscriptions
-    unsigned waiter_count;    //  threads waiting for changed
+    pthread_mutex_t lock;   //  guards all below, except as (2) says
+    pthread_cond_t changed; //  room, idle, subscriptions
+    unsigned waiter_count;  //  threads waiting for changed
     bool engine_owns;
-    bool is_reporting;        //  confirm is running
-    bool is_impatient;        //  topics: a subscriber keeps the gate shut, do not wait for it
-    int64_t latest_ms;        //  topics: when the latest frame was sent
-    yami_builder_t open;      //  what gathers
-    yami_builder_t spare;     //  an empty one, for its buffer
+    bool is_reporting;    //  confirm is running
+    bool is_impatient;    //  topics: a subscriber keeps the gate shut, do not wait for it
+    int64_t latest_ms;    //  topics: when the latest frame was sent
+    yami_builder_t open;  //  what gathers
+    yami_builder_t spare; //  an empty one, for its buffer
     char subject[YAMI_LIMIT_SUBJECT + 1]; //  of the open batch
-    yami_parcel_t *closed;    //  topics: owned ring of frames that wait before the open one
+    yami_parcel_t *closed; //  topics: owned ring of frames that wait before the open one
     size_t closed_first;
     size_t closed_count;
     size_t closed_bytes;
-    size_t batch_bytes;       //  limit of open, and of closed_bytes
-    yami_parcel_t pending;    //  a frame the socket had no room for
-    void *socket;             //  owned; PUSH or XPUB
-    yami_gate_t *gate;        //  topics; owned
+    uint32_t closed_limit; //  of them, frames under way at once
+    size_t batch_bytes;    //  limit of open, and of closed_bytes
+    yami_parcel_t pending; //  a frame the socket had no room for
+    void *socket;          //  owned; PUSH or XPUB
+    yami_gate_t *gate;     //  topics; owned
     yami_task_t task;
     yam_confirm_fn confirm;
     void *confirm_arg;
 
-    uint64_t accepted;        //  messages; also the sequence of the latest
-    uint64_t handed;          //  messages handed to the transport
-    uint64_t reported;        //  messages confirm has heard of
+    uint64_t accepted; //  messages; also the sequence of the latest
+    uint64_t handed;   //  messages handed to the transport
+    uint64_t reported; //  messages confirm has heard of
     uint64_t frames;
-    uint64_t direct_count;    //  sends by the caller's own thread
+    uint64_t direct_count; //  sends by the caller's own thread
     uint64_t dropped;
     int64_t subscriber_count;
 } yami_fast_sender_t;

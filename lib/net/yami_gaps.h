@@ -16,8 +16,8 @@
 typedef struct {
     yami_id_t producer;
     uint32_t epoch;
-    uint64_t next;     //  sequence expected
-    uint64_t used_at;  //  turn of the latest frame
+    uint64_t next;    //  sequence expected
+    uint64_t used_at; //  turn of the latest frame
 } yami_gaps_sender_t;
 
 typedef struct {

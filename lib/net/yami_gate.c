@@ -16,8 +16,8 @@ struct yami_gate {
     pthread_mutex_t lock;  //  guards all below
     yami_task_t *task;     //  borrowed; NULL when it must not be woken any more
     bool has_owner;
-    uint32_t count;        //  frames under way
-    uint32_t wanted;       //  wake the task when count is below; 0: nobody asked
+    uint32_t count;  //  frames under way
+    uint32_t wanted; //  wake the task when count is below; 0: nobody asked
 };
 
 //  The bytes of a frame and whose they are, in one allocation.

@@ -27,7 +27,8 @@ s_join(const yami_endpoint_t *endpoint, char *list, size_t size)
 static int
 s_refuse(const char *text, const yami_address_t *address, const char *reason)
 {
-    return yami_fail(EINVAL, "endpoint \"%.100s\": %s at column %zu", text, reason, address->column);
+    return yami_fail(EINVAL, "endpoint \"%.100s\": %s at column %zu", text, reason,
+                     address->column);
 }
 
 //  What the sure grade needs of its addresses.
@@ -122,8 +123,8 @@ s_open(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam, const char
 }
 
 yami_sender_t *
-yami_place_sender(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam, const char *channel,
-                  const char *text)
+yami_place_sender(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam,
+                  const char *channel, const char *text)
 {
     yami_endpoint_t endpoint;
     if (s_open(self, kind, yam, channel, text, &endpoint) == -1) {

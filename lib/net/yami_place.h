@@ -16,7 +16,8 @@
 
 //  Embedding as in yam_relay_embed.h.
 typedef struct {
-    int (*embed)(yam_t *yam, const char *endpoints, const char *directory, char *inproc, size_t size);
+    int (*embed)(yam_t *yam, const char *endpoints, const char *directory, char *inproc,
+                 size_t size);
     void (*unembed)(yam_t *yam, const char *directory, int timeout_ms);
 } yami_embedding_t;
 
@@ -29,18 +30,18 @@ typedef struct {
 
 //  A share of an embedded relay, or nothing.
 typedef struct {
-    yam_t *yam;         //  borrowed
+    yam_t *yam; //  borrowed
     const yami_embedding_t *embedding;
-    char relay[1024];   //  its directory; "" when there is none
+    char relay[1024]; //  its directory; "" when there is none
 } yami_place_t;
 
 //  Opens the sender (receiver) of that channel. NULL with errno as yam_push_new and a sentence; *self is empty then.
 yami_sender_t *
-yami_place_sender(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam, const char *channel,
-                  const char *endpoint);
+yami_place_sender(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam,
+                  const char *channel, const char *endpoint);
 yami_receiver_t *
-yami_place_receiver(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam, const char *channel,
-                    const char *endpoint);
+yami_place_receiver(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam,
+                    const char *channel, const char *endpoint);
 
 //  Closes it, then gives the share of the relay back; both within timeout_ms (-1: no deadline). Returns what close returned.
 uint64_t

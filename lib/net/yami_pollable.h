@@ -10,8 +10,8 @@
 #include <stdbool.h>
 
 typedef struct {
-    int fd;           //  owned; what the application polls; -1 until asked for
-    int signal_fd;    //  owned eventfd; -1
+    int fd;        //  owned; what the application polls; -1 until asked for
+    int signal_fd; //  owned eventfd; -1
     bool is_signalled;
 } yami_pollable_t;
 

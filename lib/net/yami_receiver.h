@@ -25,8 +25,8 @@ typedef enum {
 typedef struct {
     yam_message_t *(*recv)(yami_receiver_t *self, int timeout_ms);
     //  Does not free the message. delay_ms and reason as yam_pull_nack, where they apply.
-    int (*settle)(yami_receiver_t *self, const yam_message_t *message, yami_settle_kind_t kind, int delay_ms,
-                  const char *reason);
+    int (*settle)(yami_receiver_t *self, const yam_message_t *message, yami_settle_kind_t kind,
+                  int delay_ms, const char *reason);
     uint64_t (*flush)(yami_receiver_t *self, int timeout_ms);
     uint64_t (*close)(yami_receiver_t **self_p, int timeout_ms);
     int (*fd)(yami_receiver_t *self);

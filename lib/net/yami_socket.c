@@ -13,8 +13,8 @@
 #include "yami_context.h"
 #include "yami_limits.h"
 
-#define HWM_RAW 1000        //  libzmq's own default
-#define HWM_BATCH 64        //  frames of up to batch-bytes each
+#define HWM_RAW 1000 //  libzmq's own default
+#define HWM_BATCH 64 //  frames of up to batch-bytes each
 #define HANDSHAKE_MS 10000
 #define RECONNECT_MS 100
 #define RECONNECT_LIMIT_MS 2000
@@ -41,8 +41,9 @@ yami_socket_check_descriptors(void)
     if (error == 0) {
         return 0;
     }
-    return yami_fail(error, "only %d descriptors are left, a socket needs up to %d (raise the limit: ulimit -n)",
-                     count, YAMI_SPARE_DESCRIPTORS);
+    return yami_fail(
+        error, "only %d descriptors are left, a socket needs up to %d (raise the limit: ulimit -n)",
+        count, YAMI_SPARE_DESCRIPTORS);
 }
 
 static void
@@ -62,7 +63,7 @@ s_limit(void *socket, const yami_endpoint_options_t *options)
     s_set(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
     s_set(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
     s_set(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_LIMIT_MS);
-    int hwm = options->hwm != 0                       ? (int) options->hwm
+    int hwm = options->hwm != 0                      ? (int) options->hwm
               : options->framing == YAMI_FRAMING_RAW ? HWM_RAW
                                                      : HWM_BATCH;
     s_set(socket, ZMQ_SNDHWM, hwm);
@@ -150,8 +151,9 @@ s_attach(void *socket, const yami_address_t *address)
         return 0;
     }
     int error = errno;
-    return yami_fail(error, "cannot %s %s (column %zu): %s", address->is_bind ? "bind" : "connect to",
-                     address->address, address->column, zmq_strerror(error));
+    return yami_fail(error, "cannot %s %s (column %zu): %s",
+                     address->is_bind ? "bind" : "connect to", address->address, address->column,
+                     zmq_strerror(error));
 }
 
 int

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 
-#include "yam_sub.h"
 #include "yam_relay_embed.h"
+#include "yam_sub.h"
 #include "yami_base.h"
 #include "yami_frame.h"
 #include "yami_place.h"

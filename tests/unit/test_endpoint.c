@@ -104,7 +104,8 @@ test_mistakes_name_their_column(void **state)
     } wrong[] = {
         {"", "missing at column 1"},
         {">", "missing at column 2"},
-        {">tpc://x", "unknown transport \"tpc\" (use tcp, ipc, inproc, ws, tipc, norm, pgm or epgm) at column 2"},
+        {">tpc://x", "unknown transport \"tpc\" (use tcp, ipc, inproc, ws, tipc, norm, pgm or "
+                     "epgm) at column 2"},
         {"tcp:/x", "no \"://\" in the address at column 1"},
         {"tcp://", "nothing after \"://\" at column 7"},
         {"tcp://a:1,", "missing at column 11"},

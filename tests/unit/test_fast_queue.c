@@ -168,8 +168,8 @@ static void
 test_without_a_peer_a_send_waits_its_timeout_and_close_tells_what_is_left(void **state)
 {
     (void) state;
-    yam_push_t *push = yam_push_new(s_yam, "orders",
-                                    "@tcp://127.0.0.1:*?send-timeout=0&batch-bytes=1000");
+    yam_push_t *push =
+        yam_push_new(s_yam, "orders", "@tcp://127.0.0.1:*?send-timeout=0&batch-bytes=1000");
     uint64_t count = 0;
     while (yam_push_send(push, &count, sizeof count) == 0) {
         count++;
@@ -210,7 +210,10 @@ test_what_waited_for_a_peer_leaves_when_it_comes(void **state)
 
 //  -- Several threads -------------------------------------------------------------------------------
 
-enum { THREADS = 4, PER_THREAD = 20000 };
+enum {
+    THREADS = 4,
+    PER_THREAD = 20000
+};
 
 static void *
 s_send_many(void *arg)
@@ -463,7 +466,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_messages_arrive_once_and_in_order, s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(test_messages_arrive_once_and_in_order, s_setup,
+                                        s_teardown),
         cmocka_unit_test_setup_teardown(test_properties_and_any_size_travel, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown(test_a_message_outlives_its_receiver, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown(
@@ -477,8 +481,8 @@ main(void)
                                         s_setup, s_teardown),
         cmocka_unit_test_setup_teardown(
             test_the_descriptor_stays_readable_while_a_frame_is_not_used_up, s_setup, s_teardown),
-        cmocka_unit_test_setup_teardown(test_confirms_tell_what_was_handed_to_the_transport, s_setup,
-                                        s_teardown),
+        cmocka_unit_test_setup_teardown(test_confirms_tell_what_was_handed_to_the_transport,
+                                        s_setup, s_teardown),
         cmocka_unit_test_setup_teardown(test_names_endpoints_and_grades_are_checked, s_setup,
                                         s_teardown),
         cmocka_unit_test_setup_teardown(test_frames_that_are_no_batch_are_counted_and_dropped,

@@ -124,6 +124,7 @@ test_wait_counts_subscriptions_that_come_and_go(void **state)
         while (yam_pub_wait(pub, 1, 0) == 0) {
             assert_int_equal(yam_pub_send(pub, "", 0), 0); //  goes nowhere; sees the leaving
         }
+        assert_int_equal(yam_pub_flush(pub, PATIENCE_MS), 0);
     }
     yam_pub_destroy(&pub);
 }
@@ -190,7 +191,7 @@ test_many_subjects_under_load_keep_their_order(void **state)
     for (uint64_t number = 0; number < 6000; number++) {
         s_publish(pub, subjects[number / 3 % 3], number);
         //  Not more on the way than the sockets' queues hold in the worst case, one message a frame.
-        for (; number + 1 - received > 100; received++) {
+        for (; number + 1 - received > 50; received++) {
             s_expect(sub, subjects[received / 3 % 3], received);
         }
     }
@@ -223,12 +224,16 @@ test_a_subscriber_that_does_not_take_holds_nobody_up_and_counts_its_gaps(void **
         received++;
     }
     assert_true(received > 0 && received < count);
-    //  The gap shows with the first frame after it.
-    assert_int_equal(yam_pub_send(pub, &count, sizeof count), 0);
-    s_expect(stuck, "", count);
+    //  The gap shows with the first frame after it; libzmq may take a moment to see that there is room.
+    for (int round = 0; !message; round++) {
+        assert_true(round < PATIENCE_MS / 10);
+        assert_int_equal(yam_pub_send(pub, &count, sizeof count), 0);
+        message = yam_sub_recv(stuck, 10);
+    }
     yam_sub_stats_t stats;
     yam_sub_stats(stuck, &stats);
-    assert_int_equal(stats.gaps, count - received);
+    assert_int_equal(stats.gaps, yam_message_sequence(message) - 1 - received);
+    yam_message_destroy(&message);
     yam_sub_destroy(&stuck);
     yam_pub_destroy(&pub);
 }

@@ -1,0 +1,308 @@
+//  CURVE: the right keys come in, others do not, and nobody stumbles over a certificate half set up.
+
+#include <czmq.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "yam_error.h"
+#include "yam_pull.h"
+#include "yam_push.h"
+#include "yami_base.h"
+#include "yami_credentials.h"
+#include "yami_fork.h"
+#include "yami_log.h"
+#include "yami_socket.h"
+
+#define PATIENCE_MS 10000 //  how long a failure takes to show
+
+//  Certificates in a folder of their own: server, friend and stranger; friend's public one in clients/.
+typedef struct {
+    char folder[64];
+    char server[128];
+    char friend[128];
+    char stranger[128];
+    char clients[128];
+    char server_key[41];
+} s_keys_t;
+
+static void
+s_make(const char *path, char *public_key)
+{
+    zcert_t *certificate = zcert_new();
+    assert_int_equal(zcert_save(certificate, path), 0);
+    if (public_key) {
+        (void) snprintf(public_key, 41, "%s", zcert_public_txt(certificate));
+    }
+    zcert_destroy(&certificate);
+}
+
+static int
+s_setup(void **state)
+{
+    s_keys_t *keys = yami_alloc(sizeof *keys);
+    (void) snprintf(keys->folder, sizeof keys->folder, P_tmpdir "/yam-test-curve-XXXXXX");
+    assert_non_null(mkdtemp(keys->folder));
+    (void) snprintf(keys->server, sizeof keys->server, "%s/server", keys->folder);
+    (void) snprintf(keys->friend, sizeof keys->friend, "%s/friend", keys->folder);
+    (void) snprintf(keys->stranger, sizeof keys->stranger, "%s/stranger", keys->folder);
+    (void) snprintf(keys->clients, sizeof keys->clients, "%s/clients", keys->folder);
+    s_make(keys->server, keys->server_key);
+    s_make(keys->friend, NULL);
+    s_make(keys->stranger, NULL);
+    assert_int_equal(mkdir(keys->clients, 0700), 0);
+    zcert_t *certificate = zcert_load(keys->friend);
+    char path[200];
+    (void) snprintf(path, sizeof path, "%s/friend", keys->clients);
+    assert_int_equal(zcert_save_public(certificate, path), 0);
+    zcert_destroy(&certificate);
+    yami_log_set_level(YAMI_LOG_ERROR);
+    *state = keys;
+    return 0;
+}
+
+static int
+s_teardown(void **state)
+{
+    s_keys_t *keys = *state;
+    static const char *const names[] = {"server", "friend", "stranger", "clients/friend"};
+    char path[200];
+    for (size_t index = 0; index < sizeof names / sizeof names[0]; index++) {
+        (void) snprintf(path, sizeof path, "%s/%s", keys->folder, names[index]);
+        (void) remove(path);
+        (void) snprintf(path, sizeof path, "%s/%s_secret", keys->folder, names[index]);
+        (void) remove(path);
+    }
+    (void) remove(keys->clients);
+    (void) remove(keys->folder);
+    yami_free(keys);
+    return 0;
+}
+
+static yam_t *
+s_yam_with(const char *certificate)
+{
+    yam_t *yam = yam_new();
+    if (yam_set_certificate(yam, certificate) == -1) {
+        fail_msg("%s", yam_error());
+    }
+    return yam;
+}
+
+static void
+test_a_message_travels_encrypted(void **state)
+{
+    s_keys_t *keys = *state;
+    yam_t *server = s_yam_with(keys->server);
+    yam_t *client = s_yam_with(keys->friend);
+    yam_pull_t *pull = yam_pull_new(server, "q", "@tcp://127.0.0.1:*");
+    assert_non_null(pull);
+    char endpoint[400];
+    (void) snprintf(endpoint, sizeof endpoint, ">%s?server-key=%s", yam_pull_endpoint(pull),
+                    keys->server_key);
+    yam_push_t *push = yam_push_new(client, "q", endpoint);
+    assert_non_null(push);
+    assert_int_equal(yam_push_send(push, "x", 1), 0);
+    yam_message_t *message = yam_pull_recv(pull, PATIENCE_MS);
+    assert_non_null(message);
+    yam_message_destroy(&message);
+    yam_push_destroy(&push);
+    yam_pull_destroy(&pull);
+    yam_destroy(&client);
+    yam_destroy(&server);
+}
+
+static void
+test_certificates_half_set_up_are_refused(void **state)
+{
+    s_keys_t *keys = *state;
+    yam_t *yam = yam_new();
+    assert_int_equal(yam_set_certificate(yam, "/nowhere/at/all"), -1);
+    assert_int_equal(errno, ENOENT);
+    assert_int_equal(yam_set_certificate(yam, NULL), -1);
+    assert_int_equal(errno, EINVAL);
+    char path[200];
+    (void) snprintf(path, sizeof path, "%s/friend", keys->clients);
+    assert_int_equal(yam_set_certificate(yam, path), -1); //  public only
+    assert_int_equal(errno, EINVAL);
+    char endpoint[400];
+    (void) snprintf(endpoint, sizeof endpoint, ">tcp://127.0.0.1:1?server-key=%s",
+                    keys->server_key);
+    assert_null(yam_push_new(yam, "q", endpoint)); //  no certificate of its own
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(yam_set_certificate(yam, keys->server), 0);
+    assert_null(yam_push_new(yam, "q", ">tcp://127.0.0.1:1")); //  no server-key
+    assert_int_equal(errno, EINVAL);
+    assert_non_null(strstr(yam_error(), "server-key"));
+    (void) snprintf(endpoint, sizeof endpoint, "@tcp://127.0.0.1:*?server-key=%s",
+                    keys->server_key);
+    assert_null(yam_push_new(yam, "q", endpoint)); //  who binds needs none
+    assert_int_equal(errno, EINVAL);
+    yam_pull_t *pull = yam_pull_new(yam, "q", "@inproc://no-curve-within-a-process");
+    yam_push_t *push = yam_push_new(yam, "q", ">inproc://no-curve-within-a-process");
+    assert_non_null(push);
+    yam_push_destroy(&push);
+    yam_pull_destroy(&pull);
+    yam_destroy(&yam);
+}
+
+//  -- Lists of clients --------------------------------------------------------------------------------
+
+//  A served PULL with a list of clients, as a relay has it.
+typedef struct {
+    yam_t *yam;
+    yami_credentials_t *credentials;
+    void *pull;
+    char endpoint[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
+} s_server_t;
+
+static void
+s_serve(s_server_t *self, const s_keys_t *keys, const char *clients)
+{
+    yami_endpoint_t endpoint;
+    assert_int_equal(yami_endpoint_parse(&endpoint, "@tcp://127.0.0.1:*", true), 0);
+    self->yam = yam_new();
+    self->credentials = yami_credentials_new(self->yam, keys->server, clients);
+    if (!self->credentials) {
+        fail_msg("%s", yam_error());
+    }
+    self->pull = yami_context_socket(self->yam, ZMQ_PULL, &endpoint.options);
+    yami_credentials_serve(self->credentials, self->pull);
+    int timeout_ms = PATIENCE_MS;
+    (void) zmq_setsockopt(self->pull, ZMQ_RCVTIMEO, &timeout_ms, sizeof timeout_ms);
+    assert_int_equal(
+        yami_context_attach(self->pull, &endpoint, self->endpoint, sizeof self->endpoint), 0);
+}
+
+static void
+s_stop(s_server_t *self)
+{
+    yami_socket_close(self->pull);
+    yami_credentials_destroy(&self->credentials);
+    yami_credentials_destroy(&self->credentials);
+    yam_destroy(&self->yam);
+}
+
+//  A client with that certificate that has something to say.
+static yam_push_t *
+s_knock(const s_server_t *server, const s_keys_t *keys, yam_t *yam)
+{
+    char endpoint[400];
+    (void) snprintf(endpoint, sizeof endpoint, ">%s?framing=raw&linger=0&server-key=%s",
+                    server->endpoint, keys->server_key);
+    yam_push_t *push = yam_push_new(yam, "q", endpoint);
+    assert_non_null(push);
+    assert_int_equal(yam_push_send(push, "hello", 5), 0);
+    return push;
+}
+
+static void
+test_a_listed_client_comes_in_and_a_stranger_does_not(void **state)
+{
+    s_keys_t *keys = *state;
+    s_server_t server;
+    s_serve(&server, keys, keys->clients);
+    yam_t *stranger = s_yam_with(keys->stranger);
+    yam_push_t *refused = s_knock(&server, keys, stranger);
+    zmq_pollitem_t item = {.socket = server.pull, .events = ZMQ_POLLIN};
+    for (int round = 0; yami_credentials_denied(server.credentials) == 0; round++) {
+        assert_int_equal(zmq_poll(&item, 1, 10), 0);
+        assert_true(round < PATIENCE_MS / 10);
+    }
+    yam_t *friend = s_yam_with(keys->friend);
+    yam_push_t *allowed = s_knock(&server, keys, friend);
+    char body[16];
+    assert_int_equal(zmq_recv(server.pull, body, sizeof body, 0), 5);
+    assert_int_equal(zmq_poll(&item, 1, 0), 0); //  the stranger's never came
+    yam_push_destroy(&allowed);
+    yam_push_destroy(&refused);
+    yam_destroy(&friend);
+    yam_destroy(&stranger);
+    s_stop(&server);
+}
+
+static void
+test_without_a_list_every_key_comes_in(void **state)
+{
+    s_keys_t *keys = *state;
+    s_server_t server;
+    s_serve(&server, keys, "");
+    yam_t *stranger = s_yam_with(keys->stranger);
+    yam_push_t *push = s_knock(&server, keys, stranger);
+    char body[16];
+    assert_int_equal(zmq_recv(server.pull, body, sizeof body, 0), 5);
+    yam_push_destroy(&push);
+    yam_destroy(&stranger);
+    s_stop(&server);
+}
+
+static void
+test_a_list_must_be_a_directory_and_signals_are_left_alone(void **state)
+{
+    s_keys_t *keys = *state;
+    struct sigaction before;
+    struct sigaction after;
+    (void) sigaction(SIGINT, NULL, &before);
+    yam_t *yam = yam_new();
+    assert_null(yami_credentials_new(yam, keys->server, keys->server));
+    assert_int_equal(errno, ENOENT);
+    assert_null(yami_credentials_new(yam, "/nowhere", keys->clients));
+    assert_int_equal(errno, ENOENT);
+    yami_credentials_t *credentials = yami_credentials_new(yam, keys->server, keys->clients);
+    assert_non_null(credentials);
+    yami_credentials_destroy(&credentials);
+    yam_destroy(&yam);
+    (void) sigaction(SIGINT, NULL, &after);
+    assert_true(after.sa_handler == before.sa_handler);
+}
+
+//  The application's own questions, malformed ones too, get an answer.
+static void
+test_the_doorman_answers_everything(void **state)
+{
+    s_keys_t *keys = *state;
+    s_server_t server;
+    s_serve(&server, keys, keys->clients);
+    void *socket = zmq_socket(yam_zmq_context(server.yam), ZMQ_REQ);
+    int timeout_ms = PATIENCE_MS;
+    (void) zmq_setsockopt(socket, ZMQ_RCVTIMEO, &timeout_ms, sizeof timeout_ms);
+    (void) zmq_setsockopt(socket, ZMQ_LINGER, &(int) {0}, sizeof(int));
+    assert_int_equal(zmq_connect(socket, "inproc://zeromq.zap.01"), 0);
+    for (int parts = 1; parts < 12; parts++) {
+        for (int part = 1; part <= parts; part++) {
+            (void) zmq_send(socket, "yam-x", 5, part < parts ? ZMQ_SNDMORE : 0);
+        }
+        char answer[6][64];
+        for (int part = 0; part < 6; part++) {
+            int size = zmq_recv(socket, answer[part], sizeof answer[part], 0);
+            assert_true(size >= 0);
+        }
+        assert_memory_equal(answer[2], parts == 7 ? "400" : "500", 3);
+    }
+    (void) zmq_close(socket);
+    s_stop(&server);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_message_travels_encrypted, s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(test_certificates_half_set_up_are_refused, s_setup,
+                                        s_teardown),
+        cmocka_unit_test_setup_teardown(test_a_listed_client_comes_in_and_a_stranger_does_not,
+                                        s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(test_without_a_list_every_key_comes_in, s_setup,
+                                        s_teardown),
+        cmocka_unit_test_setup_teardown(test_a_list_must_be_a_directory_and_signals_are_left_alone,
+                                        s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(test_the_doorman_answers_everything, s_setup, s_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
