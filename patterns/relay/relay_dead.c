@@ -168,11 +168,11 @@ s_add(yami_relay_move_t *move, yami_relay_channel_t *dead, yami_relay_group_t *g
 }
 
 void
-yami_relay_dead_entry(yami_relay_core_t *core, yami_relay_group_t *group, const yami_entry_t *entry)
+yami_relay_dead_entry(yami_relay_core_t *core, yami_relay_group_t *group, const yami_entry_t *entry,
+                      const yami_batch_t *batch)
 {
     yami_relay_channel_t *dead = yami_relay_dead_channel(core, group->channel, true);
-    yami_batch_t batch;
-    if (dead == NULL || !core->has_room || yami_relay_batch_view(&batch, entry) == -1) {
+    if (dead == NULL || !core->has_room) {
         return;
     }
     yami_relay_move_t move;
@@ -190,7 +190,7 @@ yami_relay_dead_entry(yami_relay_core_t *core, yami_relay_group_t *group, const 
         sequence = piece->first > sequence ? piece->first : sequence;
         yami_record_t record = {0};
         for (; at <= sequence && sequence <= last; at++) {
-            int rc = yami_batch_next(&batch, &offset, &record);
+            int rc = yami_batch_next(batch, &offset, &record);
             YAM_ASSERT(rc == 0);
         }
         if (!s_add(&move, dead, group, piece, sequence, &record)) {

@@ -1,13 +1,8 @@
-#include <errno.h>
-#include <string.h>
-
 #include "yami_base.h"
-#include "yami_bytes.h"
 #include "yami_properties.h"
 #include "yami_relay_parts.h"
 
-#define S_AGAIN_MS 100 //  after a read failed for lack of memory
-#define S_CHOICES 4    //  members compared for the least loaded
+#define S_CHOICES 4 //  members compared for the least loaded
 
 //  A run of sequences that may be delivered: part of a piece, or new ones.
 typedef struct {
@@ -15,60 +10,6 @@ typedef struct {
     uint64_t first;
     uint64_t last;
 } s_run_t;
-
-void
-yami_relay_cache_drop(yami_relay_core_t *core, yami_relay_group_t *group)
-{
-    if (group->cache.block != NULL) {
-        core->cached_bytes -= group->cache.block->size;
-        TAILQ_REMOVE(&core->cached_groups, group, of_cached);
-        yami_block_unref(&group->cache.block);
-    }
-}
-
-//  The header only: checksums and records were checked when it came in, and the store checks what it reads.
-int
-yami_relay_batch_view(yami_batch_t *batch, const yami_entry_t *entry)
-{
-    const uint8_t *at = entry->data->data;
-    if (entry->data->size <= YAMI_BATCH_HEADER_SIZE || yami_get_u32(at) != YAMI_BATCH_MAGIC ||
-        yami_get_u32(at + 8) != entry->data->size - YAMI_BATCH_HEADER_SIZE ||
-        yami_get_u32(at + 12) != entry->count) {
-        errno = EPROTO;
-        return -1;
-    }
-    batch->flags = at[5];
-    batch->count = entry->count;
-    batch->handle = yami_get_u32(at + 16);
-    batch->epoch = yami_get_u32(at + 20);
-    memcpy(&batch->producer, at + 24, sizeof batch->producer);
-    batch->first_sequence = yami_get_u64(at + 40);
-    batch->payload =
-        yami_slice(at + YAMI_BATCH_HEADER_SIZE, entry->data->size - YAMI_BATCH_HEADER_SIZE);
-    return 0;
-}
-
-//  Keeps an entry at hand; other groups' go when they are too big together.
-static int
-s_cache_set(yami_relay_core_t *core, yami_relay_group_t *group, const yami_entry_t *entry)
-{
-    yami_relay_cache_drop(core, group);
-    yami_relay_cache_t *cache = &group->cache;
-    if (yami_relay_batch_view(&cache->batch, entry) == -1) {
-        return -1;
-    }
-    cache->block = yami_block_ref(entry->data);
-    cache->base = entry->base;
-    cache->time_ms = entry->time_ms;
-    cache->index = 0;
-    cache->offset = 0;
-    TAILQ_INSERT_TAIL(&core->cached_groups, group, of_cached);
-    core->cached_bytes += cache->block->size;
-    while (core->cached_bytes > YAMI_RELAY_CACHE && TAILQ_FIRST(&core->cached_groups) != group) {
-        yami_relay_cache_drop(core, TAILQ_FIRST(&core->cached_groups));
-    }
-    return 0;
-}
 
 //  Returned ones first, lowest first; then new ones. False when there is nothing.
 static bool
@@ -318,7 +259,7 @@ yami_relay_group_pump(yami_relay_core_t *core, yami_relay_group_t *group)
         if (served == S_NO_MEMORY) {
             core->errors++;
             yami_relay_wake(core, YAMI_WAKE_GROUP, number, &group->wake_ms,
-                            core->mono_ms + S_AGAIN_MS);
+                            core->mono_ms + YAMI_RELAY_AGAIN_MS);
             return true;
         }
     }
@@ -342,82 +283,5 @@ yami_relay_groups_pump(yami_relay_core_t *core)
         if (yami_relay_group_pump(core, group)) {
             yami_relay_dead_pump(core, group);
         }
-    }
-}
-
-//  Answers 0: the range of sequences before *entry that is gone; sets *first_p, *last_p. False when nothing is.
-static bool
-s_lost(const yami_relay_event_t *event, const yami_relay_channel_t *channel, uint64_t *first_p,
-       uint64_t *last_p, const char **what_p)
-{
-    uint64_t sequence = event->fetch.sequence;
-    *first_p = sequence;
-    *last_p = sequence;
-    *what_p = "missing";
-    if (event->result == 0) {
-        *last_p = event->entry->base - 1;
-        return event->entry->base > sequence;
-    }
-    if (event->result == ENOENT) {
-        *last_p = channel->durable - 1; //  nothing at or after it, yet it was durable
-    } else {
-        YAM_ASSERT(event->damage != NULL);
-        *what_p = event->damage->what != NULL ? event->damage->what : "damaged";
-        *last_p = event->damage->last > sequence ? event->damage->last : sequence;
-        if (event->damage->first > 0 && event->damage->first < sequence &&
-            event->damage->first >= channel->first) {
-            *first_p = event->damage->first;
-        }
-    }
-    if (*last_p >= channel->durable) {
-        *last_p = channel->durable - 1;
-    }
-    return *first_p <= *last_p;
-}
-
-static void
-s_group_entry(yami_relay_core_t *core, const yami_relay_event_t *event, bool is_whole,
-              bool is_temporary)
-{
-    yami_relay_group_t *group = yami_relay_map_get(&core->groups, event->fetch.argument);
-    if (group == NULL) {
-        return;
-    }
-    bool is_moving = event->fetch.purpose == YAMI_FETCH_DEAD;
-    *(is_moving ? &group->is_moving : &group->is_fetching) = false;
-    if (is_whole && is_moving) {
-        yami_relay_dead_entry(core, group, event->entry);
-    } else if (is_whole && s_cache_set(core, group, event->entry) == -1) {
-        yami_relay_channel_lose(core, group->channel, event->entry->base,
-                                event->entry->base + event->entry->count - 1, "not a batch");
-    }
-    if (is_temporary) {
-        yami_relay_wake(core, YAMI_WAKE_GROUP, group->number, &group->wake_ms,
-                        core->mono_ms + S_AGAIN_MS);
-    } else {
-        yami_relay_group_touch(core, group);
-    }
-}
-
-void
-yami_relay_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
-{
-    yami_relay_channel_t *channel =
-        yami_relay_map_get(&core->channel_numbers, event->fetch.channel);
-    YAM_ASSERT(channel != NULL);
-    uint64_t first;
-    uint64_t last;
-    const char *what;
-    bool is_temporary = event->result == ENOMEM || event->result == EIO; //  EIO: FAILED follows
-    if (!is_temporary && s_lost(event, channel, &first, &last, &what) && last >= channel->first) {
-        yami_relay_channel_lose(core, channel, first < channel->first ? channel->first : first,
-                                last, what);
-    }
-    bool is_whole = event->result == 0 && event->entry->data != NULL &&
-                    event->entry->base + event->entry->count <= channel->durable;
-    if (event->fetch.purpose == YAMI_FETCH_JOB) {
-        yami_relay_job_entry(core, event);
-    } else {
-        s_group_entry(core, event, is_whole, is_temporary);
     }
 }

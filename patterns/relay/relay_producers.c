@@ -136,6 +136,9 @@ s_pressure(const yami_relay_core_t *core, yami_relay_channel_t *channel, const y
     if (!core->has_room) {
         return YAM_STATUS_DISK;
     }
+    if (core->waits.count >= YAMI_RELAY_WAITS) {
+        return YAM_STATUS_FULL; //  the disk stands still
+    }
     uint64_t messages = (uint64_t) core->options->channel_messages;
     uint64_t bytes = (uint64_t) core->options->channel_bytes;
     if (messages > 0 || bytes > 0) {

@@ -3,6 +3,8 @@
 #ifndef YAMI_RELAY_PARTS_H
 #define YAMI_RELAY_PARTS_H
 
+#define YAMI_RELAY_AGAIN_MS 100 //  after something failed for lack of memory
+
 #include "yami_relay_state.h"
 
 //  -- relay_effects.c: saying what shall happen -------------------------------------------------------
@@ -89,10 +91,15 @@ yami_relay_peer_due(yami_relay_core_t *core, uint64_t id);
 void
 yami_relay_peers_clear(yami_relay_core_t *core);
 
-//  -- relay_handles.c: ATTACH and DETACH ---------------------------------------------------------------
+//  -- relay_attach.c, relay_handles.c ---------------------------------------------------------------
 
 yami_relay_handle_t *
 yami_relay_handle_get(const yami_relay_peer_t *peer, uint32_t number);
+
+//  DETACHED for a handle that is not, or not any more. text may be NULL.
+void
+yami_relay_detached(yami_relay_core_t *core, yami_relay_peer_t *peer, uint32_t handle,
+                    yam_status_t status, const char *text);
 
 void
 yami_relay_attach(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame);
@@ -269,7 +276,7 @@ yami_relay_lease_fail(yami_relay_core_t *core, yami_relay_lease_t *lease, uint64
 int64_t
 yami_relay_backoff(yami_relay_core_t *core, uint32_t failures);
 
-//  -- relay_deliver.c ------------------------------------------------------------------------------------
+//  -- relay_deliver.c, relay_entry.c ------------------------------------------------------------------------------------
 
 //  Delivers to members as far as credit and what is at hand allow; fetches what is not. False when the group ended by it.
 bool
@@ -299,8 +306,8 @@ void
 yami_relay_dead_pump(yami_relay_core_t *core, yami_relay_group_t *group);
 
 void
-yami_relay_dead_entry(yami_relay_core_t *core, yami_relay_group_t *group,
-                      const yami_entry_t *entry);
+yami_relay_dead_entry(yami_relay_core_t *core, yami_relay_group_t *group, const yami_entry_t *entry,
+                      const yami_batch_t *batch);
 
 //  A MOVE being gathered: records for one channel, and the ranges of one group they settle.
 typedef struct {

@@ -21,7 +21,9 @@
 #define YAMI_RELAY_CACHE                                                                           \
     (64u << 20)               //  bytes of entries kept for groups whose members have little credit
 #define YAMI_RELAY_ERRORS 16u //  errors a peer is told per second
-#define YAMI_RELAY_JOBS 64u   //  administration requests under way
+#define YAMI_RELAY_WAITS                                                                           \
+    1048576u //  things that wait for durability; more, and new work is refused for now
+#define YAMI_RELAY_JOBS 64u //  administration requests under way
 #define YAMI_RELAY_RECOVERED                                                                       \
     0x40000000u //  bit of the numbers of groups made up for channels whose definition was lost
 #define YAMI_RELAY_EPHEMERAL                                                                       \
