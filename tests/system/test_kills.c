@@ -19,7 +19,7 @@
 #include "kills/run.h"
 
 #define PATIENCE_MS 30000
-#define PLANT_PATIENCE_MS 4000
+#define PLANT_PATIENCE_MS 2500 //  more than a lease
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define KILLS 80
 #else

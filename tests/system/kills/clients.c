@@ -238,13 +238,14 @@ s_consume(s_client_t *self)
     s_progress(self);
     for (unsigned count = 0; journal->phase < KILL_END;) {
         yam_message_t *message = s_receive(self);
-        if (message) {
-            s_handle(self, message);
-        } else if (errno != EAGAIN) {
+        if (!message && errno != EAGAIN) {
             return s_fail(self, "cannot receive");
-        } else {
-            s_ack_held(self);
         }
+        if (!message) {
+            s_ack_held(self);
+            continue;
+        }
+        s_handle(self, message);
         if (++count % 8 == 0 || journal->phase >= KILL_DRAIN) {
             s_progress(self);
         }

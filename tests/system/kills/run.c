@@ -215,7 +215,7 @@ s_kill_many(s_run_t *self)
         s_drop_progress(self);
         bool is_soon = s_below(self, 4) == 0;
         unsigned wanted = 1 + s_below(self, is_soon ? 3 : self->plan->progress);
-        unsigned seen = s_wait_progress(self, wanted, self->plan->patience_ms);
+        unsigned seen = s_wait_progress(self, wanted, CHILD_PATIENCE_MS);
         if (seen < wanted) {
             s_break(self, "nothing happens; kills so far", kills, 0);
         }
@@ -288,7 +288,7 @@ s_drain(s_run_t *self)
     int64_t deadline_ms = child_now_ms() + self->plan->patience_ms;
     uint64_t left = UINT64_MAX, ticks = 0;
     while (child_now_ms() < deadline_ms) {
-        (void) s_wait_progress(self, 1000, LOOK_MS);
+        (void) s_wait_progress(self, 64, LOOK_MS);
         left = s_ask_left(admin);
         if (left == 0 && kill_journal_is_complete(self->journal)) {
             break;

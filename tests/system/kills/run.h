@@ -23,7 +23,7 @@ typedef struct {
     unsigned progress; //  most signs of life between two kills
     bool is_topic;
     kill_plant_t plant;
-    int patience_ms; //  how long nothing may happen
+    int patience_ms; //  how long nothing may happen at the end
 } kill_plan_t;
 
 //  Carries the plan out to the end: kills, then lets producers flush and consumers drain, then
