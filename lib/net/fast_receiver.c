@@ -1,7 +1,8 @@
-//  The fast receiver: the thread that calls recv waits on the socket itself, so there is no hop between
-//  the transport and the application.
+//  The fast receiver: the thread that calls recv waits on the socket itself, so there is no hop
+//  between the transport and the application.
 //
-//  When several threads receive, one of them (the leader) waits on the socket, the others wait for it.
+//  When several threads receive, one of them (the leader) waits on the socket, the others wait for
+//  it.
 //
 //  Invariants:
 //  (1) The socket is used under the lock, or by the leader without it; has_leader says which.
@@ -65,7 +66,8 @@ s_self(yami_receiver_t *base)
     return (s_receiver_t *) base;
 }
 
-//  -- Frames in -------------------------------------------------------------------------------------
+//  -- Frames in
+//  -------------------------------------------------------------------------------------
 
 static void
 s_release_parts(s_parts_t *parts)
@@ -74,7 +76,8 @@ s_release_parts(s_parts_t *parts)
     yami_block_unref(&parts->last);
 }
 
-//  Receives one message, waiting as long as the socket is set to when may_wait. 0, or -1 with errno.
+//  Receives one message, waiting as long as the socket is set to when may_wait. 0, or -1 with
+//  errno.
 static int
 s_receive(s_receiver_t *self, s_parts_t *parts, bool may_wait)
 {
@@ -153,8 +156,8 @@ s_open_batch(s_receiver_t *self, const s_parts_t *parts)
     return true;
 }
 
-//  Under the lock: opens a message that was received, taking its parts over. What is not understood is
-//  counted and forgotten.
+//  Under the lock: opens a message that was received, taking its parts over. What is not understood
+//  is counted and forgotten.
 static void
 s_open(s_receiver_t *self, s_parts_t *parts)
 {
@@ -171,7 +174,8 @@ s_open(s_receiver_t *self, s_parts_t *parts)
     s_release_parts(parts);
 }
 
-//  -- Messages out ----------------------------------------------------------------------------------
+//  -- Messages out
+//  ----------------------------------------------------------------------------------
 
 //  Under the lock: the next record of the frame. 0, or -1 with errno EPROTO.
 static int
@@ -210,7 +214,8 @@ s_next(s_receiver_t *self)
     return message;
 }
 
-//  -- Waiting ---------------------------------------------------------------------------------------
+//  -- Waiting
+//  ---------------------------------------------------------------------------------------
 
 //  What is left of a deadline (INT64_MAX: none), in ms rounded up; -1 for ever.
 static int
@@ -268,8 +273,8 @@ s_follow(s_receiver_t *self, int64_t deadline_us)
     return 0;
 }
 
-//  Under the lock: gets a frame. 0 (there may be one now), or -1 with errno EAGAIN when there is none in
-//  time.
+//  Under the lock: gets a frame. 0 (there may be one now), or -1 with errno EAGAIN when there is
+//  none in time.
 static int
 s_fetch(s_receiver_t *self, int64_t deadline_us)
 {
@@ -313,7 +318,8 @@ s_recv(yami_receiver_t *base, int timeout_ms)
     return message;
 }
 
-//  -- The rest of the table ---------------------------------------------------------------------------
+//  -- The rest of the table
+//  ---------------------------------------------------------------------------
 
 //  Settling means nothing here, so that one program fits both grades. It is counted all the same.
 static int
@@ -382,7 +388,8 @@ s_endpoint(const yami_receiver_t *base)
     return ((const s_receiver_t *) base)->endpoint;
 }
 
-//  -- Life ------------------------------------------------------------------------------------------
+//  -- Life
+//  ------------------------------------------------------------------------------------------
 
 static void
 s_free(s_receiver_t *self)

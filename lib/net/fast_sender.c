@@ -22,7 +22,8 @@ s_self(yami_sender_t *base)
     return (yami_fast_sender_t *) base;
 }
 
-//  -- Waiting ---------------------------------------------------------------------------------------
+//  -- Waiting
+//  ---------------------------------------------------------------------------------------
 
 static struct timespec
 s_deadline(int timeout_ms)
@@ -53,10 +54,11 @@ s_wait_change(yami_fast_sender_t *self, const struct timespec *at)
     return 0;
 }
 
-//  -- Sending ---------------------------------------------------------------------------------------
+//  -- Sending
+//  ---------------------------------------------------------------------------------------
 
-//  Under the lock: puts the record into the open batch, after closing one of another subject. 0, or -1
-//  with errno EAGAIN when there is no room now.
+//  Under the lock: puts the record into the open batch, after closing one of another subject. 0, or
+//  -1 with errno EAGAIN when there is no room now.
 static int
 s_append(yami_fast_sender_t *self, const yami_record_t *record, const char *subject)
 {
@@ -125,7 +127,8 @@ s_send(yami_sender_t *base, const yami_record_t *record, const char *subject)
     return rc;
 }
 
-//  -- Raw framing: one message per frame, for any ZeroMQ program at the other end ----------------------
+//  -- Raw framing: one message per frame, for any ZeroMQ program at the other end
+//  ----------------------
 
 //  Properties cannot travel: a message that has some is refused rather than sent without them.
 static int
@@ -223,7 +226,8 @@ s_send_raw(yami_sender_t *base, const yami_record_t *record, const char *subject
     return rc;
 }
 
-//  -- Waiting for what was sent, and the rest of the table ---------------------------------------------
+//  -- Waiting for what was sent, and the rest of the table
+//  ---------------------------------------------
 
 static uint64_t
 s_flush(yami_sender_t *base, int timeout_ms)
@@ -308,7 +312,8 @@ s_endpoint(const yami_sender_t *base)
     return ((const yami_fast_sender_t *) base)->endpoint;
 }
 
-//  -- Life ------------------------------------------------------------------------------------------
+//  -- Life
+//  ------------------------------------------------------------------------------------------
 
 static void
 s_free(yami_fast_sender_t *self)
@@ -327,7 +332,8 @@ s_free(yami_fast_sender_t *self)
     yami_free(self);
 }
 
-//  What is in libzmq's queues by then goes out within the time that is left, while the context lives.
+//  What is in libzmq's queues by then goes out within the time that is left, while the context
+//  lives.
 static void
 s_close_socket(yami_fast_sender_t *self, int timeout_ms, int64_t begun_ms)
 {
@@ -354,7 +360,8 @@ s_close(yami_sender_t **base_p, int timeout_ms)
         s_close_socket(self, timeout_ms, begun_ms);
         s_free(self);
     }
-    //  A forked child leaves everything as it is: the locks may be held by threads that are not here.
+    //  A forked child leaves everything as it is: the locks may be held by threads that are not
+    //  here.
     return left;
 }
 

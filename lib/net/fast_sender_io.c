@@ -52,7 +52,8 @@ yami_fast_take_back(yami_fast_sender_t *self)
     s_tell(self);
 }
 
-//  -- Frames ----------------------------------------------------------------------------------------
+//  -- Frames
+//  ----------------------------------------------------------------------------------------
 
 //  The header of the batch that is open now.
 static yami_batch_t
@@ -63,8 +64,8 @@ s_head(const yami_fast_sender_t *self, const yami_builder_t *builder)
                            .first_sequence = self->accepted - builder->count + 1};
 }
 
-//  A topic's frame: subject, a zero byte, the batch. So that a subscription is what it is everywhere
-//  in ZeroMQ, a prefix of the frame.
+//  A topic's frame: subject, a zero byte, the batch. So that a subscription is what it is
+//  everywhere in ZeroMQ, a prefix of the frame.
 static yami_block_t *
 s_finish_topic(yami_fast_sender_t *self, yami_builder_t *builder, const yami_batch_t *head,
                const char *subject)
@@ -118,7 +119,8 @@ yami_fast_count_handed(yami_fast_sender_t *self, uint32_t count)
     }
 }
 
-//  -- Topics: the gate, and subscriptions --------------------------------------------------------------
+//  -- Topics: the gate, and subscriptions
+//  --------------------------------------------------------------
 
 //  Frames closed early will not grow by waiting: let more of them go, as far as queues have room.
 static uint32_t
@@ -127,11 +129,11 @@ s_gate_limit(const yami_fast_sender_t *self)
     return self->closed_count > 0 ? self->closed_limit : GATE_LIMIT;
 }
 
-//  While two frames are under way, messages gather. A subscriber that is stuck, or within this process
-//  and keeps what it got, would keep the gate shut: so after PATIENCE_MS without a frame the next one goes
-//  out all the same, from then on after IMPATIENCE_MS, until all frames are back. So a subscriber that can
-//  take a full frame per millisecond loses nothing, and a slower one holds nobody up for longer than that:
-//  it loses what its queue has no room for.
+//  While two frames are under way, messages gather. A subscriber that is stuck, or within this
+//  process and keeps what it got, would keep the gate shut: so after PATIENCE_MS without a frame
+//  the next one goes out all the same, from then on after IMPATIENCE_MS, until all frames are back.
+//  So a subscriber that can take a full frame per millisecond loses nothing, and a slower one holds
+//  nobody up for longer than that: it loses what its queue has no room for.
 static bool
 s_gate_is_open(yami_fast_sender_t *self, int64_t now_ms)
 {
@@ -148,7 +150,8 @@ s_gate_is_open(yami_fast_sender_t *self, int64_t now_ms)
     return true;
 }
 
-//  In the engine: whether the gate is open; otherwise *deadline_p is when to look again at the latest.
+//  In the engine: whether the gate is open; otherwise *deadline_p is when to look again at the
+//  latest.
 static bool
 s_pass_gate(yami_fast_sender_t *self, int64_t now_ms, int64_t *deadline_p)
 {
@@ -179,10 +182,11 @@ yami_fast_drain_subscriptions(yami_fast_sender_t *self)
     yami_engine_wake(self->engine, &self->task);
 }
 
-//  -- Sending ---------------------------------------------------------------------------------------
+//  -- Sending
+//  ---------------------------------------------------------------------------------------
 
-//  Sends a parcel; what the socket has no room for becomes pending. Errors other than EAGAIN mean that the
-//  context ends: the parcel is dropped and counted.
+//  Sends a parcel; what the socket has no room for becomes pending. Errors other than EAGAIN mean
+//  that the context ends: the parcel is dropped and counted.
 static bool
 s_send_parcel(yami_fast_sender_t *self, yami_parcel_t *parcel)
 {
@@ -247,8 +251,8 @@ yami_fast_close_open(yami_fast_sender_t *self)
     return 0;
 }
 
-//  Under the lock: takes what is next, a closed frame into *parcel or the open batch into *taken. Whether
-//  there was anything.
+//  Under the lock: takes what is next, a closed frame into *parcel or the open batch into *taken.
+//  Whether there was anything.
 static bool
 s_take(yami_fast_sender_t *self, yami_parcel_t *parcel, s_taken_t *taken)
 {
@@ -382,7 +386,8 @@ yami_fast_step(void *arg, int64_t now_ms)
         deadline_ms = self->is_raw ? s_serve_raw(self) : s_serve(self, now_ms);
     }
     s_report(self);
-    //  A queue's descriptor speaks at every frame a puller takes: listen only while we wait for room.
+    //  A queue's descriptor speaks at every frame a puller takes: listen only while we wait for
+    //  room.
     self->task.polls_fd = self->is_topic || self->engine_owns;
     (void) pthread_mutex_unlock(&self->lock);
     return deadline_ms;

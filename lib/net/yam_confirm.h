@@ -11,9 +11,10 @@
 extern "C" {
 #endif
 
-//  The outcome of messages first..last (numbers of this object, the first message sent is 1): YAM_STATUS_OK with the level
-//  that was reached, or why they were refused for good; text is "" or a reason. Called from the engine thread, in order,
-//  without a lock held: it may send, it must not block nor destroy.
+//  The outcome of messages first..last (numbers of this object, the first message sent is 1):
+//  YAM_STATUS_OK with the level that was reached, or why they were refused for good; text is "" or
+//  a reason. Called from the engine thread, in order, without a lock held: it may send, it must not
+//  block nor destroy.
 typedef void (*yam_confirm_fn)(void *arg, uint64_t first, uint64_t last, yam_status_t status,
                                yam_level_t level, const char *text);
 

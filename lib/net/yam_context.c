@@ -47,9 +47,9 @@ s_open(yam_t *self)
     return 0;
 }
 
-//  Frames of some 100 KiB come and go, in ZeroMQ's threads. glibc gives such memory back to the kernel at
-//  once, and every page of it then costs a fault when it is next wanted, more than all else we do with
-//  it. It learns by the largest piece freed so far: show it one.
+//  Frames of some 100 KiB come and go, in ZeroMQ's threads. glibc gives such memory back to the
+//  kernel at once, and every page of it then costs a fault when it is next wanted, more than all
+//  else we do with it. It learns by the largest piece freed so far: show it one.
 static void
 s_teach_allocator(void)
 {

@@ -1,7 +1,7 @@
 //  Certificates on sockets, and the doorman that answers libzmq's ZAP questions.
 //
-//  The doorman is a task of the engine. It reads a directory only when that has changed, so a question
-//  costs a few system calls; no question can be asked more often than peers connect.
+//  The doorman is a task of the engine. It reads a directory only when that has changed, so a
+//  question costs a few system calls; no question can be asked more often than peers connect.
 
 #include "yami_credentials.h"
 
@@ -58,7 +58,8 @@ struct yami_credentials {
     _Atomic uint64_t denied;
 };
 
-//  -- Certificates ------------------------------------------------------------------------------------
+//  -- Certificates
+//  ------------------------------------------------------------------------------------
 
 zcert_t *
 yami_certificate_load(const char *path)
@@ -113,7 +114,8 @@ yami_certificate_apply_client(zcert_t *certificate, void *socket, const char *se
     return s_set_key(socket, ZMQ_CURVE_SECRETKEY, zcert_secret_key(certificate));
 }
 
-//  -- Credentials -------------------------------------------------------------------------------------
+//  -- Credentials
+//  -------------------------------------------------------------------------------------
 
 static int
 s_guard(yami_credentials_t *self, const char *clients)
@@ -178,7 +180,8 @@ yami_credentials_destroy(yami_credentials_t **self_p)
     yami_free(self);
 }
 
-//  -- The doorman -------------------------------------------------------------------------------------
+//  -- The doorman
+//  -------------------------------------------------------------------------------------
 
 //  Under the lock. NULL when no such domain is guarded.
 static s_domain_t *

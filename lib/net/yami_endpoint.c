@@ -169,7 +169,8 @@ s_parse_list(s_parser_t *parser, size_t size)
     }
 }
 
-//  Where the value at at ends. Z85 has '&' and '?' among its characters: a key is told by its length.
+//  Where the value at at ends. Z85 has '&' and '?' among its characters: a key is told by its
+//  length.
 static size_t
 s_value_size(const char *name, const char *at)
 {

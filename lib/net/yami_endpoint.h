@@ -1,8 +1,9 @@
 /*  yami_endpoint - endpoint strings: "@tcp://127.0.0.1:9260,>ipc:///run/x?grade=sure".
 
-    ['@' bind | '>' connect] transport "://" address {',' ...} ['?' name '=' value {'&' name '=' value}]
-    Without a sign the class's own default applies. Options hold for the whole list. Errors name the column.
-    Values run to the next '&' and are taken as they are; a server-key, which may contain '&', is 40 characters.
+    ['@' bind | '>' connect] transport "://" address {',' ...} ['?' name '=' value {'&' name '='
+    value}] Without a sign the class's own default applies. Options hold for the whole list. Errors
+    name the column. Values run to the next '&' and are taken as they are; a server-key, which may
+    contain '&', is 40 characters.
 */
 #ifndef YAMI_ENDPOINT_H
 #define YAMI_ENDPOINT_H
@@ -62,8 +63,9 @@ typedef struct {
 
 extern const yami_option_t yami_endpoint_option_table[];
 
-//  Parses text; bind_by_default decides for addresses without a sign. 0, or -1 with errno EINVAL and a sentence such as
-//  `endpoint ">tpc://x": unknown transport "tpc" at column 2 (use tcp, ipc, inproc, ws, tipc, norm, pgm or epgm)`.
+//  Parses text; bind_by_default decides for addresses without a sign. 0, or -1 with errno EINVAL
+//  and a sentence such as `endpoint ">tpc://x": unknown transport "tpc" at column 2 (use tcp, ipc,
+//  inproc, ws, tipc, norm, pgm or epgm)`.
 int
 yami_endpoint_parse(yami_endpoint_t *self, const char *text, bool bind_by_default);
 

@@ -1,12 +1,15 @@
 //  The engine's thread: one epoll set over the descriptors of all tasks.
 //
-//  A ZeroMQ socket's descriptor says "there are commands to process", not "there is a message", and goes
-//  quiet as soon as anything processed them. So ZMQ_EVENTS is asked when the descriptor is readable and
-//  again after every step, and a task whose socket still has something runs once more without waiting.
+//  A ZeroMQ socket's descriptor says "there are commands to process", not "there is a message", and
+//  goes quiet as soon as anything processed them. So ZMQ_EVENTS is asked when the descriptor is
+//  readable and again after every step, and a task whose socket still has something runs once more
+//  without waiting.
 //
 //  Invariants:
-//  (1) A task is on the woken stack exactly when is_woken is true, and only the engine takes from it.
-//  (2) The engine sleeps only after is_sleeping was published and the stack was found empty after that;
+//  (1) A task is on the woken stack exactly when is_woken is true, and only the engine takes from
+//  it.
+//  (2) The engine sleeps only after is_sleeping was published and the stack was found empty after
+//  that;
 //      who pushes looks at is_sleeping after pushing. So no wake is lost.
 //  (3) Tasks, epoll set and deadlines are touched by the engine's thread only.
 
@@ -192,7 +195,8 @@ s_add(yami_engine_t *self, yami_task_t *task)
     yami_engine_wake(self, task);
 }
 
-//  Takes a task off the woken stack; those above it keep their places only roughly, which no one minds.
+//  Takes a task off the woken stack; those above it keep their places only roughly, which no one
+//  minds.
 static void
 s_unwake(yami_engine_t *self, yami_task_t *task)
 {

@@ -1,21 +1,27 @@
-/*  yami_fast_sender - the inside of the fast sender, shared by its two halves: fast_sender.c (what applications call) and
-    fast_sender_io.c (who sends, and when).
+/*  yami_fast_sender - the inside of the fast sender, shared by its two halves: fast_sender.c (what
+    applications call) and fast_sender_io.c (who sends, and when).
 
-    Natural batching: a message that finds nothing gathered is sent at once by the thread that brings it. When the transport is
-    busy, or the engine still is, messages gather; the engine's task takes what has gathered as soon as there is room.
+    Natural batching: a message that finds nothing gathered is sent at once by the thread that
+    brings it. When the transport is busy, or the engine still is, messages gather; the engine's
+    task takes what has gathered as soon as there is room.
 
-                        s_send: socket takes it                    the transport has room: engine sends what gathered
+                        s_send: socket takes it                    the transport has room: engine
+                        sends what gathered
                            +-----------+                               +-----------+
                            v           |                               v           |
         IDLE (nothing gathered) -------+                 GATHERING (engine_owns) --+
                            |                                   ^       |
-                           +---- s_send: EAGAIN, gate shut ----+       +---- nothing gathered any more: back to IDLE
+                           +---- s_send: EAGAIN, gate shut ----+       +---- nothing gathered any
+                           more: back to IDLE
 
     Invariants (yami_fast_check):
-    (1) When something is gathered or pending, engine_owns is true: so nothing waits for a later message to push it out.
-    (2) While engine_owns is false, the socket is used under the lock. While it is true, it is the engine's thread's, in part
+    (1) When something is gathered or pending, engine_owns is true: so nothing waits for a later
+    message to push it out.
+    (2) While engine_owns is false, the socket is used under the lock. While it is true, it is the
+    engine's thread's, in part
         without the lock. With raw framing it is always used under the lock.
-    (3) accepted = handed + pending's + closed frames' + open's messages + those the engine holds in its hands.
+    (3) accepted = handed + pending's + closed frames' + open's messages + those the engine holds in
+    its hands.
 */
 #ifndef YAMI_FAST_SENDER_H
 #define YAMI_FAST_SENDER_H
@@ -81,13 +87,13 @@ typedef struct {
     int64_t subscriber_count;
 } yami_fast_sender_t;
 
-//  Under the lock, IDLE: sends the open batch from this thread, or leaves it to the engine. 0, or -1 with errno ENOMEM, ETERM; what
-//  is open then stays so.
+//  Under the lock, IDLE: sends the open batch from this thread, or leaves it to the engine. 0, or
+//  -1 with errno ENOMEM, ETERM; what is open then stays so.
 int
 yami_fast_send_open(yami_fast_sender_t *self);
 
-//  Under the lock: closes the open batch into the ring, so that one of another subject can begin. 0, or -1 with errno EAGAIN (the ring
-//  is full) or ENOMEM.
+//  Under the lock: closes the open batch into the ring, so that one of another subject can begin.
+//  0, or -1 with errno EAGAIN (the ring is full) or ENOMEM.
 int
 yami_fast_close_open(yami_fast_sender_t *self);
 

@@ -19,8 +19,8 @@ s_close_message(void *hint)
     yami_free(message);
 }
 
-//  Wraps *message, which is taken over. Small frames are copied: libzmq's are slices of an 8 KiB arena,
-//  and who keeps one keeps all of it.
+//  Wraps *message, which is taken over. Small frames are copied: libzmq's are slices of an 8 KiB
+//  arena, and who keeps one keeps all of it.
 static yami_block_t *
 s_wrap(zmq_msg_t *message, bool *more_p)
 {

@@ -8,8 +8,9 @@
 
 #include "yami_block.h"
 
-//  Receives one frame part, without waiting. *more_p says whether another part of the same message follows. The caller owns the
-//  block, which wraps the zmq_msg_t, or is a copy of a small one. NULL with errno EAGAIN, ETERM, ENOMEM.
+//  Receives one frame part, without waiting. *more_p says whether another part of the same message
+//  follows. The caller owns the block, which wraps the zmq_msg_t, or is a copy of a small one. NULL
+//  with errno EAGAIN, ETERM, ENOMEM.
 yami_block_t *
 yami_socket_recv(void *socket, bool *more_p);
 
@@ -17,9 +18,11 @@ yami_socket_recv(void *socket, bool *more_p);
 yami_block_t *
 yami_socket_recv_wait(void *socket, bool *more_p);
 
-//  Sends a reference to block as one part, without waiting; large blocks are not copied (the I/O thread drops the reference),
-//  small ones (< 1 KiB) are. 0; or -1 with errno EAGAIN, EHOSTUNREACH (ROUTER), ETERM; the reference stays the caller's in every
-//  case. EAGAIN may be stale by a millisecond: libzmq looks for news of its peers only now and then, asking for ZMQ_EVENTS makes it.
+//  Sends a reference to block as one part, without waiting; large blocks are not copied (the I/O
+//  thread drops the reference), small ones (< 1 KiB) are. 0; or -1 with errno EAGAIN, EHOSTUNREACH
+//  (ROUTER), ETERM; the reference stays the caller's in every case. EAGAIN may be stale by a
+//  millisecond: libzmq looks for news of its peers only now and then, asking for ZMQ_EVENTS makes
+//  it.
 int
 yami_socket_send(void *socket, yami_block_t *block, bool more);
 

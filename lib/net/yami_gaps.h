@@ -1,7 +1,7 @@
 /*  yami_gaps - sees what is missing in the numbers that senders give their messages. Pure.
 
-    Remembers the latest YAMI_GAPS_LIMIT senders; one heard of again after being forgotten is new, and of a new one nothing is
-    missing yet.
+    Remembers the latest YAMI_GAPS_LIMIT senders; one heard of again after being forgotten is new,
+    and of a new one nothing is missing yet.
 */
 #ifndef YAMI_GAPS_H
 #define YAMI_GAPS_H

@@ -1,8 +1,8 @@
 /*  yami_gate - how many frames of a publisher are still on their way.
 
-    A PUB socket never says that it is busy. But a frame's memory is given back once the transport has taken it, and that is
-    what this counts: while two are under way, what is published gathers for the next one.
-    Thread-safe. Outlives its owner until the last frame is back.
+    A PUB socket never says that it is busy. But a frame's memory is given back once the transport
+    has taken it, and that is what this counts: while two are under way, what is published gathers
+    for the next one. Thread-safe. Outlives its owner until the last frame is back.
 */
 #ifndef YAMI_GATE_H
 #define YAMI_GATE_H
@@ -36,8 +36,8 @@ yami_gate_count(const yami_gate_t *self);
 bool
 yami_gate_ask(yami_gate_t *self, uint32_t limit);
 
-//  A block of size bytes, to be filled through bytes_p, that counts as under way until its last reference is dropped. NULL with
-//  errno ENOMEM.
+//  A block of size bytes, to be filled through bytes_p, that counts as under way until its last
+//  reference is dropped. NULL with errno ENOMEM.
 yami_block_t *
 yami_gate_block(yami_gate_t *self, size_t size, uint8_t **bytes_p);
 

@@ -12,7 +12,8 @@
 
 #define INPROC_SIZE 64
 
-//  The addresses as the relay wants them: "@tcp://*:9260,@ipc://x". They fit by the limits of the parser.
+//  The addresses as the relay wants them: "@tcp://*:9260,@ipc://x". They fit by the limits of the
+//  parser.
 static void
 s_join(const yami_endpoint_t *endpoint, char *list, size_t size)
 {
@@ -66,7 +67,8 @@ s_parse(yami_endpoint_t *endpoint, const yami_place_kind_t *kind, const char *ch
     if (endpoint->options.grade == YAMI_GRADE_FAST) {
         return 0;
     }
-    //  Who is on the relay's side binds, who is not connects, whatever the class does among its peers.
+    //  Who is on the relay's side binds, who is not connects, whatever the class does among its
+    //  peers.
     for (size_t index = 0; index < endpoint->address_count; index++) {
         if (!endpoint->addresses[index].has_sign) {
             endpoint->addresses[index].is_bind = endpoint->options.relay[0] != '\0';

@@ -1,7 +1,8 @@
-/*  yami_place - what the four wrappers share: from a name and an endpoint string to a sender or receiver.
+/*  yami_place - what the four wrappers share: from a name and an endpoint string to a sender or
+    receiver.
 
-    Decides the grade, and where the relay is: far away, or embedded in this process. lib/net knows no relay, so who wraps hands
-    in how to embed one.
+    Decides the grade, and where the relay is: far away, or embedded in this process. lib/net knows
+    no relay, so who wraps hands in how to embed one.
 */
 #ifndef YAMI_PLACE_H
 #define YAMI_PLACE_H
@@ -35,7 +36,8 @@ typedef struct {
     char relay[1024]; //  its directory; "" when there is none
 } yami_place_t;
 
-//  Opens the sender (receiver) of that channel. NULL with errno as yam_push_new and a sentence; *self is empty then.
+//  Opens the sender (receiver) of that channel. NULL with errno as yam_push_new and a sentence;
+//  *self is empty then.
 yami_sender_t *
 yami_place_sender(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam,
                   const char *channel, const char *endpoint);
@@ -43,7 +45,8 @@ yami_receiver_t *
 yami_place_receiver(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam,
                     const char *channel, const char *endpoint);
 
-//  Closes it, then gives the share of the relay back; both within timeout_ms (-1: no deadline). Returns what close returned.
+//  Closes it, then gives the share of the relay back; both within timeout_ms (-1: no deadline).
+//  Returns what close returned.
 uint64_t
 yami_place_close_sender(yami_place_t *self, yami_sender_t **sender_p, int timeout_ms);
 uint64_t

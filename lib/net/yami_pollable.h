@@ -1,8 +1,9 @@
 /*  yami_pollable - one descriptor for foreign event loops that says "recv may have something".
 
-    A ZeroMQ socket's own descriptor goes quiet as soon as anything looked at the socket, and knows nothing of messages that
-    wait in a frame already received. So this is an epoll descriptor over two: the socket's, and a signal that stands from the
-    first message handed out until recv found nothing. Guarded by its owner's lock.
+    A ZeroMQ socket's own descriptor goes quiet as soon as anything looked at the socket, and knows
+    nothing of messages that wait in a frame already received. So this is an epoll descriptor over
+    two: the socket's, and a signal that stands from the first message handed out until recv found
+    nothing. Guarded by its owner's lock.
 */
 #ifndef YAMI_POLLABLE_H
 #define YAMI_POLLABLE_H
@@ -18,7 +19,8 @@ typedef struct {
 void
 yami_pollable_init(yami_pollable_t *self);
 
-//  The descriptor, opened when first asked for and then readable, so that the first wait looks. -1 with errno EMFILE and a sentence.
+//  The descriptor, opened when first asked for and then readable, so that the first wait looks. -1
+//  with errno EMFILE and a sentence.
 int
 yami_pollable_fd(yami_pollable_t *self, int socket_fd);
 

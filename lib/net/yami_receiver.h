@@ -1,4 +1,5 @@
-/*  yami_receiver - what stands behind yam_pull and yam_sub: a table with two implementations, fast and sure.
+/*  yami_receiver - what stands behind yam_pull and yam_sub: a table with two implementations, fast
+    and sure.
 
     Thread-safe. See yam_pull.h for outcomes; the functions mean the same.
 */
@@ -42,7 +43,8 @@ struct yami_receiver {
 yami_receiver_t *
 yami_fast_receiver_new(yam_t *yam, int kind, const yami_endpoint_t *endpoint);
 
-//  Waits for the attachment (options.connect_timeout_ms) when kind is a topic; NULL with errno ETIMEDOUT, EACCES, EEXIST ... then.
+//  Waits for the attachment (options.connect_timeout_ms) when kind is a topic; NULL with errno
+//  ETIMEDOUT, EACCES, EEXIST ... then.
 yami_receiver_t *
 yami_sure_receiver_new(yam_t *yam, int kind, const char *channel, const yami_endpoint_t *endpoint);
 

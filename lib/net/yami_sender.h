@@ -1,4 +1,5 @@
-/*  yami_sender - what stands behind yam_push and yam_pub: a table with two implementations, fast and sure.
+/*  yami_sender - what stands behind yam_push and yam_pub: a table with two implementations, fast
+    and sure.
 
     Thread-safe. See yam_push.h for outcomes; the functions mean the same.
 */

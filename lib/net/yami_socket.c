@@ -70,9 +70,9 @@ s_limit(void *socket, const yami_endpoint_options_t *options)
     s_set(socket, ZMQ_RCVHWM, hwm);
 }
 
-//  Sockets of links ask silent peers. One-way sockets must not: what a puller answers after the pusher
-//  has closed makes the pusher's kernel reset the connection and forget what it had not sent yet (seen:
-//  megabytes). Their dead peers are found by TCP itself.
+//  Sockets of links ask silent peers. One-way sockets must not: what a puller answers after the
+//  pusher has closed makes the pusher's kernel reset the connection and forget what it had not sent
+//  yet (seen: megabytes). Their dead peers are found by TCP itself.
 static void
 s_watch_peers(void *socket, int type, const yami_endpoint_options_t *options)
 {

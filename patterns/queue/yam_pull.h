@@ -1,9 +1,9 @@
 /*  yam_pull - takes messages from a queue; each message reaches exactly one of the pullers.
 
-    The endpoint string is that of yam_push (see there). In the sure grade each message is leased to this puller: settle it
-    with ack, nack, reject or release before the lease [30 s] ends, or extend it. Unsettled messages are delivered again.
-    In the fast grade settling always succeeds and means nothing, so that one program fits both.
-    Thread-safe: several threads may receive and settle.
+    The endpoint string is that of yam_push (see there). In the sure grade each message is leased to
+    this puller: settle it with ack, nack, reject or release before the lease [30 s] ends, or extend
+    it. Unsettled messages are delivered again. In the fast grade settling always succeeds and means
+    nothing, so that one program fits both. Thread-safe: several threads may receive and settle.
 */
 #ifndef YAM_PULL_H
 #define YAM_PULL_H
@@ -25,26 +25,30 @@ typedef struct yam_pull yam_pull_t;
 YAM_EXPORT yam_pull_t *
 yam_pull_new(yam_t *yam, const char *queue, const char *endpoint);
 
-//  Releases what is unsettled, sends pending acks, frees *self_p and clears it. Waits at most the option "linger" [5 s]. Safe on NULL.
+//  Releases what is unsettled, sends pending acks, frees *self_p and clears it. Waits at most the
+//  option "linger" [5 s]. Safe on NULL.
 YAM_EXPORT void
 yam_pull_destroy(yam_pull_t **self_p);
 
-//  Like destroy with a deadline of timeout_ms (-1: none): returns how many settled messages were not known to be durable.
+//  Like destroy with a deadline of timeout_ms (-1: none): returns how many settled messages were
+//  not known to be durable.
 YAM_EXPORT uint64_t
 yam_pull_close(yam_pull_t **self_p, int timeout_ms);
 
-//  The next message; waits up to timeout_ms (0: not at all, -1: for ever). The caller owns the result. NULL with errno
-//  EAGAIN (none in time), EACCES, ENOENT, EEXIST (the channel is of another kind), EIO, ECHILD.
+//  The next message; waits up to timeout_ms (0: not at all, -1: for ever). The caller owns the
+//  result. NULL with errno EAGAIN (none in time), EACCES, ENOENT, EEXIST (the channel is of another
+//  kind), EIO, ECHILD.
 YAM_EXPORT yam_message_t *
 yam_pull_recv(yam_pull_t *self, int timeout_ms);
 
-//  Done: the message leaves the queue. Frees and clears *message_p. 0, or -1 with errno ESTALE: the session in which it was
-//  received is over, so the message will come again (it is freed all the same).
+//  Done: the message leaves the queue. Frees and clears *message_p. 0, or -1 with errno ESTALE: the
+//  session in which it was received is over, so the message will come again (it is freed all the
+//  same).
 YAM_EXPORT int
 yam_pull_ack(yam_pull_t *self, yam_message_t **message_p);
 
-//  Failed: deliver again after delay_ms (0: at once, -1: by the relay's backoff list). reason (may be NULL) is kept with the
-//  message and shown in the dead letters. Outcomes as ack.
+//  Failed: deliver again after delay_ms (0: at once, -1: by the relay's backoff list). reason (may
+//  be NULL) is kept with the message and shown in the dead letters. Outcomes as ack.
 YAM_EXPORT int
 yam_pull_nack(yam_pull_t *self, yam_message_t **message_p, int delay_ms, const char *reason);
 
@@ -60,12 +64,14 @@ yam_pull_release(yam_pull_t *self, yam_message_t **message_p);
 YAM_EXPORT int
 yam_pull_extend(yam_pull_t *self, const yam_message_t *message);
 
-//  Waits until all settled messages are durably so, at most timeout_ms (-1: for ever). Returns how many are not.
+//  Waits until all settled messages are durably so, at most timeout_ms (-1: for ever). Returns how
+//  many are not.
 YAM_EXPORT uint64_t
 yam_pull_flush(yam_pull_t *self, int timeout_ms);
 
-//  A descriptor for poll/epoll/select of a foreign event loop: readable when yam_pull_recv(self, 0) may have something. Call
-//  recv until it gives EAGAIN, then wait again. Borrowed: neither read nor close it. Call it once before the first wait.
+//  A descriptor for poll/epoll/select of a foreign event loop: readable when yam_pull_recv(self, 0)
+//  may have something. Call recv until it gives EAGAIN, then wait again. Borrowed: neither read nor
+//  close it. Call it once before the first wait.
 YAM_EXPORT int
 yam_pull_fd(yam_pull_t *self);
 

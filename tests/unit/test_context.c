@@ -1,4 +1,5 @@
-//  yam_t: forks are refused, descriptors are checked before libzmq could abort, signals are left alone.
+//  yam_t: forks are refused, descriptors are checked before libzmq could abort, signals are left
+//  alone.
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-//  CURVE: the right keys come in, others do not, and nobody stumbles over a certificate half set up.
+//  CURVE: the right keys come in, others do not, and nobody stumbles over a certificate half set
+//  up.
 
 #include <czmq.h>
 #include <errno.h>
@@ -22,7 +23,8 @@
 
 #define PATIENCE_MS 10000 //  how long a failure takes to show
 
-//  Certificates in a folder of their own: server, friend and stranger; friend's public one in clients/.
+//  Certificates in a folder of their own: server, friend and stranger; friend's public one in
+//  clients/.
 typedef struct {
     char folder[64];
     char server[128];
@@ -152,7 +154,8 @@ test_certificates_half_set_up_are_refused(void **state)
     yam_destroy(&yam);
 }
 
-//  -- Lists of clients --------------------------------------------------------------------------------
+//  -- Lists of clients
+//  --------------------------------------------------------------------------------
 
 //  A served PULL with a list of clients, as a relay has it.
 typedef struct {

@@ -1,5 +1,5 @@
-//  The fast grade of topics: subscriptions choose by subject, losses are counted where they show, and nobody
-//  is held up by one who does not take.
+//  The fast grade of topics: subscriptions choose by subject, losses are counted where they show,
+//  and nobody is held up by one who does not take.
 
 #include <errno.h>
 #include <setjmp.h>
@@ -138,7 +138,8 @@ test_a_connecting_publisher_can_wait_too(void **state)
     (void) snprintf(endpoint, sizeof endpoint, ">%s", yam_sub_endpoint(sub));
     yam_pub_t *pub = s_pub(endpoint);
     for (int round = 0; yam_pub_wait(pub, 1, 10) == -1; round++) {
-        //  As everywhere in ZeroMQ, a bound subscriber greets newcomers when it is asked for messages.
+        //  As everywhere in ZeroMQ, a bound subscriber greets newcomers when it is asked for
+        //  messages.
         assert_null(yam_sub_recv(sub, 0));
         assert_true(round < PATIENCE_MS / 10);
     }
@@ -190,7 +191,8 @@ test_many_subjects_under_load_keep_their_order(void **state)
     uint64_t received = 0;
     for (uint64_t number = 0; number < 6000; number++) {
         s_publish(pub, subjects[number / 3 % 3], number);
-        //  Not more on the way than the sockets' queues hold in the worst case, one message a frame.
+        //  Not more on the way than the sockets' queues hold in the worst case, one message a
+        //  frame.
         for (; number + 1 - received > 50; received++) {
             s_expect(sub, subjects[received / 3 % 3], received);
         }
@@ -224,7 +226,8 @@ test_a_subscriber_that_does_not_take_holds_nobody_up_and_counts_its_gaps(void **
         received++;
     }
     assert_true(received > 0 && received < count);
-    //  The gap shows with the first frame after it; libzmq may take a moment to see that there is room.
+    //  The gap shows with the first frame after it; libzmq may take a moment to see that there is
+    //  room.
     for (int round = 0; !message; round++) {
         assert_true(round < PATIENCE_MS / 10);
         assert_int_equal(yam_pub_send(pub, &count, sizeof count), 0);
@@ -272,7 +275,8 @@ test_subjects_that_cannot_be_are_refused(void **state)
     assert_int_equal(errno, EINVAL);
 }
 
-//  -- Gaps -------------------------------------------------------------------------------------------
+//  -- Gaps
+//  -------------------------------------------------------------------------------------------
 
 static yami_batch_t
 s_batch(uint8_t producer, uint32_t epoch, uint64_t first, uint32_t count)

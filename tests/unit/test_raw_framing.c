@@ -144,7 +144,8 @@ test_messages_of_a_plain_pub_arrive_with_their_subject(void **state)
     assert_int_equal(zmq_connect(pub, yam_sub_endpoint(sub)), 0);
     zmq_pollitem_t item = {.socket = pub, .events = ZMQ_POLLIN};
     for (int round = 0; zmq_poll(&item, 1, 10) == 0; round++) {
-        //  As everywhere in ZeroMQ, a bound subscriber greets newcomers when it is asked for messages.
+        //  As everywhere in ZeroMQ, a bound subscriber greets newcomers when it is asked for
+        //  messages.
         assert_null(yam_sub_recv(sub, 0));
         assert_true(round < PATIENCE_MS / 10);
     }
