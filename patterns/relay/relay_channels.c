@@ -199,9 +199,8 @@ s_drop_below(yami_relay_core_t *core, yami_relay_channel_t *channel, uint64_t fl
 static uint64_t
 s_floor(yami_relay_core_t *core, yami_relay_channel_t *channel)
 {
-    uint64_t retention = channel->first;
     if (channel->kind == YAMI_KIND_TOPIC) {
-        retention = s_retention_floor(core, channel);
+        uint64_t retention = s_retention_floor(core, channel);
         s_drop_below(core, channel, retention);
         if (channel->durable_groups == 0) {
             return retention;
