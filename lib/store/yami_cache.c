@@ -97,14 +97,14 @@ yami_cache_clear(yami_cache_t *self)
     yami_cache_init(self, self->limit_bytes);
 }
 
-//  Doubles a ring when it is full: what is at index from..to modulo the old capacity moves to the same modulo the new one.
+//  Doubles a ring when it is full: what is at index from..to modulo the old capacity moves to the
+//  same modulo the new one.
 static void *
 s_double(const void *ring, size_t capacity, size_t item_size, uint64_t from, uint64_t to)
 {
     size_t larger = capacity > 0 ? capacity * 2 : FIRST_CAPACITY;
-    uint8_t *items = larger <= ITEM_LIMIT
-                         ? yami_try_alloc(larger * item_size, ITEM_LIMIT * item_size)
-                         : NULL;
+    uint8_t *items =
+        larger <= ITEM_LIMIT ? yami_try_alloc(larger * item_size, ITEM_LIMIT * item_size) : NULL;
     for (uint64_t index = from; items && index < to; index++) {
         memcpy(items + (index & (larger - 1)) * item_size,
                (const uint8_t *) ring + (index & (capacity - 1)) * item_size, item_size);
@@ -123,8 +123,7 @@ s_reserve_ring(yami_cache_t *self)
     if (self->next - self->first < self->capacity) {
         return 0;
     }
-    void *ring =
-        s_double(self->ring, self->capacity, sizeof *self->ring, self->first, self->next);
+    void *ring = s_double(self->ring, self->capacity, sizeof *self->ring, self->first, self->next);
     if (!ring) {
         return -1;
     }

@@ -1,6 +1,7 @@
 /*  yami_cache - the entries appended last, so that readers who keep up never touch the disk.
 
-    First in, first out, bounded by bytes. Used by the owner thread only. It holds references to the blocks.
+    First in, first out, bounded by bytes. Used by the owner thread only. It holds references to the
+    blocks.
     Invariants (yami_cache_check):
     (1) The positions of a channel ascend, and so do their sequences.
     (2) used_bytes <= limit_bytes, unless a single entry is larger: that one is not kept.
@@ -28,12 +29,13 @@ yami_cache_init(yami_cache_t *self, uint64_t limit_bytes);
 void
 yami_cache_clear(yami_cache_t *self);
 
-//  Keeps a copy of meta and a reference to data; entries of a channel come in order. What cannot be kept (no memory, too
-//  large) is left out: it will be read from the disk.
+//  Keeps a copy of meta and a reference to data; entries of a channel come in order. What cannot be
+//  kept (no memory, too large) is left out: it will be read from the disk.
 void
 yami_cache_add(yami_cache_t *self, const yami_entry_t *entry);
 
-//  The entry of channel that holds sequence, borrowed until the next change; NULL when it is not in the cache.
+//  The entry of channel that holds sequence, borrowed until the next change; NULL when it is not in
+//  the cache.
 const yami_entry_t *
 yami_cache_find(const yami_cache_t *self, uint32_t channel, uint64_t sequence);
 

@@ -1,4 +1,5 @@
-//  Open addressing with linear probing; a removal shifts its followers back, so there are no tombstones.
+//  Open addressing with linear probing; a removal shifts its followers back, so there are no
+//  tombstones.
 
 #include <stdbool.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/*  yami_channel_map - finds what belongs to a channel number: a hash table from uint32_t to pointers.
+/*  yami_channel_map - finds what belongs to a channel number: a hash table from uint32_t to
+    pointers.
 
     Linear probing, at most three quarters full. Not thread-safe. The pointers are borrowed.
 */

@@ -1,4 +1,5 @@
-//  Prefix: u32 size, u32 segments, u32 floors, u32 zero; segments {number, first LSN, last LSN}; floors {u32 channel, u64}.
+//  Prefix: u32 size, u32 segments, u32 floors, u32 zero; segments {number, first LSN, last LSN};
+//  floors {u32 channel, u64}.
 
 #include "yami_checkpoint.h"
 

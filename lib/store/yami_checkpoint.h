@@ -1,7 +1,7 @@
 /*  yami_checkpoint - what the store itself remembers in each checkpoint, before the owner's part.
 
-    The list of segments that hold the log at that point, so that a missing file is noticed, and how far channels
-    were trimmed. Pure.
+    The list of segments that hold the log at that point, so that a missing file is noticed, and how
+    far channels were trimmed. Pure.
 */
 #ifndef YAMI_CHECKPOINT_H
 #define YAMI_CHECKPOINT_H
@@ -15,16 +15,18 @@ typedef struct {
 } yami_live_segment_t;
 
 typedef struct {
-    size_t size; //  bytes of the prefix, the owner's part follows
+    size_t size;                   //  bytes of the prefix, the owner's part follows
     yami_live_segment_t *segments; //  owned
     size_t segment_count;
 } yami_checkpoint_t;
 
-//  The prefix for the index as it is now, to be freed with yami_free. NULL with errno ENOMEM or EMSGSIZE.
+//  The prefix for the index as it is now, to be freed with yami_free. NULL with errno ENOMEM or
+//  EMSGSIZE.
 uint8_t *
 yami_checkpoint_encode(const yami_index_t *index, size_t *size_p);
 
-//  Reads a prefix; floors are raised in index, unless it is NULL. Returns 0, or -1 with errno EPROTO or ENOMEM.
+//  Reads a prefix; floors are raised in index, unless it is NULL. Returns 0, or -1 with errno
+//  EPROTO or ENOMEM.
 int
 yami_checkpoint_decode(yami_checkpoint_t *self, const uint8_t *bytes, size_t size,
                        yami_index_t *index);

@@ -1,6 +1,7 @@
 //  From the queue to the disk.
 //
-//      owner: begin, entry, seal -> filling       commit thread: filling <-> writing -> pwritev -> sync -> durable
+//      owner: begin, entry, seal -> filling       commit thread: filling <-> writing -> pwritev ->
+//      sync -> durable
 
 #include "yami_commit.h"
 
@@ -29,13 +30,13 @@ struct yami_commit {
     bool is_file_dirty;      //  written since its last sync
     bool is_directory_dirty; //  the file's name is not synced
     uint64_t written_lsn;
-    uint64_t written_bytes;  //  since the free disk was looked at
-    struct iovec *vector;    //  owned; VECTOR_LIMIT
+    uint64_t written_bytes; //  since the free disk was looked at
+    struct iovec *vector;   //  owned; VECTOR_LIMIT
     int vector_count;
-    uint64_t vector_offset;  //  in the file, of the first one
-    uint64_t vector_size;    //  bytes
-    size_t vector_item;      //  first item in it
-    uint64_t *trims;         //  owned; segments to give back
+    uint64_t vector_offset; //  in the file, of the first one
+    uint64_t vector_size;   //  bytes
+    size_t vector_item;     //  first item in it
+    uint64_t *trims;        //  owned; segments to give back
     size_t trim_count;
     size_t trim_capacity;
 };
@@ -148,7 +149,8 @@ yami_commit_seal(yami_commit_t *self, const yami_entry_header_t *header, uint64_
     return item ? 0 : -1;
 }
 
-//  Adds bytes that follow those before in the file; what also follows in memory makes no new vector.
+//  Adds bytes that follow those before in the file; what also follows in memory makes no new
+//  vector.
 static void
 s_stage_bytes(yami_commit_t *self, const void *bytes, size_t size)
 {
@@ -166,7 +168,8 @@ s_stage_bytes(yami_commit_t *self, const void *bytes, size_t size)
     self->vector_size += size;
 }
 
-//  Writes what is staged. 0; 1 when the disk is full: nothing staged then, to be staged again; -1 with errno.
+//  Writes what is staged. 0; 1 when the disk is full: nothing staged then, to be staged again; -1
+//  with errno.
 static int
 s_flush(yami_commit_t *self)
 {
@@ -177,7 +180,8 @@ s_flush(yami_commit_t *self)
                                  self->vector_offset);
     self->vector_count = 0;
     if (rc == -1) {
-        //  Only where the file system copies on write: these bytes were never taken, so writing them again is sound.
+        //  Only where the file system copies on write: these bytes were never taken, so writing
+        //  them again is sound.
         self->writing.done = self->vector_item;
         return errno == ENOSPC ? 1 : -1;
     }
@@ -208,7 +212,8 @@ s_prepare_stage(yami_commit_t *self, uint64_t offset)
     return 0;
 }
 
-//  Checksums an entry's image and stages it. That is done here, not by the owner: this thread waits for the disk anyway.
+//  Checksums an entry's image and stages it. That is done here, not by the owner: this thread waits
+//  for the disk anyway.
 static int
 s_stage_entry(yami_commit_t *self, const yami_commit_item_t *item)
 {
@@ -217,8 +222,8 @@ s_stage_entry(yami_commit_t *self, const yami_commit_item_t *item)
         return rc;
     }
     uint8_t *image = yami_commit_queue_image(&self->writing, item);
-    uint32_t crc = yami_crc32c(0, image + YAMI_ENTRY_HEADER_SIZE,
-                               item->image_size - YAMI_ENTRY_HEADER_SIZE);
+    uint32_t crc =
+        yami_crc32c(0, image + YAMI_ENTRY_HEADER_SIZE, item->image_size - YAMI_ENTRY_HEADER_SIZE);
     if (item->data) {
         crc = yami_crc32c(crc, item->data->data, item->data->size);
     }
@@ -247,7 +252,8 @@ s_count_sync(yami_commit_t *self, int64_t start_us)
     pthread_mutex_unlock(&self->mutex);
 }
 
-//  Flushes, syncs, publishes (1). 0; 1 when the disk was full, then what could be written is synced; -1 with errno.
+//  Flushes, syncs, publishes (1). 0; 1 when the disk was full, then what could be written is
+//  synced; -1 with errno.
 static int
 s_sync(yami_commit_t *self)
 {
@@ -273,7 +279,8 @@ s_sync(yami_commit_t *self)
     return is_full;
 }
 
-//  Sealing closed the file before (3). When it is open, this item is written once more after the disk was full.
+//  Sealing closed the file before (3). When it is open, this item is written once more after the
+//  disk was full.
 static int
 s_run_begin(yami_commit_t *self, const yami_commit_item_t *item)
 {
@@ -300,14 +307,15 @@ s_run_begin(yami_commit_t *self, const yami_commit_item_t *item)
 static int
 s_write_trailer(yami_commit_t *self, const yami_commit_item_t *item)
 {
-    uint8_t *trailer = yami_commit_queue_image(&self->writing, item) + item->image_size +
-                       item->padding_size;
+    uint8_t *trailer =
+        yami_commit_queue_image(&self->writing, item) + item->image_size + item->padding_size;
     struct iovec vector = {.iov_base = trailer, .iov_len = YAMI_TRAILER_SIZE};
     int rc = self->disk->pwritev(self->disk, self->file, &vector, 1, item->number);
     return rc == -1 && errno == ENOSPC ? 1 : rc;
 }
 
-//  Invariants (3) here, and of the log: a cut file proves that all in it was durable, so the cut is last, after a sync of its own.
+//  Invariants (3) here, and of the log: a cut file proves that all in it was durable, so the cut is
+//  last, after a sync of its own.
 static int
 s_run_seal(yami_commit_t *self, const yami_commit_item_t *item)
 {
@@ -341,8 +349,8 @@ s_run_item(yami_commit_t *self, const yami_commit_item_t *item)
         break;
     }
     if (item->kind == YAMI_ENTRY_TRIM) {
-        if (yami_grow(&self->trims, &self->trim_capacity, self->trim_count + 1,
-                      sizeof *self->trims, TRIM_LIMIT) == -1) {
+        if (yami_grow(&self->trims, &self->trim_capacity, self->trim_count + 1, sizeof *self->trims,
+                      TRIM_LIMIT) == -1) {
             return -1;
         }
     }
@@ -353,7 +361,8 @@ s_run_item(yami_commit_t *self, const yami_commit_item_t *item)
     return rc;
 }
 
-//  Gives back the files of durable TRIM entries (4). One that is not there any more was given back before a crash.
+//  Gives back the files of durable TRIM entries (4). One that is not there any more was given back
+//  before a crash.
 static int
 s_give_back(yami_commit_t *self)
 {
@@ -391,8 +400,9 @@ static int
 s_fail(yami_commit_t *self, int error)
 {
     atomic_store(&self->has_failed, true);
-    return yami_fail(EIO, "store: writing the log failed (%s); it takes nothing more until it is "
-                          "opened again",
+    return yami_fail(EIO,
+                     "store: writing the log failed (%s); it takes nothing more until it is "
+                     "opened again",
                      strerror(error));
 }
 

@@ -16,10 +16,12 @@ yami_commit_queue_reset(yami_commit_queue_t *self)
     for (size_t index = 0; index < self->count; index++) {
         yami_block_unref(&self->items[index].data);
     }
+    bool is_oversized =
+        self->arena_capacity > ARENA_KEPT && self->arena_size < self->arena_capacity / 8;
     self->count = 0;
     self->done = 0;
     self->arena_size = 0;
-    if (self->arena_capacity > ARENA_KEPT) { //  after a burst
+    if (is_oversized) { //  a burst is over
         yami_free(self->arena);
         self->arena = NULL;
         self->arena_capacity = 0;

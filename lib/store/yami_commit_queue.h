@@ -1,7 +1,8 @@
-/*  yami_commit_queue - what was appended and not yet written, as images of what the file shall hold.
+/*  yami_commit_queue - what was appended and not yet written, as images of what the file shall
+    hold.
 
-    Headers, metas and paddings lie in one arena in the order of the file, so that neighbours go out in one
-    piece; data parts stay in their blocks. Not thread-safe.
+    Headers, metas and paddings lie in one arena in the order of the file, so that neighbours go out
+    in one piece; data parts stay in their blocks. Not thread-safe.
 */
 #ifndef YAMI_COMMIT_QUEUE_H
 #define YAMI_COMMIT_QUEUE_H
@@ -17,24 +18,25 @@ typedef enum {
 
 typedef struct {
     yami_item_type_t type;
-    bool is_last;          //  SEAL
-    uint16_t kind;         //  ENTRY
+    bool is_last;  //  SEAL
+    uint16_t kind; //  ENTRY
     uint32_t padding_size;
-    size_t image;          //  offset in the arena
+    size_t image; //  offset in the arena
     size_t image_size;
-    yami_block_t *data;    //  owned reference, or NULL
-    uint64_t offset;       //  in the segment
+    yami_block_t *data; //  owned reference, or NULL
+    uint64_t offset;    //  in the segment
     uint64_t lsn;
-    uint64_t number;       //  BEGIN: segment; TRIM: the one to be given back; SEAL: trailer's offset
-    uint64_t file_bytes;   //  BEGIN
+    //  BEGIN: segment; TRIM: the one to be given back; SEAL: trailer's offset
+    uint64_t number;
+    uint64_t file_bytes; //  BEGIN
 } yami_commit_item_t;
 
 typedef struct {
     yami_commit_item_t *items; //  owned
     size_t count;
     size_t capacity;
-    size_t done;     //  items written
-    uint8_t *arena;  //  owned
+    size_t done;    //  items written
+    uint8_t *arena; //  owned
     size_t arena_size;
     size_t arena_capacity;
 } yami_commit_queue_t;
@@ -47,8 +49,9 @@ yami_commit_queue_clear(yami_commit_queue_t *self);
 void
 yami_commit_queue_reset(yami_commit_queue_t *self);
 
-//  Adds an item with arena space for its image, padding and trailer. NULL with errno ENOMEM; nothing changed then. The
-//  image is found by yami_commit_queue_image and to be filled; what follows it is zeroed.
+//  Adds an item with arena space for its image, padding and trailer. NULL with errno ENOMEM;
+//  nothing changed then. The image is found by yami_commit_queue_image and to be filled; what
+//  follows it is zeroed.
 yami_commit_item_t *
 yami_commit_queue_add(yami_commit_queue_t *self, yami_item_type_t type, size_t image_size,
                       uint32_t padding_size);

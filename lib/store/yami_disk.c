@@ -1,4 +1,5 @@
-//  The real directory. Every call names files relative to the one descriptor, so a renamed directory stays the same.
+//  The real directory. Every call names files relative to the one descriptor, so a renamed
+//  directory stays the same.
 
 #include "yami_disk.h"
 
@@ -29,8 +30,8 @@ static int
 s_open(yami_disk_t *disk, const char *name, bool create, bool read_only)
 {
     const s_disk_t *self = (s_disk_t *) disk;
-    int flags = O_CLOEXEC | O_NOFOLLOW | (read_only ? O_RDONLY : O_RDWR) |
-                (create ? O_CREAT | O_EXCL : 0);
+    int flags =
+        O_CLOEXEC | O_NOFOLLOW | (read_only ? O_RDONLY : O_RDWR) | (create ? O_CREAT | O_EXCL : 0);
     int file;
     do {
         file = openat(self->directory, name, flags, 0600);
@@ -216,12 +217,14 @@ s_refuse_second(const s_disk_t *self)
     text[size > 0 ? size : 0] = '\0';
     long pid = strtol(text, NULL, 10);
     if (pid <= 0) {
-        return yami_fail(EWOULDBLOCK, "cannot open store %s: locked by another process (stop it, "
-                                      "or give another directory)",
+        return yami_fail(EWOULDBLOCK,
+                         "cannot open store %s: locked by another process (stop it, "
+                         "or give another directory)",
                          self->path);
     }
-    return yami_fail(EWOULDBLOCK, "cannot open store %s: locked by process %ld (stop it, or give "
-                                  "another directory)",
+    return yami_fail(EWOULDBLOCK,
+                     "cannot open store %s: locked by process %ld (stop it, or give "
+                     "another directory)",
                      self->path, pid);
 }
 

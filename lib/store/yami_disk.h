@@ -1,11 +1,11 @@
 /*  yami_disk - the file operations the log uses, behind a table: the real disk, or a simulated one.
 
-    The only place that opens files or calls fsync. All names are file names within the one directory the
-    disk was opened on, never paths. Every function returns 0 (or what it says), or -1 with errno. No
-    function retries a failed sync: after a failed fsync the kernel may have dropped the pages and the
-    next one lies.
-    pwritev and pread are complete: they loop over short transfers; a short pread at the end of the file
-    returns what there is.
+    The only place that opens files or calls fsync. All names are file names within the one
+    directory the disk was opened on, never paths. Every function returns 0 (or what it says), or -1
+    with errno. No function retries a failed sync: after a failed fsync the kernel may have dropped
+    the pages and the next one lies.
+    pwritev and pread are complete: they loop over short transfers; a short pread at the end of the
+    file returns what there is.
 */
 #ifndef YAMI_DISK_H
 #define YAMI_DISK_H
@@ -23,7 +23,8 @@ struct yami_disk {
     int (*close)(yami_disk_t *self, int file);
     //  Writes all of vector (its items may be changed) at offset.
     int (*pwritev)(yami_disk_t *self, int file, struct iovec *vector, int count, uint64_t offset);
-    //  Reads up to size bytes at offset; returns how many, less than size only at the end of the file.
+    //  Reads up to size bytes at offset; returns how many, less than size only at the end of the
+    //  file.
     int64_t (*pread)(yami_disk_t *self, int file, void *buffer, size_t size, uint64_t offset);
     int (*sync_data)(yami_disk_t *self, int file); //  fdatasync
     int (*sync_file)(yami_disk_t *self, int file); //  fsync: size and times, too
@@ -39,9 +40,10 @@ struct yami_disk {
     void (*destroy)(yami_disk_t **self_p);
 };
 
-//  The real directory path (created with mode 0700 when missing, its parent synced). Unless read_only, takes an exclusive lock on the
-//  file "lock" in it, held until destroy, and writes the process id into it. NULL with errno EWOULDBLOCK and
-//  a sentence naming the holder, or EACCES, ENOSPC, EROFS, ...
+//  The real directory path (created with mode 0700 when missing, its parent synced). Unless
+//  read_only, takes an exclusive lock on the file "lock" in it, held until destroy, and writes the
+//  process id into it. NULL with errno EWOULDBLOCK and a sentence naming the holder, or EACCES,
+//  ENOSPC, EROFS, ...
 yami_disk_t *
 yami_disk_open(const char *path, bool read_only);
 

@@ -1,10 +1,12 @@
 /*  yami_index - which segments there are, and where in them a channel's sequences begin.
 
-    Pure; used by the owner thread only. Memory: yami_segment.h's for each segment, and one pointer per
-    channel and segment.
+    Pure; used by the owner thread only. Memory: yami_segment.h's for each segment, and one pointer
+    per channel and segment.
     Invariants (yami_index_check):
-    (1) Segments ascend by number. All but the last may be given back; the last one is the active one unless sealed.
-    (2) A channel's extents ascend by segment; those below its floor in sealed segments are marked unneeded and dropped from the
+    (1) Segments ascend by number. All but the last may be given back; the last one is the active
+    one unless sealed.
+    (2) A channel's extents ascend by segment; those below its floor in sealed segments are marked
+    unneeded and dropped from the
         channel's list, in order.
     (3) unneeded_count is the number of sealed segments without a needed extent.
 */
@@ -16,7 +18,8 @@
 
 #define YAMI_CURSOR_COUNT 4
 
-//  Where reading went on last: the entry at offset has that LSN, and sequences of the channel before it are below sequence.
+//  Where reading went on last: the entry at offset has that LSN, and sequences of the channel
+//  before it are below sequence.
 typedef struct {
     uint64_t segment; //  number; 0: unused
     uint64_t offset;
@@ -26,14 +29,14 @@ typedef struct {
 
 typedef struct {
     uint32_t id;
-    uint64_t floor;         //  sequences below it are not needed
+    uint64_t floor;          //  sequences below it are not needed
     yami_extent_t **extents; //  array owned, extents borrowed from their segments
-    size_t extent_head;     //  first one in use
-    size_t extent_count;    //  one after the last in use
+    size_t extent_head;      //  first one in use
+    size_t extent_count;     //  one after the last in use
     size_t extent_capacity;
     yami_cursor_t cursors[YAMI_CURSOR_COUNT];
-    unsigned cursor_next;   //  replaced next
-    uint64_t replayed;      //  by recovery: sequences below were seen
+    unsigned cursor_next; //  replaced next
+    uint64_t replayed;    //  by recovery: sequences below were seen
 } yami_channel_t;
 
 typedef struct {
@@ -48,8 +51,8 @@ typedef struct {
 void
 yami_index_clear(yami_index_t *self);
 
-//  Takes an empty or decoded segment with a number above all others, and links its extents. 0, or -1 with errno ENOMEM, and
-//  *segment_p is still the caller's.
+//  Takes an empty or decoded segment with a number above all others, and links its extents. 0, or
+//  -1 with errno ENOMEM, and *segment_p is still the caller's.
 int
 yami_index_add(yami_index_t *self, yami_segment_t **segment_p);
 
@@ -78,7 +81,8 @@ size_t
 yami_index_footer_growth(const yami_index_t *self, const yami_segment_t *segment, uint32_t channel,
                          uint64_t offset);
 
-//  Makes room for yami_index_note with the same arguments. Returns 0, or -1 with errno ENOMEM; then nothing to be seen changed.
+//  Makes room for yami_index_note with the same arguments. Returns 0, or -1 with errno ENOMEM; then
+//  nothing to be seen changed.
 int
 yami_index_prepare(yami_index_t *self, yami_segment_t *segment, uint32_t channel, uint64_t offset);
 

@@ -25,7 +25,8 @@ s_not_there(void)
     return -1;
 }
 
-//  Starts at the best remembered position before the sequence; the cursor to be moved on is returned.
+//  Starts at the best remembered position before the sequence; the cursor to be moved on is
+//  returned.
 static yami_cursor_t *
 s_start(s_walk_t *walk, yami_channel_t *channel)
 {
@@ -35,8 +36,8 @@ s_start(s_walk_t *walk, yami_channel_t *channel)
     yami_cursor_t *used = NULL;
     for (size_t index = 0; index < YAMI_CURSOR_COUNT; index++) {
         yami_cursor_t *cursor = &channel->cursors[index];
-        if (cursor->segment == walk->segment->header.number &&
-            cursor->sequence <= walk->sequence && cursor->offset >= walk->offset) {
+        if (cursor->segment == walk->segment->header.number && cursor->sequence <= walk->sequence &&
+            cursor->offset >= walk->offset) {
             walk->offset = cursor->offset;
             walk->lsn = cursor->lsn;
             used = cursor;
@@ -83,8 +84,8 @@ s_step_over(s_walk_t *walk)
     return 0;
 }
 
-//  Walks to the first entry that holds the sequence or a later one: 1 with walk->header, 0 at the end of the segment, -1 with
-//  errno ENOENT when it is not durable yet, or EIO ...
+//  Walks to the first entry that holds the sequence or a later one: 1 with walk->header, 0 at the
+//  end of the segment, -1 with errno ENOENT when it is not durable yet, or EIO ...
 static int
 s_walk(s_walk_t *walk)
 {
@@ -131,8 +132,9 @@ s_damaged(const s_walk_t *walk, uint64_t last, yami_damage_t *damage)
                                .first = walk->sequence,
                                .last = last,
                                .what = "entry header"};
-    return yami_fail(EBADMSG, "store: segment %llu is damaged at byte %llu: sequences %llu to %llu "
-                              "of channel %u are lost",
+    return yami_fail(EBADMSG,
+                     "store: segment %llu is damaged at byte %llu: sequences %llu to %llu "
+                     "of channel %u are lost",
                      (unsigned long long) damage->segment, (unsigned long long) damage->offset,
                      (unsigned long long) damage->first, (unsigned long long) damage->last,
                      (unsigned) damage->channel);

@@ -1,7 +1,7 @@
 /*  yami_log_read - finds a sequence of a channel in the segments and loads its entry.
 
-    Sequential reading goes on where it was; anything else starts at an index point, so at most 256 KiB of
-    the channel's neighbourhood are walked over, header by header.
+    Sequential reading goes on where it was; anything else starts at an index point, so at most 256
+    KiB of the channel's neighbourhood are walked over, header by header.
 */
 #ifndef YAMI_LOG_READ_H
 #define YAMI_LOG_READ_H

@@ -1,4 +1,5 @@
-//  Per channel a growing array of entries; entries without sequences are forgotten at once, there is nothing to replay.
+//  Per channel a growing array of entries; entries without sequences are forgotten at once, there
+//  is nothing to replay.
 
 #include "yami_memory_store.h"
 
@@ -144,7 +145,8 @@ s_append(yami_store_t *store, yami_entry_t *entry)
 static bool
 s_has_room(const yami_store_t *store)
 {
-    s_memory_t *self = (s_memory_t *) store; //  the object is not const; what it says, it must remember
+    //  the object is not const; what it says, it must remember
+    s_memory_t *self = (s_memory_t *) store;
     self->has_promised_room = self->used_bytes < self->limit_bytes;
     return self->has_promised_room;
 }

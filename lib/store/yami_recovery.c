@@ -50,7 +50,8 @@ yami_recovery_add_bad(yami_recovery_t *self, const yami_found_t *found,
     return yami_recovery_add_damage(self, &damage);
 }
 
-//  Loads the checkpoint at offset of a segment and decodes the store's part: 1, 0 when it is bad, -1 with errno.
+//  Loads the checkpoint at offset of a segment and decodes the store's part: 1, 0 when it is bad,
+//  -1 with errno.
 static int
 s_load_checkpoint(yami_recovery_t *self, yami_found_t *found, uint64_t offset)
 {
@@ -158,7 +159,8 @@ s_is_trimmed(const yami_recovery_t *self, uint64_t number)
     return false;
 }
 
-//  Hands one entry to the owner; the store's own ones stay here, and so does its part of a checkpoint.
+//  Hands one entry to the owner; the store's own ones stay here, and so does its part of a
+//  checkpoint.
 static int
 s_replay_entry(yami_recovery_t *self, yami_entry_t *entry)
 {
@@ -252,10 +254,10 @@ s_replay(yami_recovery_t *self)
             continue;
         }
         bool is_start = has_start && index == self->checkpoint_found;
-        int rc = is_start ? s_replay_segment(self, found, self->checkpoint_offset,
-                                             self->checkpoint_lsn)
-                          : s_replay_segment(self, found, YAMI_SEGMENT_HEADER_SIZE,
-                                             found->segment->header.first_lsn);
+        int rc = is_start
+                     ? s_replay_segment(self, found, self->checkpoint_offset, self->checkpoint_lsn)
+                     : s_replay_segment(self, found, YAMI_SEGMENT_HEADER_SIZE,
+                                        found->segment->header.first_lsn);
         if (rc == -1) {
             return -1;
         }
@@ -285,10 +287,8 @@ s_add_missing(yami_recovery_t *self, uint64_t number, uint64_t first_lsn, uint64
             return yami_recovery_add_damage(self, &damage);
         }
     }
-    yami_damage_t damage = {.segment = number,
-                            .first_lsn = first_lsn,
-                            .last_lsn = last_lsn,
-                            .what = "missing segment"};
+    yami_damage_t damage = {
+        .segment = number, .first_lsn = first_lsn, .last_lsn = last_lsn, .what = "missing segment"};
     return s_is_trimmed(self, number) ? 0 : yami_recovery_add_damage(self, &damage);
 }
 
@@ -306,7 +306,8 @@ s_find_unlisted(yami_recovery_t *self)
     return 0;
 }
 
-//  Behind the checkpoint, or in all of the log when there is none, LSNs go on from segment to segment.
+//  Behind the checkpoint, or in all of the log when there is none, LSNs go on from segment to
+//  segment.
 static int
 s_find_gaps(yami_recovery_t *self)
 {

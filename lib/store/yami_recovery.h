@@ -1,7 +1,9 @@
-/*  yami_recovery - reads a log back: after a clean close, a crash, or damage; for opening, or only to verify.
+/*  yami_recovery - reads a log back: after a clean close, a crash, or damage; for opening, or only
+    to verify.
 
     Steps, each in a file of its own:
-        yami_recovery_files   list the directory, read segment headers, tell segments from what a crash left half made
+        yami_recovery_files   list the directory, read segment headers, tell segments from what a
+        crash left half made
         yami_recovery_index   footers, or a scan where there is none; the torn tail is found and cut
         yami_recovery_lost    whose sequences damage has hit
         yami_recovery         newest checkpoint, replay of what follows, missing segments, report
@@ -9,7 +11,8 @@
     Invariants:
     (1) Nothing in the directory changes before replay has accepted everything.
     (2) Each step can be cut off by a crash and run again with the same result.
-    (3) No file is removed but: one a durable TRIM entry or checkpoint says was given back, one that never held an entry, or a spare
+    (3) No file is removed but: one a durable TRIM entry or checkpoint says was given back, one that
+    never held an entry, or a spare
         that was not finished.
 */
 #ifndef YAMI_RECOVERY_H
@@ -23,32 +26,34 @@
 typedef enum {
     YAMI_FOUND_SOUND,    //  its header is valid
     YAMI_FOUND_HEADLESS, //  its header is not, but there are entries
-    YAMI_FOUND_BLANK,    //  zeros or an older generation in the header, no entries: made, never written
-    YAMI_FOUND_GARBAGE,  //  nothing in it can be read
+    //  zeros or an older generation in the header, no entries: made, never written
+    YAMI_FOUND_BLANK,
+    YAMI_FOUND_GARBAGE, //  nothing in it can be read
 } yami_found_state_t;
 
 typedef struct {
     uint64_t number;
     yami_found_state_t state;
-    yami_segment_t *segment;   //  owned until the index has it, borrowed then; NULL when BLANK or GARBAGE
+    //  owned until the index has it, borrowed then; NULL when BLANK or GARBAGE
+    yami_segment_t *segment;
     uint64_t file_bytes;
-    uint64_t footer_offset;    //  by the trailer; 0: none
+    uint64_t footer_offset; //  by the trailer; 0: none
     uint64_t footer_size;
-    uint64_t trailer_lsn;      //  last one by the trailer
-    bool has_footer;           //  footer and trailer are as they should be
-    bool is_cut;               //  shortened behind its trailer: all in it was durable before
-    bool is_whole;             //  all in it was durable, so what is bad is damaged
-    bool is_scanned;           //  its damage is known
+    uint64_t trailer_lsn; //  last one by the trailer
+    bool has_footer;      //  footer and trailer are as they should be
+    bool is_cut;          //  shortened behind its trailer: all in it was durable before
+    bool is_whole;        //  all in it was durable, so what is bad is damaged
+    bool is_scanned;      //  its damage is known
     bool is_given_back;
-    uint64_t tail_offset;      //  the first entry not known durable; 0: none
+    uint64_t tail_offset; //  the first entry not known durable; 0: none
 } yami_found_t;
 
 typedef struct {
     //  Set by the caller:
-    yami_disk_t *disk;     //  borrowed
-    yami_spares_t *spares; //  borrowed; NULL: verify, change nothing, visit everything
-    yami_index_t *index;   //  borrowed; empty; holds the segments afterwards
-    yami_replay_fn replay; //  may be NULL
+    yami_disk_t *disk;      //  borrowed
+    yami_spares_t *spares;  //  borrowed; NULL: verify, change nothing, visit everything
+    yami_index_t *index;    //  borrowed; empty; holds the segments afterwards
+    yami_replay_fn replay;  //  may be NULL
     yami_damage_fn damaged; //  may be NULL
     void *arg;
     bool refuse_damage;
@@ -114,7 +119,8 @@ int
 yami_recovery_name_lost(yami_recovery_t *self, uint64_t segment, uint32_t channel, uint64_t first,
                         uint64_t last);
 
-//  The same for a gap before an entry that was replayed from a segment with a footer; is_from_start: from its first entry on.
+//  The same for a gap before an entry that was replayed from a segment with a footer;
+//  is_from_start: from its first entry on.
 int
 yami_recovery_name_entry(yami_recovery_t *self, const yami_found_t *found,
                          const yami_entry_t *entry, bool is_from_start);

@@ -23,8 +23,8 @@ s_add_number(uint64_t **numbers_p, size_t *count_p, size_t *capacity_p, uint64_t
 static int
 s_add_found(yami_recovery_t *self, uint64_t number)
 {
-    if (yami_grow(&self->found, &self->found_capacity, self->found_count + 1,
-                  sizeof *self->found, FILE_LIMIT) == -1) {
+    if (yami_grow(&self->found, &self->found_capacity, self->found_count + 1, sizeof *self->found,
+                  FILE_LIMIT) == -1) {
         return -1;
     }
     self->found[self->found_count++] = (yami_found_t) {.number = number};
@@ -82,8 +82,8 @@ s_is_zero(const uint8_t *bytes, size_t size)
     return true;
 }
 
-//  The entry with the highest LSN names the salt: an older generation in the same file has lower ones.
-//  Returns 1 when there is one from min_lsn on, 0, or -1 with errno.
+//  The entry with the highest LSN names the salt: an older generation in the same file has lower
+//  ones. Returns 1 when there is one from min_lsn on, 0, or -1 with errno.
 static int
 s_find_salt(yami_recovery_t *self, yami_segment_t *segment, uint64_t min_lsn)
 {
@@ -179,7 +179,8 @@ s_inspect(yami_recovery_t *self, yami_found_t *found, uint64_t *min_lsn_p)
     return 0;
 }
 
-//  The store id most segments have (Boyer and Moore's vote): a file copied from elsewhere is not ours.
+//  The store id most segments have (Boyer and Moore's vote): a file copied from elsewhere is not
+//  ours.
 static uint64_t
 s_vote(const yami_recovery_t *self)
 {
@@ -209,7 +210,8 @@ s_drop_foreign(yami_recovery_t *self)
     }
 }
 
-//  Whether anything can be read, or there never was anything: the very first file, made and not written.
+//  Whether anything can be read, or there never was anything: the very first file, made and not
+//  written.
 static int
 s_check_readable(const yami_recovery_t *self)
 {
@@ -223,8 +225,9 @@ s_check_readable(const yami_recovery_t *self)
     if (readable_count > 0 || is_new) {
         return 0;
     }
-    return yami_fail(EBADMSG, "store: none of its %zu segment files can be read; nothing was "
-                              "changed (is this the right directory? restore it from a copy)",
+    return yami_fail(EBADMSG,
+                     "store: none of its %zu segment files can be read; nothing was "
+                     "changed (is this the right directory? restore it from a copy)",
                      self->found_count);
 }
 

@@ -1,4 +1,5 @@
-//  Leaves the directory as if it had been closed: the tail is durable, the last segment sealed, nothing half made is left.
+//  Leaves the directory as if it had been closed: the tail is durable, the last segment sealed,
+//  nothing half made is left.
 
 #include <errno.h>
 #include <inttypes.h>
@@ -32,7 +33,8 @@ s_copy(yami_disk_t *disk, int from, uint64_t offset, uint64_t size, int to, uint
     return rc;
 }
 
-//  Keeps the bytes of a damaged range in a file of their own. One that is there is from an earlier opening.
+//  Keeps the bytes of a damaged range in a file of their own. One that is there is from an earlier
+//  opening.
 static int
 s_keep_aside(yami_recovery_t *self, const yami_damage_t *damage)
 {
@@ -72,7 +74,8 @@ s_keep_all_aside(yami_recovery_t *self)
     return 0;
 }
 
-//  Writes footer and trailer behind the last entry, and cuts the file there. All entries are durable by then.
+//  Writes footer and trailer behind the last entry, and cuts the file there. All entries are
+//  durable by then.
 static int
 s_write_end(yami_recovery_t *self, const yami_segment_t *segment, int file)
 {
@@ -89,9 +92,8 @@ s_write_end(yami_recovery_t *self, const yami_segment_t *segment, int file)
                                   .lsn = segment->last_lsn,
                                   .meta_size = (uint32_t) meta_size};
     yami_entry_header_encode(bytes, &header);
-    yami_entry_header_finish(bytes, 0,
-                             yami_crc32c(0, bytes + YAMI_ENTRY_HEADER_SIZE,
-                                         span - YAMI_ENTRY_HEADER_SIZE));
+    yami_entry_header_finish(
+        bytes, 0, yami_crc32c(0, bytes + YAMI_ENTRY_HEADER_SIZE, span - YAMI_ENTRY_HEADER_SIZE));
     yami_trailer_encode(bytes + span, &(yami_trailer_t) {.salt = segment->header.salt,
                                                          .footer_offset = segment->end,
                                                          .last_lsn = segment->last_lsn,
@@ -107,8 +109,9 @@ s_write_end(yami_recovery_t *self, const yami_segment_t *segment, int file)
     return rc;
 }
 
-//  Entries that nothing proves durable are written once more before they count: after a failed sync the kernel may hold
-//  them as clean pages that the disk never saw, and a sync alone would not notice.
+//  Entries that nothing proves durable are written once more before they count: after a failed sync
+//  the kernel may hold them as clean pages that the disk never saw, and a sync alone would not
+//  notice.
 static int
 s_seal(yami_recovery_t *self, yami_found_t *found)
 {

@@ -1,5 +1,5 @@
-//  The index of each segment: from its footer, or from a scan of all its entries. The newest segment is always scanned, since
-//  what was written last is what a crash tears.
+//  The index of each segment: from its footer, or from a scan of all its entries. The newest
+//  segment is always scanned, since what was written last is what a crash tears.
 //
 //      bad range, nothing later says it was durable  -> torn tail: the log ends there
 //      any other bad range                           -> damage: reported, skipped
@@ -13,15 +13,15 @@
 
 //  What the first pass over a segment tells the second.
 typedef struct {
-    uint64_t first_lsn;   //  expected; 0: not known
-    uint64_t lsn_limit;   //  first LSN of the next segment; UINT64_MAX: not known
-    uint64_t last_lsn;    //  of the last entry, by the trailer; 0: not known
-    uint64_t seen_end;    //  how far the first pass met anything
+    uint64_t first_lsn; //  expected; 0: not known
+    uint64_t lsn_limit; //  first LSN of the next segment; UINT64_MAX: not known
+    uint64_t last_lsn;  //  of the last entry, by the trailer; 0: not known
+    uint64_t seen_end;  //  how far the first pass met anything
     uint64_t seen_lsn;
-    uint64_t durable;     //  highest LSN that an entry here says was durable
-    uint64_t end;         //  the log goes on up to here
+    uint64_t durable; //  highest LSN that an entry here says was durable
+    uint64_t end;     //  the log goes on up to here
     bool is_end_known;
-    bool has_footer;      //  a valid one was met at end
+    bool has_footer;       //  a valid one was met at end
     yami_scan_item_t *bad; //  owned
     size_t bad_count;
     size_t bad_capacity;
@@ -107,7 +107,8 @@ s_cut(yami_recovery_t *self, const yami_found_t *found, s_measure_t *measure)
     return 0;
 }
 
-//  Files one entry of the second pass. One that comes out of order cannot be found by its sequence, but is replayed.
+//  Files one entry of the second pass. One that comes out of order cannot be found by its sequence,
+//  but is replayed.
 static int
 s_note(yami_recovery_t *self, yami_found_t *found, const s_measure_t *measure,
        const yami_scan_item_t *item)
@@ -138,9 +139,10 @@ s_note(yami_recovery_t *self, yami_found_t *found, const s_measure_t *measure,
     if (yami_index_prepare(self->index, segment, entry->channel, item->offset) == -1) {
         return -1;
     }
-    yami_index_note(self->index, segment, entry->channel,
-                    &(yami_point_t) {.base = entry->base, .lsn = entry->lsn, .offset = item->offset},
-                    entry->count);
+    yami_index_note(
+        self->index, segment, entry->channel,
+        &(yami_point_t) {.base = entry->base, .lsn = entry->lsn, .offset = item->offset},
+        entry->count);
     return 0;
 }
 
@@ -238,10 +240,9 @@ s_load_footer(yami_recovery_t *self, yami_found_t *found, yami_entry_t *entry)
 {
     yami_entry_header_t header;
     *entry = (yami_entry_t) {0};
-    int rc = found->footer_offset == 0
-                 ? 0
-                 : yami_segment_reader_header(&self->reader, found->segment, found->footer_offset,
-                                              &header);
+    int rc = found->footer_offset == 0 ? 0
+                                       : yami_segment_reader_header(&self->reader, found->segment,
+                                                                    found->footer_offset, &header);
     if (rc != 1) {
         return rc;
     }

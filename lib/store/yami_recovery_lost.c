@@ -1,11 +1,13 @@
-//  Whose sequences were lost where a header cannot be read any more: told from what the channel holds before and behind.
+//  Whose sequences were lost where a header cannot be read any more: told from what the channel
+//  holds before and behind.
 
 #include <errno.h>
 
 #include "yami_base.h"
 #include "yami_recovery.h"
 
-//  Adds the sequences to the newest damage of that segment; a range that hit several channels is reported once for each.
+//  Adds the sequences to the newest damage of that segment; a range that hit several channels is
+//  reported once for each.
 int
 yami_recovery_name_lost(yami_recovery_t *self, uint64_t segment, uint32_t channel, uint64_t first,
                         uint64_t last)
@@ -65,8 +67,8 @@ yami_recovery_name_rest(yami_recovery_t *self, const yami_found_t *found, bool i
             expected = is_from_start ? extent->first : extent->last + 1;
         }
         if (expected <= extent->last &&
-            yami_recovery_name_lost(self, found->number, extent->channel, expected,
-                                    extent->last) == -1) {
+            yami_recovery_name_lost(self, found->number, extent->channel, expected, extent->last) ==
+                -1) {
             return -1;
         }
     }

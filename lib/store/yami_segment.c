@@ -242,7 +242,8 @@ s_extent_decode(yami_segment_t *self, const uint8_t **cursor_p, const uint8_t *e
     return 0;
 }
 
-//  What the checksum cannot promise of a file from elsewhere: that reading by these points stays within it.
+//  What the checksum cannot promise of a file from elsewhere: that reading by these points stays
+//  within it.
 static bool
 s_is_sound(const yami_segment_t *self)
 {
@@ -251,8 +252,9 @@ s_is_sound(const yami_segment_t *self)
         uint64_t offset = YAMI_SEGMENT_HEADER_SIZE;
         uint64_t base = extent->first;
         for (size_t point = 0; point < extent->point_count; point++) {
-            if (extent->points[point].offset < offset || extent->points[point].offset >= self->end ||
-                extent->points[point].base < base || extent->points[point].lsn > self->last_lsn) {
+            if (extent->points[point].offset < offset ||
+                extent->points[point].offset >= self->end || extent->points[point].base < base ||
+                extent->points[point].lsn > self->last_lsn) {
                 return false;
             }
             offset = extent->points[point].offset;
@@ -284,8 +286,8 @@ yami_segment_footer_decode(yami_segment_t *self, const uint8_t *bytes, size_t si
     for (uint32_t left = yami_get_u32(bytes + 32); left > 0 && rc == 0; left--) {
         rc = s_extent_decode(self, &cursor, end);
     }
-    if (rc == 0 && (cursor != end || self->point_count != yami_get_u32(bytes + 36) ||
-                    !s_is_sound(self))) {
+    if (rc == 0 &&
+        (cursor != end || self->point_count != yami_get_u32(bytes + 36) || !s_is_sound(self))) {
         errno = EPROTO;
         rc = -1;
     }

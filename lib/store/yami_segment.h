@@ -1,7 +1,8 @@
-/*  yami_segment - what the process remembers of one segment file: its place in the log and a sparse index.
+/*  yami_segment - what the process remembers of one segment file: its place in the log and a sparse
+    index.
 
-    Pure. Memory is bounded by channels and index points, never by messages: a point at a channel's first
-    entry, then at most one every 256 KiB of the file, and at most 1,024 such more in all.
+    Pure. Memory is bounded by channels and index points, never by messages: a point at a channel's
+    first entry, then at most one every 256 KiB of the file, and at most 1,024 such more in all.
     Invariants:
     (1) Within an extent points ascend by base, LSN and offset; there is at least one.
     (2) point_count is the sum over all extents.
@@ -34,7 +35,7 @@ typedef struct {
     yami_segment_t *segment; //  borrowed
     uint64_t first;
     uint64_t last;
-    uint64_t count; //  sequences
+    uint64_t count;       //  sequences
     yami_point_t *points; //  owned
     size_t point_count;
     size_t point_capacity;
@@ -49,23 +50,23 @@ typedef struct {
 
 struct yami_segment {
     yami_segment_header_t header;
-    uint64_t file_bytes;        //  real size of the file
-    uint64_t end;               //  offset after the last entry
-    uint64_t last_lsn;          //  header.first_lsn - 1 when there are no entries
+    uint64_t file_bytes; //  real size of the file
+    uint64_t end;        //  offset after the last entry
+    uint64_t last_lsn;   //  header.first_lsn - 1 when there are no entries
     uint64_t entry_count;
     uint64_t checkpoint_offset; //  of the last checkpoint in it; 0: none
     uint64_t checkpoint_lsn;
-    yami_extent_t **extents;    //  owned
+    yami_extent_t **extents; //  owned
     size_t extent_count;
     size_t extent_capacity;
     size_t point_count;
-    size_t needed_count;        //  extents that are still needed
-    yami_hole_t *holes;         //  owned
+    size_t needed_count; //  extents that are still needed
+    yami_hole_t *holes;  //  owned
     size_t hole_count;
     size_t hole_capacity;
     bool is_sealed;
-    int file;                   //  for reading; -1: not open
-    uint64_t used;              //  when it was read last, in the reader's count
+    int file;      //  for reading; -1: not open
+    uint64_t used; //  when it was read last, in the reader's count
 };
 
 //  An empty segment. Never NULL.
@@ -116,8 +117,8 @@ yami_segment_footer_size(const yami_segment_t *self, size_t more_extents, size_t
 void
 yami_segment_footer_encode(const yami_segment_t *self, uint8_t *bytes);
 
-//  Fills extents and counts of an empty segment from a footer. Returns 0, or -1 with errno EPROTO or ENOMEM; the segment is
-//  reset then.
+//  Fills extents and counts of an empty segment from a footer. Returns 0, or -1 with errno EPROTO
+//  or ENOMEM; the segment is reset then.
 int
 yami_segment_footer_decode(yami_segment_t *self, const uint8_t *bytes, size_t size);
 

@@ -1,5 +1,5 @@
-//  Layout of segment files. One function per direction and structure; offsets are written out so that the
-//  format can be read off this file.
+//  Layout of segment files. One function per direction and structure; offsets are written out so
+//  that the format can be read off this file.
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,7 +1,9 @@
-/*  yami_segment_format - bytes <-> values of segment files: headers, trailers, checkpoint prefixes, names.
+/*  yami_segment_format - bytes <-> values of segment files: headers, trailers, checkpoint prefixes,
+    names.
 
-    Pure: no I/O, no clock, no memory of its own. Decoders are total: any bytes give a valid value or -1
-    with errno EPROTO. All numbers are little-endian. The layout is the one of yami_segment_log.h.
+    Pure: no I/O, no clock, no memory of its own. Decoders are total: any bytes give a valid value
+    or -1 with errno EPROTO. All numbers are little-endian. The layout is the one of
+    yami_segment_log.h.
 */
 #ifndef YAMI_SEGMENT_FORMAT_H
 #define YAMI_SEGMENT_FORMAT_H
@@ -16,10 +18,16 @@
 #define YAMI_ENTRY_ALIGNMENT 8U
 #define YAMI_NAME_SIZE 48
 
-//  The store's own kinds, besides YAMI_ENTRY_CHECKPOINT (1). Kinds below YAMI_ENTRY_OWNER are never the owner's.
-enum { YAMI_ENTRY_FOOTER = 2, YAMI_ENTRY_TRIM = 3, YAMI_ENTRY_OWNER = 16 };
+//  The store's own kinds, besides YAMI_ENTRY_CHECKPOINT (1). Kinds below YAMI_ENTRY_OWNER are never
+//  the owner's.
+enum {
+    YAMI_ENTRY_FOOTER = 2,
+    YAMI_ENTRY_TRIM = 3,
+    YAMI_ENTRY_OWNER = 16
+};
 
-//  Meta of the store's own entries may be larger than YAMI_LIMIT_ENTRY_META: a checkpoint's prefix comes on top.
+//  Meta of the store's own entries may be larger than YAMI_LIMIT_ENTRY_META: a checkpoint's prefix
+//  comes on top.
 #define YAMI_LIMIT_OWN_META (32U << 20)
 
 typedef struct {
@@ -66,7 +74,8 @@ typedef enum {
 void
 yami_segment_header_encode(uint8_t *bytes, const yami_segment_header_t *header);
 
-//  Decodes YAMI_SEGMENT_HEADER_SIZE bytes. A valid header of another version is decoded, too: look at version.
+//  Decodes YAMI_SEGMENT_HEADER_SIZE bytes. A valid header of another version is decoded, too: look
+//  at version.
 int
 yami_segment_header_decode(const uint8_t *bytes, yami_segment_header_t *header);
 
@@ -80,7 +89,8 @@ yami_entry_header_finish(uint8_t *bytes, uint32_t behind, uint32_t body_crc);
 int
 yami_entry_header_decode(const uint8_t *bytes, yami_entry_header_t *header);
 
-//  Whether the bytes start like an entry with this salt, whatever the rest: the sign of a torn write.
+//  Whether the bytes start like an entry with this salt, whatever the rest: the sign of a torn
+//  write.
 bool
 yami_entry_header_begins(const uint8_t *bytes, uint32_t salt);
 
@@ -93,7 +103,8 @@ yami_trailer_encode(uint8_t *bytes, const yami_trailer_t *trailer);
 int
 yami_trailer_decode(const uint8_t *bytes, yami_trailer_t *trailer);
 
-//  Write name of a segment, spare, spare being filled, or a range kept aside, into name[YAMI_NAME_SIZE]. Return name.
+//  Write name of a segment, spare, spare being filled, or a range kept aside, into
+//  name[YAMI_NAME_SIZE]. Return name.
 const char *
 yami_name_segment(char *name, uint64_t number);
 const char *

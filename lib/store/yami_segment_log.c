@@ -1,16 +1,17 @@
-//  The log as its owner sees it: places entries, keeps the index, gives segments back. Writing is yami_commit's.
+//  The log as its owner sees it: places entries, keeps the index, gives segments back. Writing is
+//  yami_commit's.
 
 #include "yami_segment_log.h"
 
 #include <errno.h>
 #include <string.h>
 
+#include "yam_status.h"
 #include "yami_base.h"
 #include "yami_cache.h"
 #include "yami_commit.h"
 #include "yami_log_read.h"
 #include "yami_recovery.h"
-#include "yam_status.h"
 
 #define SEGMENT_BYTES_MIN (64U << 10)
 #define SEGMENT_BYTES_MAX (1U << 30)
@@ -29,9 +30,9 @@ typedef struct {
     uint64_t next_lsn;
     uint64_t next_number;
     uint64_t previous;
-    bool has_promised_room; //  has_room said so: data is not refused until it is asked again
-    uint64_t window_lsn;    //  what was durable when the reader's window was filled
-    uint64_t checkpoint_lsn;         //  the last one appended
+    bool has_promised_room;  //  has_room said so: data is not refused until it is asked again
+    uint64_t window_lsn;     //  what was durable when the reader's window was filled
+    uint64_t checkpoint_lsn; //  the last one appended
     uint64_t checkpoint_size;
     uint64_t durable_checkpoint_lsn;
     uint64_t bytes_since_checkpoint; //  appended behind it
@@ -50,15 +51,17 @@ yami_log_options_init(yami_log_options_t *options)
                                      .is_threaded = true};
 }
 
-//  Bytes that the footer of a segment with so much meta takes, trailer included, and a gap between them: a trailer right
-//  behind its footer is the sign of a file that was cut there, when all in it was durable.
+//  Bytes that the footer of a segment with so much meta takes, trailer included, and a gap between
+//  them: a trailer right behind its footer is the sign of a file that was cut there, when all in it
+//  was durable.
 static uint64_t
 s_footer_span(size_t meta_size)
 {
     return yami_entry_span(meta_size, 0) + YAMI_ENTRY_ALIGNMENT + YAMI_TRAILER_SIZE;
 }
 
-//  The footer of the active segment goes out; it is no longer active then. 0, or -1 with errno ENOMEM.
+//  The footer of the active segment goes out; it is no longer active then. 0, or -1 with errno
+//  ENOMEM.
 static int
 s_seal(s_log_t *self, bool is_last)
 {
@@ -73,8 +76,8 @@ s_seal(s_log_t *self, bool is_last)
                                   .kind = YAMI_ENTRY_FOOTER,
                                   .lsn = segment->last_lsn,
                                   .meta_size = (uint32_t) size};
-    uint64_t trailer_offset = is_last ? segment->end + yami_entry_span(size, 0)
-                                      : segment->file_bytes - YAMI_TRAILER_SIZE;
+    uint64_t trailer_offset =
+        is_last ? segment->end + yami_entry_span(size, 0) : segment->file_bytes - YAMI_TRAILER_SIZE;
     int rc = yami_commit_seal(self->commit, &header, segment->end, footer, trailer_offset, is_last);
     yami_free(footer);
     if (rc == 0) {
@@ -111,13 +114,14 @@ s_begin(s_log_t *self, uint64_t file_bytes, int64_t time_ms)
     return 0;
 }
 
-//  A new active segment, large enough for an entry of that span. Returns 0, or -1 with errno ENOSPC or ENOMEM.
+//  A new active segment, large enough for an entry of that span. Returns 0, or -1 with errno ENOSPC
+//  or ENOMEM.
 static int
 s_roll(s_log_t *self, const yami_entry_t *entry, uint64_t span)
 {
     yami_segment_t empty = {0};
-    uint64_t needed = YAMI_SEGMENT_HEADER_SIZE + span +
-                      s_footer_span(yami_segment_footer_size(&empty, 1, 1));
+    uint64_t needed =
+        YAMI_SEGMENT_HEADER_SIZE + span + s_footer_span(yami_segment_footer_size(&empty, 1, 1));
     uint64_t file_bytes =
         needed > self->options.segment_bytes ? needed : self->options.segment_bytes;
     bool is_refusable = entry->count > 0 && !self->has_promised_room;
@@ -145,7 +149,8 @@ s_fits(const s_log_t *self, const yami_entry_t *entry, uint64_t span)
            segment->end + span + s_footer_span(footer_size) <= segment->file_bytes;
 }
 
-//  Puts an entry at the end of the active segment. 0, or -1 with errno ENOMEM; nothing to be seen changed then.
+//  Puts an entry at the end of the active segment. 0, or -1 with errno ENOMEM; nothing to be seen
+//  changed then.
 static int
 s_place(s_log_t *self, yami_entry_t *entry, const uint8_t *prefix, size_t prefix_size,
         uint64_t span)
@@ -221,8 +226,8 @@ s_append_checkpoint(s_log_t *self, yami_entry_t *entry)
     return rc;
 }
 
-//  Gives back the segments that nobody needs: a TRIM entry for each; the file follows when that is durable. What
-//  cannot be done now is done later.
+//  Gives back the segments that nobody needs: a TRIM entry for each; the file follows when that is
+//  durable. What cannot be done now is done later.
 static void
 s_give_back(s_log_t *self)
 {
@@ -237,8 +242,7 @@ s_give_back(s_log_t *self)
     }
     for (size_t index = 0; index < self->index.count;) {
         yami_segment_t *segment = self->index.segments[index];
-        if (!yami_index_is_unneeded(segment) ||
-            segment->last_lsn >= self->durable_checkpoint_lsn) {
+        if (!yami_index_is_unneeded(segment) || segment->last_lsn >= self->durable_checkpoint_lsn) {
             index++;
             continue;
         }
@@ -259,15 +263,17 @@ s_check_entry(const s_log_t *self, const yami_entry_t *entry)
 {
     size_t data_size = entry->data ? entry->data->size : 0;
     if (entry->meta_size > YAMI_LIMIT_ENTRY_META || data_size > YAMI_LIMIT_ENTRY_DATA) {
-        return yami_fail(EMSGSIZE, "store: an entry of %zu + %zu bytes is larger than the log takes",
+        return yami_fail(EMSGSIZE,
+                         "store: an entry of %zu + %zu bytes is larger than the log takes",
                          entry->meta_size, data_size);
     }
     bool is_kind = entry->kind == YAMI_ENTRY_CHECKPOINT || entry->kind >= YAMI_ENTRY_OWNER;
     bool is_range = entry->base <= UINT64_MAX - entry->count;
     uint64_t last = yami_index_last_sequence(&self->index, entry->channel);
     if (!is_kind || !is_range || (entry->count > 0 && entry->base <= last)) {
-        return yami_fail(EINVAL, "store: kind %u, channel %u, sequence %llu (the last is %llu) "
-                                 "cannot be appended",
+        return yami_fail(EINVAL,
+                         "store: kind %u, channel %u, sequence %llu (the last is %llu) "
+                         "cannot be appended",
                          (unsigned) entry->kind, (unsigned) entry->channel,
                          (unsigned long long) entry->base, (unsigned long long) last);
     }
@@ -302,10 +308,9 @@ s_has_room(const yami_store_t *store)
     s_log_t *self = (s_log_t *) store; //  the object is not const; what it says, it must remember
     bool has_room = !yami_commit_has_failed(self->commit) && !yami_spares_is_low(self->spares);
     //  One event's appends may need a new segment, unless half of this one is left.
-    bool has_rest = self->active &&
-                    self->active->end < self->options.segment_bytes / 2;
-    has_room = has_room && (has_rest || yami_spares_has_segment(self->spares,
-                                                                self->options.segment_bytes));
+    bool has_rest = self->active && self->active->end < self->options.segment_bytes / 2;
+    has_room = has_room &&
+               (has_rest || yami_spares_has_segment(self->spares, self->options.segment_bytes));
     self->has_promised_room = has_room;
     return has_room;
 }
@@ -367,8 +372,8 @@ s_read(yami_store_t *store, uint32_t channel, uint64_t sequence, yami_entry_t *e
         return s_copy(cached, entry);
     }
     s_refresh_window(self, durable_lsn);
-    int rc = yami_log_read(&self->index, &self->reader, durable_lsn, channel, sequence, entry,
-                           damage);
+    int rc =
+        yami_log_read(&self->index, &self->reader, durable_lsn, channel, sequence, entry, damage);
     if (rc == -1 && errno == EBADMSG) {
         self->stats.damaged_ranges++;
     }
@@ -386,7 +391,8 @@ s_trim(yami_store_t *store, uint32_t channel, uint64_t floor)
     }
 }
 
-//  One per segment; but large ones in small segments not more often than there is something to leave out next time.
+//  One per segment; but large ones in small segments not more often than there is something to
+//  leave out next time.
 static bool
 s_wants_checkpoint(const yami_store_t *store)
 {

@@ -58,8 +58,8 @@ yami_segment_reader_open(yami_segment_reader_t *self, yami_segment_t *segment)
         s_close_oldest(self);
     }
     char name[YAMI_NAME_SIZE];
-    int file = self->disk->open(self->disk, yami_name_segment(name, segment->header.number), false,
-                                true);
+    int file =
+        self->disk->open(self->disk, yami_name_segment(name, segment->header.number), false, true);
     if (file == -1) {
         return -1;
     }
@@ -131,8 +131,7 @@ int
 yami_segment_reader_header(yami_segment_reader_t *self, yami_segment_t *segment, uint64_t offset,
                            yami_entry_header_t *header)
 {
-    const uint8_t *bytes =
-        yami_segment_reader_peek(self, segment, offset, YAMI_ENTRY_HEADER_SIZE);
+    const uint8_t *bytes = yami_segment_reader_peek(self, segment, offset, YAMI_ENTRY_HEADER_SIZE);
     if (!bytes) {
         return errno == ENODATA ? 0 : -1;
     }
@@ -159,8 +158,8 @@ s_copy(yami_segment_reader_t *self, yami_segment_t *segment, uint64_t offset, ui
         return 1;
     }
     if (size - part < LARGE_ENTRY) { //  what follows will be wanted next
-        if (s_fill(self, segment, offset + part, self->fill_size < LARGE_ENTRY ? LARGE_ENTRY
-                                                                               : self->fill_size) == -1) {
+        if (s_fill(self, segment, offset + part,
+                   self->fill_size < LARGE_ENTRY ? LARGE_ENTRY : self->fill_size) == -1) {
             return -1;
         }
         held = s_held(self, segment, offset + part);
@@ -173,22 +172,22 @@ s_copy(yami_segment_reader_t *self, yami_segment_t *segment, uint64_t offset, ui
     if (yami_segment_reader_open(self, segment) == -1) {
         return -1;
     }
-    int64_t count = self->disk->pread(self->disk, segment->file, bytes + part, size - part,
-                                      offset + part);
+    int64_t count =
+        self->disk->pread(self->disk, segment->file, bytes + part, size - part, offset + part);
     if (count < 0) {
         return -1;
     }
     return (size_t) count == size - part ? 1 : 0;
 }
 
-//  Reads meta and data, each with the padding when it is the last part, so that no extra read is needed for that.
+//  Reads meta and data, each with the padding when it is the last part, so that no extra read is
+//  needed for that.
 static int
 s_load_body(yami_segment_reader_t *self, yami_segment_t *segment, uint64_t offset,
             const yami_entry_header_t *header, yami_entry_t *entry)
 {
-    size_t padding =
-        (size_t) (yami_entry_span(header->meta_size, header->data_size) - YAMI_ENTRY_HEADER_SIZE -
-                  header->meta_size - header->data_size);
+    size_t padding = (size_t) (yami_entry_span(header->meta_size, header->data_size) -
+                               YAMI_ENTRY_HEADER_SIZE - header->meta_size - header->data_size);
     size_t meta_size = header->meta_size + (header->data_size == 0 ? padding : 0);
     size_t data_size = header->data_size + (header->data_size == 0 ? 0 : padding);
     uint32_t crc = 0;

@@ -1,7 +1,7 @@
 /*  yami_segment_reader - reads entries of segment files through one window of buffered bytes.
 
-    Used by one thread. Small entries are cut out of the window, so that reading them in a row costs one
-    pread per 64 KiB; the bytes of large ones go straight into their block.
+    Used by one thread. Small entries are cut out of the window, so that reading them in a row costs
+    one pread per 64 KiB; the bytes of large ones go straight into their block.
 */
 #ifndef YAMI_SEGMENT_READER_H
 #define YAMI_SEGMENT_READER_H
@@ -41,26 +41,27 @@ yami_segment_reader_open(yami_segment_reader_t *self, yami_segment_t *segment);
 void
 yami_segment_reader_close(yami_segment_reader_t *self, yami_segment_t *segment);
 
-//  size bytes at offset, borrowed until the next call; size is at most 4 KiB. NULL with errno ENODATA when the file is
-//  shorter, or another errno.
+//  size bytes at offset, borrowed until the next call; size is at most 4 KiB. NULL with errno
+//  ENODATA when the file is shorter, or another errno.
 const uint8_t *
 yami_segment_reader_peek(yami_segment_reader_t *self, yami_segment_t *segment, uint64_t offset,
                          size_t size);
 
-//  The header of the entry at offset: 1 when it is valid and has the segment's salt, 0 when not (or the file ends), -1 with
-//  errno.
+//  The header of the entry at offset: 1 when it is valid and has the segment's salt, 0 when not (or
+//  the file ends), -1 with errno.
 int
 yami_segment_reader_header(yami_segment_reader_t *self, yami_segment_t *segment, uint64_t offset,
                            yami_entry_header_t *header);
 
-//  Loads the entry at offset with that header: 1 with *entry to be released, 0 when its checksum is wrong or the file ends before
-//  it, -1 with errno.
+//  Loads the entry at offset with that header: 1 with *entry to be released, 0 when its checksum is
+//  wrong or the file ends before it, -1 with errno.
 int
 yami_segment_reader_load(yami_segment_reader_t *self, yami_segment_t *segment, uint64_t offset,
                          const yami_entry_header_t *header, yami_entry_t *entry);
 
-//  Looks in from..end for the next valid header with min_lsn <= LSN < lsn_limit (a footer has the LSN of the entry before it), of the
-//  segment's salt unless is_any_salt. 1 with *offset_p and *header, 0 when there is none, -1 with errno.
+//  Looks in from..end for the next valid header with min_lsn <= LSN < lsn_limit (a footer has the
+//  LSN of the entry before it), of the segment's salt unless is_any_salt. 1 with *offset_p and
+//  *header, 0 when there is none, -1 with errno.
 int
 yami_segment_reader_resync(yami_segment_reader_t *self, yami_segment_t *segment, uint64_t from,
                            uint64_t end, uint64_t min_lsn, uint64_t lsn_limit, bool is_any_salt,

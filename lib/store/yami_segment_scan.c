@@ -1,4 +1,5 @@
-//  The walk: a sound header tells where the next one is; after an unsound one, the next is searched for.
+//  The walk: a sound header tells where the next one is; after an unsound one, the next is searched
+//  for.
 
 #include <errno.h>
 
@@ -37,7 +38,8 @@ s_bad(yami_segment_scan_t *self, yami_scan_item_t *item, uint64_t to, uint64_t n
     }
 }
 
-//  Behind an unsound header: the range up to the next sound one, or all the rest, or nothing when the log ends here.
+//  Behind an unsound header: the range up to the next sound one, or all the rest, or nothing when
+//  the log ends here.
 static int
 s_step_over(yami_segment_scan_t *self, yami_scan_item_t *item, const char *what)
 {

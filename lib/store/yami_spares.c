@@ -23,7 +23,8 @@ struct yami_spares {
     yami_disk_t *disk; //  borrowed
     uint64_t segment_bytes;
     uint64_t reserve_bytes;
-    size_t want_count; //  filled at the start; then only the held-back one is kept up, and given files are kept
+    //  filled at the start; then only the held-back one is kept up, and given files are kept
+    size_t want_count;
     size_t keep_count; //  most ready files beyond what is promised
     bool is_threaded;
     bool has_thread;
@@ -39,7 +40,7 @@ struct yami_spares {
     size_t promised_count;
     bool was_full; //  ready_count has reached want_count
     uint64_t next_number;
-    int error;    //  why the last filling failed; 0: it did not
+    int error; //  why the last filling failed; 0: it did not
     bool is_stopping;
     int64_t look_ms;
     uint64_t look_bytes;
@@ -126,8 +127,9 @@ yami_spares_adopt(yami_spares_t *self, uint64_t number)
     return self->disk->remove(self->disk, name);
 }
 
-//  Writes zeros from end to end and syncs: the blocks are allocated and written then, so that a commit into them changes no
-//  metadata (fallocate would leave extents that each first write must convert).
+//  Writes zeros from end to end and syncs: the blocks are allocated and written then, so that a
+//  commit into them changes no metadata (fallocate would leave extents that each first write must
+//  convert).
 static int
 s_write_zeros(yami_spares_t *self, int file, uint64_t size)
 {
@@ -170,8 +172,8 @@ yami_spares_look(yami_spares_t *self, uint64_t written)
     int64_t now = self->is_threaded ? yami_clock_mono_ms() : 0;
     pthread_mutex_lock(&self->mutex);
     self->look_bytes += written;
-    bool is_due = !self->is_threaded || self->look_bytes >= LOOK_BYTES ||
-                  now - self->look_ms >= LOOK_MS;
+    bool is_due =
+        !self->is_threaded || self->look_bytes >= LOOK_BYTES || now - self->look_ms >= LOOK_MS;
     if (is_due) {
         self->look_bytes = 0;
         self->look_ms = now;
@@ -200,14 +202,16 @@ s_has_space(const yami_spares_t *self, uint64_t count, uint64_t size, uint64_t r
            (uint64_t) free_bytes - count * size > reserve;
 }
 
-//  Whether one more file should be filled now; the mutex is held. Once the stock has been full, only (2) and what is promised is
-//  kept up: a log that is consumed as fast as it grows lives on the files it gets back, and writes no zeros at all.
+//  Whether one more file should be filled now; the mutex is held. Once the stock has been full,
+//  only (2) and what is promised is kept up: a log that is consumed as fast as it grows lives on
+//  the files it gets back, and writes no zeros at all.
 static bool
 s_is_wanting(yami_spares_t *self)
 {
     bool has_space = s_has_space(self, 1, self->segment_bytes, self->reserve_bytes);
     self->was_full = self->was_full || self->ready_count >= self->want_count;
-    size_t want_count = (has_space && !self->was_full ? self->want_count : 1) + self->promised_count;
+    size_t want_count =
+        (has_space && !self->was_full ? self->want_count : 1) + self->promised_count;
     bool may_try = self->error != ENOSPC || s_has_space(self, 1, self->segment_bytes, 0);
     return self->ready_count < want_count && may_try && !self->is_stopping;
 }
@@ -243,7 +247,8 @@ s_timed_wait(yami_spares_t *self, pthread_cond_t *condition)
     (void) pthread_cond_timedwait(condition, &self->mutex, &until);
 }
 
-//  Waits for something to do; the mutex is held. While space is short, looks every 100 ms whether that has changed.
+//  Waits for something to do; the mutex is held. While space is short, looks every 100 ms whether
+//  that has changed.
 static void
 s_wait_for_work(yami_spares_t *self)
 {
@@ -300,16 +305,17 @@ yami_spares_fill(yami_spares_t *self)
     return rc == -1 && errno == ENOSPC ? 0 : rc;
 }
 
-//  Whether data may count on one more; the mutex is held. Ready files are safe to count on, but for (2). Else there must be
-//  ample space, so that filling does not fail: room for all promises twice over.
+//  Whether data may count on one more; the mutex is held. Ready files are safe to count on, but for
+//  (2). Else there must be ample space, so that filling does not fail: room for all promises twice
+//  over.
 static bool
 s_has_segment(const yami_spares_t *self, uint64_t file_bytes)
 {
     if (file_bytes == self->segment_bytes && self->ready_count > self->promised_count + 1) {
         return true;
     }
-    return self->error != ENOSPC && s_has_space(self, 2 * (self->promised_count + 1), file_bytes,
-                                           self->reserve_bytes);
+    return self->error != ENOSPC &&
+           s_has_space(self, 2 * (self->promised_count + 1), file_bytes, self->reserve_bytes);
 }
 
 bool
@@ -329,8 +335,9 @@ yami_spares_promise(yami_spares_t *self, uint64_t file_bytes, bool is_refusable)
     self->promised_count += is_possible ? 1 : 0;
     pthread_cond_broadcast(&self->work);
     pthread_mutex_unlock(&self->mutex);
-    return is_possible ? 0 : yami_fail(ENOSPC, "store: no space for another segment of %llu bytes",
-                                       (unsigned long long) file_bytes);
+    return is_possible ? 0
+                       : yami_fail(ENOSPC, "store: no space for another segment of %llu bytes",
+                                   (unsigned long long) file_bytes);
 }
 
 void

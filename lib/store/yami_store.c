@@ -1,7 +1,7 @@
 //  What all stores share.
 
-#include "yami_store.h"
 #include "yami_base.h"
+#include "yami_store.h"
 
 void
 yami_store_release(yami_entry_t *entry)

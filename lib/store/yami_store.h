@@ -1,16 +1,19 @@
-/*  yami_store - where a relay keeps what it must not forget: append entries, learn what is durable, read
-    from a sequence, trim, fence out an older owner.
+/*  yami_store - where a relay keeps what it must not forget: append entries, learn what is durable,
+    read from a sequence, trim, fence out an older owner.
 
     A table of operations with two implementations: the segment log (yami_segment_log.h) and memory
-    (yami_memory_store.h). It knows nothing of messages or batches: an entry is a small meta part plus one
-    block of data, filed under a channel and a range of sequences.
-    Threads: one owner thread calls everything but commit; commit may be called from one other thread.
+    (yami_memory_store.h). It knows nothing of messages or batches: an entry is a small meta part
+    plus one block of data, filed under a channel and a range of sequences.
+    Threads: one owner thread calls everything but commit; commit may be called from one other
+    thread.
     Invariants:
-    (1) Entries get LSNs 1, 2, 3 ... in the order of append; durability follows that order: when LSN n is
+    (1) Entries get LSNs 1, 2, 3 ... in the order of append; durability follows that order: when LSN
+    n is
         durable, all below are.
     (2) read gives only durable entries.
     (3) After one failed commit every later append and commit fails with EIO: a restart recovers.
-    (4) Within a channel, data entries (count > 0) have ascending, contiguous sequences, except where
+    (4) Within a channel, data entries (count > 0) have ascending, contiguous sequences, except
+    where
         trimmed or lost to damage.
 */
 #ifndef YAMI_STORE_H
@@ -22,47 +25,53 @@
 
 #include "yami_block.h"
 
-enum { YAMI_ENTRY_CHECKPOINT = 1 }; //  kinds 1..15 are the store's own, 16.. the owner's
+enum {
+    YAMI_ENTRY_CHECKPOINT = 1
+}; //  kinds 1..15 are the store's own, 16.. the owner's
 
-#define YAMI_LIMIT_ENTRY_META (8u << 20)  //  bytes of an entry's meta part (checkpoints are the big ones)
+//  bytes of an entry's meta part (checkpoints are the big ones)
+#define YAMI_LIMIT_ENTRY_META (8u << 20)
 #define YAMI_LIMIT_ENTRY_DATA (24u << 20) //  bytes of an entry's data part
 
 typedef struct {
     uint16_t kind;
-    uint32_t channel;    //  0 when of no channel
-    uint64_t base;       //  first sequence in the channel; 0 when count is 0
-    uint32_t count;      //  sequences base..base+count-1; 0 for entries that hold no messages
-    int64_t time_ms;     //  wall clock, when appended
-    const void *meta;    //  append: borrowed, copied; read/replay: borrowed until the entry is released
+    uint32_t channel; //  0 when of no channel
+    uint64_t base;    //  first sequence in the channel; 0 when count is 0
+    uint32_t count;   //  sequences base..base+count-1; 0 for entries that hold no messages
+    int64_t time_ms;  //  wall clock, when appended
+    //  append: borrowed, copied; read/replay: borrowed until the entry is released
+    const void *meta;
     size_t meta_size;
-    yami_block_t *data;  //  append: the store takes its own reference; read: the caller owns one; or NULL
-    uint64_t lsn;        //  set by append, read and replay
+    //  append: the store takes its own reference; read: the caller owns one; or NULL
+    yami_block_t *data;
+    uint64_t lsn; //  set by append, read and replay
 } yami_entry_t;
 
-//  A range that recovery, verify or read found damaged. Sequences are given when they can be known; when several channels
-//  lost some in one range, it is reported once for each.
+//  A range that recovery, verify or read found damaged. Sequences are given when they can be known;
+//  when several channels lost some in one range, it is reported once for each.
 typedef struct {
-    uint64_t segment;     //  segment number
-    uint64_t offset;      //  first damaged byte in that segment
-    uint64_t size;        //  bytes
-    uint64_t first_lsn;   //  LSNs lost, inclusive; 0 when not known
+    uint64_t segment;   //  segment number
+    uint64_t offset;    //  first damaged byte in that segment
+    uint64_t size;      //  bytes
+    uint64_t first_lsn; //  LSNs lost, inclusive; 0 when not known
     uint64_t last_lsn;
-    uint32_t channel;     //  0: not known, or several
-    uint64_t first;       //  sequences of that channel lost, inclusive; 0 when not known
+    uint32_t channel; //  0: not known, or several
+    uint64_t first;   //  sequences of that channel lost, inclusive; 0 when not known
     uint64_t last;
-    bool is_torn_tail;    //  the unsynced end after a crash: not damage
-    const char *what;     //  "entry checksum", "header checksum", "missing segment", ... static storage
+    bool is_torn_tail; //  the unsynced end after a crash: not damage
+    //  "entry checksum", "header checksum", "missing segment", ... static storage
+    const char *what;
 } yami_damage_t;
 
 typedef struct {
-    uint64_t entries;         //  appended since open
-    uint64_t bytes;           //  appended since open, headers included
-    uint64_t syncs;           //  fdatasync calls since open
-    uint64_t sync_us;         //  spent in them
+    uint64_t entries; //  appended since open
+    uint64_t bytes;   //  appended since open, headers included
+    uint64_t syncs;   //  fdatasync calls since open
+    uint64_t sync_us; //  spent in them
     uint64_t max_sync_us;
-    uint64_t segments;        //  in use
+    uint64_t segments; //  in use
     uint64_t spare_segments;
-    uint64_t disk_bytes;      //  occupied by segments and spares
+    uint64_t disk_bytes; //  occupied by segments and spares
     uint64_t durable_lsn;
     uint64_t recovered_entries; //  replayed at open
     uint64_t damaged_ranges;    //  found at open and while reading
@@ -71,30 +80,32 @@ typedef struct {
 typedef struct yami_store yami_store_t;
 
 typedef struct {
-    //  Queues an entry; no I/O. Returns 0 with entry->lsn set; -1 with errno ENOSPC (free disk below the reserve
-    //  and entry->count > 0), EMSGSIZE, ENOMEM, EIO (3). Nothing changed then.
+    //  Queues an entry; no I/O. Returns 0 with entry->lsn set; -1 with errno ENOSPC (free disk
+    //  below the reserve and entry->count > 0), EMSGSIZE, ENOMEM, EIO (3). Nothing changed then.
     int (*append)(yami_store_t *self, yami_entry_t *entry);
-    //  Whether append would take data now: false while free disk is below the reserve or no segment can be had, and after a
-    //  failure. Cheap: asked before every event. When true, the appends of one event do not fail with ENOSPC.
+    //  Whether append would take data now: false while free disk is below the reserve or no segment
+    //  can be had, and after a failure. Cheap: asked before every event. When true, the appends of
+    //  one event do not fail with ENOSPC.
     bool (*has_room)(const yami_store_t *self);
-    //  Makes all that was appended before the call durable, with one write and one sync per segment touched.
-    //  Returns 1 when it did something, 0 when there was nothing to do, -1 with errno (3). *durable_lsn_p is set
-    //  always.
+    //  Makes all that was appended before the call durable, with one write and one sync per segment
+    //  touched. Returns 1 when it did something, 0 when there was nothing to do, -1 with errno (3).
+    //  *durable_lsn_p is set always.
     int (*commit)(yami_store_t *self, uint64_t *durable_lsn_p);
-    //  Finds the data entry of channel that holds sequence, or the next later one that exists. 0 with *entry filled
-    //  (caller frees with yami_store_release); -1 with errno ENOENT (nothing durable at or after it), EBADMSG (damaged:
-    //  *damage says what; continue at damage->last + 1), ENOMEM, EIO.
+    //  Finds the data entry of channel that holds sequence, or the next later one that exists. 0
+    //  with *entry filled (caller frees with yami_store_release); -1 with errno ENOENT (nothing
+    //  durable at or after it), EBADMSG (damaged: *damage says what; continue at damage->last + 1),
+    //  ENOMEM, EIO.
     int (*read)(yami_store_t *self, uint32_t channel, uint64_t sequence, yami_entry_t *entry,
                 yami_damage_t *damage);
-    //  Says that the owner needs no sequence of channel below floor any more. Space is given back when whole segments
-    //  are unneeded; see wants_checkpoint. Never fails.
+    //  Says that the owner needs no sequence of channel below floor any more. Space is given back
+    //  when whole segments are unneeded; see wants_checkpoint. Never fails.
     void (*trim)(yami_store_t *self, uint32_t channel, uint64_t floor);
-    //  Whether the owner should append a YAMI_ENTRY_CHECKPOINT now, whose meta is its whole state as of all entries
-    //  appended so far: a new segment was begun, or trimmed space waits for it.
+    //  Whether the owner should append a YAMI_ENTRY_CHECKPOINT now, whose meta is its whole state
+    //  as of all entries appended so far: a new segment was begun, or trimmed space waits for it.
     bool (*wants_checkpoint)(const yami_store_t *self);
     void (*stats)(const yami_store_t *self, yami_store_stats_t *stats);
-    //  Commits, seals and closes. Returns 0, or -1 with errno when what was appended could not be made durable; the
-    //  store is gone in either case.
+    //  Commits, seals and closes. Returns 0, or -1 with errno when what was appended could not be
+    //  made durable; the store is gone in either case.
     int (*close)(yami_store_t **self_p);
 } yami_store_ops_t;
 
@@ -104,8 +115,9 @@ struct yami_store {
     int level; //  yam_level_t of a successful commit
 };
 
-//  Called during open for the last checkpoint (first, if there is one) and then each later entry in LSN order. Data
-//  entries carry their data block (borrowed). May return -1 with errno to refuse the store: open fails with it.
+//  Called during open for the last checkpoint (first, if there is one) and then each later entry in
+//  LSN order. Data entries carry their data block (borrowed). May return -1 with errno to refuse
+//  the store: open fails with it.
 typedef int (*yami_replay_fn)(void *arg, const yami_entry_t *entry);
 
 //  Called for each damaged range found during open or verify.

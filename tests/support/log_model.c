@@ -320,8 +320,7 @@ log_model_read(log_model_t *self, uint32_t channel, uint64_t sequence)
     }
     log_model_compare(self, &entry);
     assert_true(entry.channel == channel && entry.base + entry.count > sequence);
-    assert_true(self->durable_count > 0 &&
-                entry.lsn <= self->entries[self->durable_count - 1].lsn);
+    assert_true(self->durable_count > 0 && entry.lsn <= self->entries[self->durable_count - 1].lsn);
     if (sequence >= self->floor[channel]) {
         assert_non_null(expected);
         assert_int_equal(entry.lsn, expected->lsn);

@@ -1,8 +1,9 @@
-/*  log_model - what a store must hold: every entry that was appended, by content, and how much of it is promised.
+/*  log_model - what a store must hold: every entry that was appended, by content, and how much of
+    it is promised.
 
-    The model drives a store through random work, and after a crash compares what is found with what was
-    promised. Its own state is a hash over all entries, in order: one lost, altered or invented entry changes it.
-    A broken promise fails the running cmocka test.
+    The model drives a store through random work, and after a crash compares what is found with what
+    was promised. Its own state is a hash over all entries, in order: one lost, altered or invented
+    entry changes it. A broken promise fails the running cmocka test.
 */
 #ifndef LOG_MODEL_H
 #define LOG_MODEL_H
@@ -27,7 +28,7 @@ typedef struct {
 typedef struct {
     sim_disk_t *disk; //  borrowed
     yami_log_options_t options;
-    yami_store_t *store; //  owned; NULL while closed
+    yami_store_t *store;        //  owned; NULL while closed
     log_model_entry_t *entries; //  owned
     size_t count;
     size_t capacity;
@@ -38,7 +39,7 @@ typedef struct {
     //  While replaying:
     size_t replayed; //  entries accounted for
     uint64_t hash;
-    size_t damage_count;  //  torn tails not counted
+    size_t damage_count; //  torn tails not counted
     size_t torn_count;
     yami_damage_t damage; //  the last one
 } log_model_t;

@@ -1,4 +1,5 @@
-//  Each file twice: as the process sees it, and as the platter has it; and for each sector whether they may differ.
+//  Each file twice: as the process sees it, and as the platter has it; and for each sector whether
+//  they may differ.
 
 #include "sim_disk.h"
 
@@ -13,10 +14,15 @@
 #define NAME_HISTORY 8
 #define HANDLE_LIMIT 256
 
-enum { CLEAN, DIRTY, LYING }; //  LYING: a sync failed, the kernel thinks it is clean
+enum {
+    CLEAN,
+    DIRTY,
+    LYING
+}; //  LYING: a sync failed, the kernel thinks it is clean
 
 typedef struct {
-    char names[NAME_HISTORY][NAME_SIZE]; //  since the last sync of the directory; "" is no name; the last is the current
+    //  since the last sync of the directory; "" is no name; the last is the current
+    char names[NAME_HISTORY][NAME_SIZE];
     size_t name_count;
     uint8_t *seen;
     size_t seen_size;

@@ -1,9 +1,10 @@
 /*  sim_disk - a disk in memory that forgets what was not synced, and fails when told to.
 
-    It outlives the stores opened on it, as a disk outlives a process. From one seed, so a run can be
-    repeated. On a crash, for each file: every 512-byte sector written since its last sync is kept or lost on its own;
-    a changed size likewise; and of the names it had since the last sync of the directory, one is drawn.
-    A sync that fails loses what it should have written, and says nothing of it afterwards (as ext4 does).
+    It outlives the stores opened on it, as a disk outlives a process. From one seed, so a run can
+    be repeated. On a crash, for each file: every 512-byte sector written since its last sync is
+    kept or lost on its own; a changed size likewise; and of the names it had since the last sync of
+    the directory, one is drawn. A sync that fails loses what it should have written, and says
+    nothing of it afterwards (as ext4 does).
 */
 #ifndef SIM_DISK_H
 #define SIM_DISK_H
@@ -27,7 +28,8 @@ sim_disk_destroy(sim_disk_t **self_p);
 yami_disk_t *
 sim_disk_attach(sim_disk_t *self);
 
-//  Power is lost: what was not synced is kept or not. Nothing must be attached. Ends all planned faults.
+//  Power is lost: what was not synced is kept or not. Nothing must be attached. Ends all planned
+//  faults.
 void
 sim_disk_crash(sim_disk_t *self);
 
@@ -35,11 +37,13 @@ sim_disk_crash(sim_disk_t *self);
 void
 sim_disk_revive(sim_disk_t *self);
 
-//  From the count-th operation from now on (1: the next) all fail with EIO, as if the process were dead.
+//  From the count-th operation from now on (1: the next) all fail with EIO, as if the process were
+//  dead.
 void
 sim_disk_die_after(sim_disk_t *self, uint64_t count);
 
-//  The count-th operation from now on fails, once, with error; with ENOSPC only one that takes space.
+//  The count-th operation from now on fails, once, with error; with ENOSPC only one that takes
+//  space.
 void
 sim_disk_fail_after(sim_disk_t *self, uint64_t count, int error);
 

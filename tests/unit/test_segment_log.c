@@ -1,4 +1,5 @@
-//  The log in normal use: what is appended is read back, across segments, reopenings, trims and a disk that fills up.
+//  The log in normal use: what is appended is read back, across segments, reopenings, trims and a
+//  disk that fills up.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -104,7 +105,8 @@ test_entries_of_many_channels_and_segments_are_read_back(void **state)
     s_start(&model, &disk);
     for (uint32_t round = 0; round < 300; round++) {
         uint32_t channel = round % LOG_MODEL_CHANNELS;
-        assert_int_equal(log_model_append(&model, channel, 1 + round % 7, round % 50, round * 13), 0);
+        assert_int_equal(log_model_append(&model, channel, 1 + round % 7, round % 50, round * 13),
+                         0);
         if (round % 11 == 0) {
             assert_int_equal(log_model_commit(&model), 1);
         }
@@ -294,7 +296,8 @@ test_low_disk_refuses_data_and_takes_the_rest(void **state)
     s_stop(&model, &disk);
 }
 
-//  Publishers are refused when no segment can be had, consumers drain into what was held back, and it goes on by itself.
+//  Publishers are refused when no segment can be had, consumers drain into what was held back, and
+//  it goes on by itself.
 static void
 test_full_disk_refuses_data_until_trimming_makes_room(void **state)
 {
@@ -307,7 +310,8 @@ test_full_disk_refuses_data_until_trimming_makes_room(void **state)
     int rc = 0;
     for (int round = 0; rc == 0; round++) {
         assert_true(round < 1000);
-        rc = model.store->ops->has_room(model.store) ? log_model_append(&model, 1, 1, 20, 2000) : -1;
+        rc =
+            model.store->ops->has_room(model.store) ? log_model_append(&model, 1, 1, 20, 2000) : -1;
         assert_true(log_model_commit(&model) >= 0);
         if (model.store->ops->wants_checkpoint(model.store)) {
             assert_int_equal(log_model_checkpoint(&model), 0);
@@ -421,8 +425,7 @@ test_owner_and_committer_on_two_threads(void **state)
     options.cache_bytes = 64 << 10;
     yami_disk_t *disk = yami_disk_open(path, false);
     assert_non_null(disk);
-    s_committer_t committer = {
-        .store = yami_segment_log_open(disk, &options, NULL, NULL, NULL)};
+    s_committer_t committer = {.store = yami_segment_log_open(disk, &options, NULL, NULL, NULL)};
     assert_non_null(committer.store);
     yami_store_t *store = committer.store;
     pthread_t thread;
@@ -451,7 +454,8 @@ test_owner_and_committer_on_two_threads(void **state)
             assert_int_equal(errno, ENOENT);
         }
         if (store->ops->wants_checkpoint(store)) {
-            yami_entry_t checkpoint = {.kind = YAMI_ENTRY_CHECKPOINT, .meta = "state", .meta_size = 5};
+            yami_entry_t checkpoint = {
+                .kind = YAMI_ENTRY_CHECKPOINT, .meta = "state", .meta_size = 5};
             assert_int_equal(store->ops->append(store, &checkpoint), 0);
         }
     }

@@ -1,4 +1,5 @@
-//  The log under power loss, kills and failing operations: hundreds of seeds against a model that keeps every entry.
+//  The log under power loss, kills and failing operations: hundreds of seeds against a model that
+//  keeps every entry.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -57,7 +58,8 @@ s_live(log_model_t *model)
             sim_disk_die_after(disk, 1 + sim_disk_draw(disk, 150));
         }
         if (step == 20 && sim_disk_draw(disk, 4) == 0) {
-            sim_disk_fail_after(disk, 1 + sim_disk_draw(disk, 80), EIO); //  a sync that lies afterwards, too
+            //  a sync that lies afterwards, too
+            sim_disk_fail_after(disk, 1 + sim_disk_draw(disk, 80), EIO);
         }
         if (log_model_step(model) == -1) {
             break;

@@ -1,4 +1,5 @@
-//  What the log says and keeps when its files were changed behind its back: every bit, every cut, pages, whole segments.
+//  What the log says and keeps when its files were changed behind its back: every bit, every cut,
+//  pages, whole segments.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -90,7 +91,8 @@ s_offset(const log_model_t *model, size_t index)
 {
     uint64_t offset = YAMI_SEGMENT_HEADER_SIZE;
     for (size_t before = 0; before < index; before++) {
-        offset += yami_entry_span(model->entries[before].meta_size, model->entries[before].data_size);
+        offset +=
+            yami_entry_span(model->entries[before].meta_size, model->entries[before].data_size);
     }
     return offset;
 }
@@ -182,7 +184,8 @@ s_count_whole(const log_model_t *model, sim_disk_t *copy, sim_disk_t *image)
     return whole;
 }
 
-//  A crash leaves the last write torn: whatever its length, the log ends before the first entry that is not whole.
+//  A crash leaves the last write torn: whatever its length, the log ends before the first entry
+//  that is not whole.
 static void
 test_cut_at_every_offset_of_the_tail_ends_the_log_there(void **state)
 {

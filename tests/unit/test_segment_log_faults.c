@@ -1,4 +1,5 @@
-//  Any one operation of the disk fails: with EIO the store says so once and for ever, with ENOSPC it goes on.
+//  Any one operation of the disk fails: with EIO the store says so once and for ever, with ENOSPC
+//  it goes on.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,7 +30,8 @@ s_work(log_model_t *model)
             log_model_trim(model, 2, model->next[2] - 2);
             log_model_trim(model, 3, model->next[3] - 2);
         }
-        if (model->store->ops->wants_checkpoint(model->store) && log_model_checkpoint(model) == -1) {
+        if (model->store->ops->wants_checkpoint(model->store) &&
+            log_model_checkpoint(model) == -1) {
             return -1;
         }
     }
@@ -154,7 +156,8 @@ test_failed_sync_is_final_and_named(void **state)
     sim_disk_destroy(&disk);
 }
 
-//  The kernel forgets that the pages of a failed sync were dirty: a restart that trusts them would lose them later.
+//  The kernel forgets that the pages of a failed sync were dirty: a restart that trusts them would
+//  lose them later.
 static void
 test_what_a_failed_sync_left_in_memory_is_written_again(void **state)
 {
