@@ -157,13 +157,16 @@ s_stage_bytes(yami_commit_t *self, const void *bytes, size_t size)
     if (size == 0) {
         return;
     }
-    struct iovec *last = self->vector_count > 0 ? &self->vector[self->vector_count - 1] : NULL;
-    if (last && (uint8_t *) last->iov_base + last->iov_len == bytes) {
-        last->iov_len += size;
+    YAM_ASSERT(self->vector);
+    struct iovec *next = &self->vector[self->vector_count];
+    bool is_follower =
+        self->vector_count > 0 && (const uint8_t *) next[-1].iov_base + next[-1].iov_len == bytes;
+    if (is_follower) {
+        next[-1].iov_len += size;
     } else {
         YAM_ASSERT(self->vector_count < VECTOR_LIMIT);
-        self->vector[self->vector_count++] =
-            (struct iovec) {.iov_base = (void *) bytes, .iov_len = size};
+        *next = (struct iovec) {.iov_base = (void *) bytes, .iov_len = size};
+        self->vector_count++;
     }
     self->vector_size += size;
 }

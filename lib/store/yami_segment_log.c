@@ -1,4 +1,4 @@
-//  The log as its owner sees it: places entries, keeps the index, gives segments back. Writing is
+//  The log as a store: opened, read, closed, verified. Appending is yami_log_append's, writing
 //  yami_commit's.
 
 #include "yami_segment_log.h"
@@ -8,39 +8,12 @@
 
 #include "yam_status.h"
 #include "yami_base.h"
-#include "yami_cache.h"
-#include "yami_commit.h"
 #include "yami_log_read.h"
+#include "yami_log_state.h"
 #include "yami_recovery.h"
 
 #define SEGMENT_BYTES_MIN (64U << 10)
 #define SEGMENT_BYTES_MAX (1U << 30)
-
-typedef struct {
-    yami_store_t store; //  first, by contract
-    yami_disk_t *disk;  //  owned
-    yami_log_options_t options;
-    uint64_t store_id;
-    yami_spares_t *spares; //  owned
-    yami_commit_t *commit; //  owned
-    yami_index_t index;
-    yami_segment_reader_t reader;
-    yami_cache_t cache;
-    yami_segment_t *active; //  borrowed from the index; NULL: the next entry begins one
-    uint64_t next_lsn;
-    uint64_t next_number;
-    uint64_t previous;
-    bool has_promised_room;  //  has_room said so: data is not refused until it is asked again
-    uint64_t window_lsn;     //  what was durable when the reader's window was filled
-    uint64_t checkpoint_lsn; //  the last one appended
-    uint64_t checkpoint_size;
-    uint64_t durable_checkpoint_lsn;
-    uint64_t bytes_since_checkpoint; //  appended behind it
-    bool has_checkpoint;             //  since open
-    uint64_t swept_checkpoint_lsn;   //  for what segments were last looked at
-    size_t swept_count;
-    yami_store_stats_t stats;
-} s_log_t;
 
 void
 yami_log_options_init(yami_log_options_t *options)
@@ -51,274 +24,10 @@ yami_log_options_init(yami_log_options_t *options)
                                      .is_threaded = true};
 }
 
-//  Bytes that the footer of a segment with so much meta takes, trailer included, and a gap between
-//  them: a trailer right behind its footer is the sign of a file that was cut there, when all in it
-//  was durable.
-static uint64_t
-s_footer_span(size_t meta_size)
-{
-    return yami_entry_span(meta_size, 0) + YAMI_ENTRY_ALIGNMENT + YAMI_TRAILER_SIZE;
-}
-
-//  The footer of the active segment goes out; it is no longer active then. 0, or -1 with errno
-//  ENOMEM.
-static int
-s_seal(s_log_t *self, bool is_last)
-{
-    yami_segment_t *segment = self->active;
-    size_t size = yami_segment_footer_size(segment, 0, 0);
-    uint8_t *footer = yami_try_alloc(size, YAMI_LIMIT_OWN_META);
-    if (!footer) {
-        return -1;
-    }
-    yami_segment_footer_encode(segment, footer);
-    yami_entry_header_t header = {.salt = segment->header.salt,
-                                  .kind = YAMI_ENTRY_FOOTER,
-                                  .lsn = segment->last_lsn,
-                                  .meta_size = (uint32_t) size};
-    uint64_t trailer_offset =
-        is_last ? segment->end + yami_entry_span(size, 0) : segment->file_bytes - YAMI_TRAILER_SIZE;
-    int rc = yami_commit_seal(self->commit, &header, segment->end, footer, trailer_offset, is_last);
-    yami_free(footer);
-    if (rc == 0) {
-        self->previous = segment->header.number;
-        self->active = NULL;
-        yami_index_seal(&self->index, segment);
-    }
-    return rc;
-}
-
-static int
-s_begin(s_log_t *self, uint64_t file_bytes, int64_t time_ms)
-{
-    yami_segment_header_t header = {.version = YAMI_FORMAT_VERSION,
-                                    .number = self->next_number,
-                                    .store_id = self->store_id,
-                                    .created_ms = time_ms,
-                                    .first_lsn = self->next_lsn,
-                                    .previous = self->previous,
-                                    .file_bytes = file_bytes};
-    yami_random(&header.salt, sizeof header.salt);
-    yami_segment_t *segment = yami_segment_new(&header);
-    yami_segment_t *active = segment;
-    if (yami_index_add(&self->index, &segment) == -1) {
-        yami_segment_destroy(&segment);
-        return -1;
-    }
-    if (yami_commit_begin(self->commit, &header) == -1) {
-        yami_index_remove(&self->index, active);
-        return -1;
-    }
-    self->active = active;
-    self->next_number++;
-    return 0;
-}
-
-//  A new active segment, large enough for an entry of that span. Returns 0, or -1 with errno ENOSPC
-//  or ENOMEM.
-static int
-s_roll(s_log_t *self, const yami_entry_t *entry, uint64_t span)
-{
-    yami_segment_t empty = {0};
-    uint64_t needed =
-        YAMI_SEGMENT_HEADER_SIZE + span + s_footer_span(yami_segment_footer_size(&empty, 1, 1));
-    uint64_t file_bytes =
-        needed > self->options.segment_bytes ? needed : self->options.segment_bytes;
-    bool is_refusable = entry->count > 0 && !self->has_promised_room;
-    if (yami_spares_promise(self->spares, file_bytes, is_refusable) == -1) {
-        return -1;
-    }
-    if ((self->active && s_seal(self, false) == -1) ||
-        s_begin(self, file_bytes, entry->time_ms) == -1) {
-        yami_spares_release(self->spares);
-        return -1;
-    }
-    return 0;
-}
-
-//  Whether an entry of that span, and the footer as it will be then, fit into the active segment.
-static bool
-s_fits(const s_log_t *self, const yami_entry_t *entry, uint64_t span)
-{
-    const yami_segment_t *segment = self->active;
-    size_t growth = entry->count > 0 ? yami_index_footer_growth(&self->index, segment,
-                                                                entry->channel, segment->end)
-                                     : 0;
-    size_t footer_size = yami_segment_footer_size(segment, 0, 0) + growth;
-    return footer_size <= YAMI_LIMIT_OWN_META &&
-           segment->end + span + s_footer_span(footer_size) <= segment->file_bytes;
-}
-
-//  Puts an entry at the end of the active segment. 0, or -1 with errno ENOMEM; nothing to be seen
-//  changed then.
-static int
-s_place(s_log_t *self, yami_entry_t *entry, const uint8_t *prefix, size_t prefix_size,
-        uint64_t span)
-{
-    yami_segment_t *segment = self->active;
-    yami_entry_header_t header = {.salt = segment->header.salt,
-                                  .kind = entry->kind,
-                                  .channel = entry->channel,
-                                  .lsn = self->next_lsn,
-                                  .base = entry->base,
-                                  .time_ms = entry->time_ms,
-                                  .count = entry->count,
-                                  .meta_size = (uint32_t) (prefix_size + entry->meta_size),
-                                  .data_size = entry->data ? (uint32_t) entry->data->size : 0};
-    yami_block_t *data = header.data_size > 0 ? entry->data : NULL;
-    if (entry->count > 0 &&
-        yami_index_prepare(&self->index, segment, entry->channel, segment->end) == -1) {
-        return -1;
-    }
-    if (yami_commit_entry(self->commit, &header, segment->end, prefix, prefix_size, entry->meta,
-                          data) == -1) {
-        if (entry->count > 0) {
-            yami_index_cancel(&self->index, segment, entry->channel);
-        }
-        return -1;
-    }
-    entry->lsn = self->next_lsn++;
-    if (entry->count > 0) {
-        yami_point_t point = {.base = entry->base, .lsn = entry->lsn, .offset = segment->end};
-        yami_index_note(&self->index, segment, entry->channel, &point, entry->count);
-        yami_cache_add(&self->cache, entry);
-    }
-    if (entry->kind == YAMI_ENTRY_CHECKPOINT) {
-        segment->checkpoint_offset = segment->end;
-        segment->checkpoint_lsn = entry->lsn;
-    }
-    segment->end += span;
-    segment->last_lsn = entry->lsn;
-    segment->entry_count++;
-    self->bytes_since_checkpoint += span;
-    self->stats.entries++;
-    self->stats.bytes += span;
-    return 0;
-}
-
-static int
-s_append_any(s_log_t *self, yami_entry_t *entry, const uint8_t *prefix, size_t prefix_size)
-{
-    size_t data_size = entry->data ? entry->data->size : 0;
-    uint64_t span = yami_entry_span(prefix_size + entry->meta_size, data_size);
-    if ((!self->active || !s_fits(self, entry, span)) && s_roll(self, entry, span) == -1) {
-        return -1;
-    }
-    return s_place(self, entry, prefix, prefix_size, span);
-}
-
-static int
-s_append_checkpoint(s_log_t *self, yami_entry_t *entry)
-{
-    size_t prefix_size = 0;
-    uint8_t *prefix = yami_checkpoint_encode(&self->index, &prefix_size);
-    if (!prefix) {
-        return -1;
-    }
-    int rc = s_append_any(self, entry, prefix, prefix_size);
-    yami_free(prefix);
-    if (rc == 0) {
-        self->has_checkpoint = true;
-        self->checkpoint_lsn = entry->lsn;
-        self->checkpoint_size = entry->meta_size;
-        self->bytes_since_checkpoint = 0;
-    }
-    return rc;
-}
-
-//  Gives back the segments that nobody needs: a TRIM entry for each; the file follows when that is
-//  durable. What cannot be done now is done later.
-static void
-s_give_back(s_log_t *self)
-{
-    if (self->checkpoint_lsn > self->durable_checkpoint_lsn &&
-        self->checkpoint_lsn <= yami_commit_durable(self->commit)) {
-        self->durable_checkpoint_lsn = self->checkpoint_lsn;
-    }
-    bool is_swept = self->swept_checkpoint_lsn == self->durable_checkpoint_lsn &&
-                    self->swept_count == self->index.unneeded_count;
-    if (self->index.unneeded_count == 0 || is_swept) {
-        return;
-    }
-    for (size_t index = 0; index < self->index.count;) {
-        yami_segment_t *segment = self->index.segments[index];
-        if (!yami_index_is_unneeded(segment) || segment->last_lsn >= self->durable_checkpoint_lsn) {
-            index++;
-            continue;
-        }
-        yami_entry_t entry = {.kind = YAMI_ENTRY_TRIM, .base = segment->header.number};
-        if (s_append_any(self, &entry, NULL, 0) == -1) {
-            return;
-        }
-        yami_segment_reader_close(&self->reader, segment);
-        yami_index_remove(&self->index, segment);
-    }
-    self->swept_checkpoint_lsn = self->durable_checkpoint_lsn;
-    self->swept_count = self->index.unneeded_count;
-}
-
-//  What a caller may not ask for.
-static int
-s_check_entry(const s_log_t *self, const yami_entry_t *entry)
-{
-    size_t data_size = entry->data ? entry->data->size : 0;
-    if (entry->meta_size > YAMI_LIMIT_ENTRY_META || data_size > YAMI_LIMIT_ENTRY_DATA) {
-        return yami_fail(EMSGSIZE,
-                         "store: an entry of %zu + %zu bytes is larger than the log takes",
-                         entry->meta_size, data_size);
-    }
-    bool is_kind = entry->kind == YAMI_ENTRY_CHECKPOINT || entry->kind >= YAMI_ENTRY_OWNER;
-    bool is_range = entry->base <= UINT64_MAX - entry->count;
-    uint64_t last = yami_index_last_sequence(&self->index, entry->channel);
-    if (!is_kind || !is_range || (entry->count > 0 && entry->base <= last)) {
-        return yami_fail(EINVAL,
-                         "store: kind %u, channel %u, sequence %llu (the last is %llu) "
-                         "cannot be appended",
-                         (unsigned) entry->kind, (unsigned) entry->channel,
-                         (unsigned long long) entry->base, (unsigned long long) last);
-    }
-    return 0;
-}
-
-static int
-s_append(yami_store_t *store, yami_entry_t *entry)
-{
-    s_log_t *self = (s_log_t *) store;
-    if (yami_commit_has_failed(self->commit)) {
-        return yami_fail(EIO, "store: a write failed before; open it again to recover");
-    }
-    if (s_check_entry(self, entry) == -1) {
-        return -1;
-    }
-    if (entry->count > 0 && !self->has_promised_room && yami_spares_is_low(self->spares)) {
-        return yami_fail(ENOSPC, "store: free disk is below the reserve of %llu bytes",
-                         (unsigned long long) self->options.reserve_bytes);
-    }
-    int rc = entry->kind == YAMI_ENTRY_CHECKPOINT ? s_append_checkpoint(self, entry)
-                                                  : s_append_any(self, entry, NULL, 0);
-    if (rc == 0) {
-        s_give_back(self);
-    }
-    return rc;
-}
-
-static bool
-s_has_room(const yami_store_t *store)
-{
-    s_log_t *self = (s_log_t *) store; //  the object is not const; what it says, it must remember
-    bool has_room = !yami_commit_has_failed(self->commit) && !yami_spares_is_low(self->spares);
-    //  One event's appends may need a new segment, unless half of this one is left.
-    bool has_rest = self->active && self->active->end < self->options.segment_bytes / 2;
-    has_room = has_room &&
-               (has_rest || yami_spares_has_segment(self->spares, self->options.segment_bytes));
-    self->has_promised_room = has_room;
-    return has_room;
-}
-
 static int
 s_commit(yami_store_t *store, uint64_t *durable_lsn_p)
 {
-    s_log_t *self = (s_log_t *) store;
+    yami_log_t *self = (yami_log_t *) store;
     int rc = yami_commit_run(self->commit);
     *durable_lsn_p = yami_commit_durable(self->commit);
     return rc;
@@ -326,7 +35,7 @@ s_commit(yami_store_t *store, uint64_t *durable_lsn_p)
 
 //  The window may hold what was not written yet when it was filled.
 static void
-s_refresh_window(s_log_t *self, uint64_t durable_lsn)
+s_refresh_window(yami_log_t *self, uint64_t durable_lsn)
 {
     if (durable_lsn == self->window_lsn) {
         return;
@@ -361,7 +70,7 @@ static int
 s_read(yami_store_t *store, uint32_t channel, uint64_t sequence, yami_entry_t *entry,
        yami_damage_t *damage)
 {
-    s_log_t *self = (s_log_t *) store;
+    yami_log_t *self = (yami_log_t *) store;
     uint64_t durable_lsn = yami_commit_durable(self->commit);
     const yami_entry_t *cached = yami_cache_find(&self->cache, channel, sequence);
     if (cached && cached->lsn > durable_lsn) {
@@ -381,34 +90,9 @@ s_read(yami_store_t *store, uint32_t channel, uint64_t sequence, yami_entry_t *e
 }
 
 static void
-s_trim(yami_store_t *store, uint32_t channel, uint64_t floor)
-{
-    s_log_t *self = (s_log_t *) store;
-    yami_cache_trim(&self->cache, channel, floor);
-    yami_index_trim(&self->index, channel, floor);
-    if (!yami_commit_has_failed(self->commit)) {
-        s_give_back(self);
-    }
-}
-
-//  One per segment; but large ones in small segments not more often than there is something to
-//  leave out next time.
-static bool
-s_wants_checkpoint(const yami_store_t *store)
-{
-    const s_log_t *self = (const s_log_t *) store;
-    if (self->active && self->active->checkpoint_offset > 0) {
-        return false;
-    }
-    uint64_t distance = self->options.segment_bytes / 8;
-    distance = self->checkpoint_size > distance ? self->checkpoint_size : distance;
-    return !self->has_checkpoint || self->bytes_since_checkpoint >= distance;
-}
-
-static void
 s_stats(const yami_store_t *store, yami_store_stats_t *stats)
 {
-    const s_log_t *self = (const s_log_t *) store;
+    const yami_log_t *self = (const yami_log_t *) store;
     *stats = self->stats;
     yami_commit_stats(self->commit, stats);
     stats->segments = self->index.count;
@@ -420,9 +104,9 @@ s_stats(const yami_store_t *store, yami_store_stats_t *stats)
 }
 
 static void
-s_destroy(s_log_t **self_p)
+s_destroy(yami_log_t **self_p)
 {
-    s_log_t *self = *self_p;
+    yami_log_t *self = *self_p;
     for (size_t index = 0; index < self->index.count; index++) {
         yami_segment_reader_close(&self->reader, self->index.segments[index]);
     }
@@ -438,7 +122,7 @@ s_destroy(s_log_t **self_p)
 
 //  Commits, then seals in a commit of its own: the footer shall say that all before it is durable.
 static int
-s_finish(s_log_t *self)
+s_finish(yami_log_t *self)
 {
     if (yami_commit_run(self->commit) == -1) {
         return -1;
@@ -446,7 +130,7 @@ s_finish(s_log_t *self)
     if (yami_commit_durable(self->commit) + 1 < self->next_lsn) {
         return yami_fail(ENOSPC, "store: closed without space for what was appended last");
     }
-    if (self->active && (s_seal(self, true) == -1 || yami_commit_run(self->commit) == -1)) {
+    if (self->active && (yami_log_seal(self, true) == -1 || yami_commit_run(self->commit) == -1)) {
         return -1;
     }
     return 0;
@@ -455,7 +139,7 @@ s_finish(s_log_t *self)
 static int
 s_close(yami_store_t **store_p)
 {
-    s_log_t *self = (s_log_t *) *store_p;
+    yami_log_t *self = (yami_log_t *) *store_p;
     *store_p = NULL;
     if (!self) {
         return 0;
@@ -467,17 +151,17 @@ s_close(yami_store_t **store_p)
     return rc;
 }
 
-static const yami_store_ops_t s_ops = {.append = s_append,
-                                       .has_room = s_has_room,
+static const yami_store_ops_t s_ops = {.append = yami_log_append,
+                                       .has_room = yami_log_has_room,
                                        .commit = s_commit,
                                        .read = s_read,
-                                       .trim = s_trim,
-                                       .wants_checkpoint = s_wants_checkpoint,
+                                       .trim = yami_log_trim,
+                                       .wants_checkpoint = yami_log_wants_checkpoint,
                                        .stats = s_stats,
                                        .close = s_close};
 
 static int
-s_recover(s_log_t *self, yami_replay_fn replay, yami_damage_fn damaged, void *arg)
+s_recover(yami_log_t *self, yami_replay_fn replay, yami_damage_fn damaged, void *arg)
 {
     yami_recovery_t recovery = {.disk = self->disk,
                                 .spares = self->spares,
@@ -520,7 +204,7 @@ yami_segment_log_open(yami_disk_t *disk, const yami_log_options_t *options, yami
         disk->destroy(&disk);
         return NULL;
     }
-    s_log_t *self = yami_alloc(sizeof *self);
+    yami_log_t *self = yami_alloc(sizeof *self);
     self->store.ops = &s_ops;
     self->store.level = YAM_LEVEL_SYNCED;
     self->disk = disk;

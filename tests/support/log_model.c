@@ -14,10 +14,17 @@
 #include "log_model.h"
 #include "yam_error.h"
 #include "yami_base.h"
+#include "yami_log_state.h"
 
 #define KIND_DATA 18
 #define KIND_STATE 19
 #define CHECKPOINT_SIZE 24
+
+static void
+s_check(const log_model_t *self)
+{
+    yami_log_check((const yami_log_t *) self->store);
+}
 
 static uint64_t
 s_mix(uint64_t value)
@@ -240,6 +247,7 @@ log_model_append(log_model_t *self, uint32_t channel, uint32_t count, size_t met
                              .data = data};
     int rc = self->store->ops->append(self->store, &appended);
     int error = errno;
+    s_check(self);
     if (rc == 0) {
         entry.lsn = appended.lsn;
         assert_true(self->count == 0 || self->entries[self->count - 1].lsn < entry.lsn);
@@ -276,10 +284,13 @@ log_model_commit(log_model_t *self)
 {
     uint64_t durable_lsn = 0;
     int rc = self->store->ops->commit(self->store, &durable_lsn);
+    int error = errno;
+    s_check(self);
     while (self->durable_count < self->count &&
            self->entries[self->durable_count].lsn <= durable_lsn) {
         self->durable_count++;
     }
+    errno = error;
     return rc;
 }
 
@@ -290,6 +301,7 @@ log_model_trim(log_model_t *self, uint32_t channel, uint64_t floor)
         self->floor[channel] = floor;
     }
     self->store->ops->trim(self->store, channel, floor);
+    s_check(self);
 }
 
 //  The promised entry that holds sequence; NULL when there is none.
