@@ -98,7 +98,7 @@ s_purge(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *fr
         return;
     }
     uint64_t most = 0;
-    yami_relay_group_t *group;
+    yami_relay_group_t *group = NULL;
     TAILQ_FOREACH(group, &channel->groups, of_channel)
     {
         uint64_t count = only == NULL || only == group ? s_purge_group(core, group, is_dry) : 0;

@@ -129,7 +129,7 @@ uint64_t
 yami_relay_channel_depth(yami_relay_channel_t *channel)
 {
     uint64_t depth = 0;
-    const yami_relay_group_t *group;
+    const yami_relay_group_t *group = NULL;
     TAILQ_FOREACH(group, &channel->groups, of_channel)
     {
         uint64_t own = yami_relay_group_depth(group);
@@ -177,7 +177,7 @@ s_retention_floor(const yami_relay_core_t *core, const yami_relay_channel_t *cha
 static void
 s_drop_below(yami_relay_core_t *core, yami_relay_channel_t *channel, uint64_t floor)
 {
-    yami_relay_group_t *group;
+    yami_relay_group_t *group = NULL;
     TAILQ_FOREACH(group, &channel->groups, of_channel)
     {
         uint64_t group_floor = yami_relay_group_floor(group);
@@ -207,7 +207,7 @@ s_floor(yami_relay_core_t *core, yami_relay_channel_t *channel)
         }
     }
     uint64_t floor = channel->durable;
-    const yami_relay_group_t *group;
+    const yami_relay_group_t *group = NULL;
     TAILQ_FOREACH(group, &channel->groups, of_channel)
     {
         uint64_t own = yami_relay_group_floor(group);
@@ -266,7 +266,7 @@ yami_relay_channel_lose(yami_relay_core_t *core, yami_relay_channel_t *channel, 
         channel->durable = last + 1;
     }
     uint64_t total = 0;
-    yami_relay_group_t *group;
+    yami_relay_group_t *group = NULL;
     TAILQ_FOREACH(group, &channel->groups, of_channel)
     {
         uint64_t lost = yami_relay_group_settle(core, group, first, last);
@@ -289,13 +289,15 @@ void
 yami_relay_channels_clear(yami_relay_core_t *core)
 {
     yami_relay_channel_t *channel;
-    for (size_t index = 0; (channel = yami_relay_map_next(&core->channel_numbers, &index)) != NULL;) {
+    for (size_t index = 0;
+         (channel = yami_relay_map_next(&core->channel_numbers, &index)) != NULL;) {
         while (!TAILQ_EMPTY(&channel->groups)) {
             yami_relay_group_remove(core, TAILQ_FIRST(&channel->groups)); //  touches its channel
         }
     }
     TAILQ_INIT(&core->dirty_channels);
-    for (size_t index = 0; (channel = yami_relay_map_next(&core->channel_numbers, &index)) != NULL;) {
+    for (size_t index = 0;
+         (channel = yami_relay_map_next(&core->channel_numbers, &index)) != NULL;) {
         yami_free(channel);
     }
     yami_relay_map_clear(&core->channel_numbers);

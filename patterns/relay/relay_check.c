@@ -36,7 +36,7 @@ s_check_channel(const yami_relay_core_t *core, const yami_relay_channel_t *chann
     YAM_ASSERT(channel->kind != YAMI_KIND_QUEUE || !TAILQ_EMPTY(&channel->groups));
     YAM_ASSERT(channel->mark_count <= YAMI_RELAY_MARKS);
     unsigned durable_groups = 0;
-    const yami_relay_group_t *group;
+    const yami_relay_group_t *group = NULL;
     TAILQ_FOREACH(group, &channel->groups, of_channel)
     {
         s_check_group(core, group);
@@ -73,7 +73,7 @@ s_check_handle(const yami_relay_handle_t *handle)
     }
     uint64_t in_flight = 0;
     int64_t deadline_ms = INT64_MIN;
-    const yami_relay_lease_t *lease;
+    const yami_relay_lease_t *lease = NULL;
     TAILQ_FOREACH(lease, &handle->leases, of_handle)
     {
         YAM_ASSERT(lease->handle == handle && lease->deadline_ms >= deadline_ms);
@@ -91,7 +91,7 @@ static void
 s_check_peer(const yami_relay_core_t *core, const yami_relay_peer_t *peer)
 {
     size_t count = 0;
-    const yami_relay_handle_t *handle;
+    const yami_relay_handle_t *handle = NULL;
     TAILQ_FOREACH(handle, &peer->handles, of_peer)
     {
         YAM_ASSERT(handle->peer == peer &&
@@ -117,14 +117,14 @@ s_check_tables(const yami_relay_core_t *core)
                core->waits.items[core->waits.head].ticket > core->durable); //  (1)
     yami_heap_check(&core->wakes);
     size_t cached_bytes = 0;
-    const yami_relay_group_t *group;
+    const yami_relay_group_t *group = NULL;
     TAILQ_FOREACH(group, &core->cached_groups, of_cached)
     {
         cached_bytes += group->cache.block->size;
     }
     YAM_ASSERT(cached_bytes == core->cached_bytes);
     size_t producers = 0;
-    const yami_relay_producer_t *producer;
+    const yami_relay_producer_t *producer = NULL;
     TAILQ_FOREACH(producer, &core->producers, of_age)
     {
         producers++;

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "yami_base.h"
@@ -21,10 +22,9 @@ yami_relay_dead_channel(yami_relay_core_t *core, const yami_relay_channel_t *cha
                         bool is_making)
 {
     YAM_ASSERT(!channel->is_dead && channel->name.size + S_SUFFIX_SIZE <= YAMI_LIMIT_NAME);
-    char name[YAMI_LIMIT_NAME + S_SUFFIX_SIZE + 1];
-    memcpy(name, channel->name.text, channel->name.size);
-    memcpy(name + channel->name.size, S_SUFFIX, S_SUFFIX_SIZE);
-    size_t size = channel->name.size + S_SUFFIX_SIZE;
+    char name[YAMI_LIMIT_NAME + 1];
+    size_t size = (size_t) snprintf(name, sizeof name, "%.*s%s", (int) channel->name.size,
+                                    channel->name.text, S_SUFFIX);
     yami_relay_channel_t *dead = yami_relay_channel_find(core, name, size);
     if (dead == NULL && is_making) {
         dead = yami_relay_channel_new(core, name, size, YAMI_KIND_QUEUE);

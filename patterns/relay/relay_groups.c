@@ -6,7 +6,7 @@
 yami_relay_group_t *
 yami_relay_group_find(const yami_relay_channel_t *channel, yami_slice_t name)
 {
-    yami_relay_group_t *group;
+    yami_relay_group_t *group = NULL;
     TAILQ_FOREACH(group, &channel->groups, of_channel)
     {
         if (group->name.size > 0 && group->name.size == name.size &&

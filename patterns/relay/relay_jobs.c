@@ -32,7 +32,7 @@ yami_relay_job_new(yami_relay_core_t *core, const yami_relay_peer_t *peer,
 static yami_relay_job_t *
 s_find(const yami_relay_core_t *core, uint64_t id)
 {
-    yami_relay_job_t *job;
+    yami_relay_job_t *job = NULL;
     TAILQ_FOREACH(job, &core->jobs, of_core)
     {
         if (job->id == id) {
@@ -211,7 +211,7 @@ yami_relay_jobs_pump(yami_relay_core_t *core)
 bool
 yami_relay_jobs_are_due(const yami_relay_core_t *core)
 {
-    const yami_relay_job_t *job;
+    const yami_relay_job_t *job = NULL;
     TAILQ_FOREACH(job, &core->jobs, of_core)
     {
         bool lacks_room = job->type == YAMI_JOB_REDRIVE && !core->has_room;

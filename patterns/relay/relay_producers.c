@@ -46,7 +46,7 @@ static bool
 s_forget_one(yami_relay_core_t *core)
 {
     int64_t since = core->wall_ms - core->options->producer_idle_ms;
-    yami_relay_producer_t *producer;
+    yami_relay_producer_t *producer = NULL;
     TAILQ_FOREACH(producer, &core->producers, of_age)
     {
         bool is_idle = producer->seen_ms <= since || producer->stored_epoch == 0;

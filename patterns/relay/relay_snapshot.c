@@ -157,7 +157,7 @@ s_write_groups(const yami_relay_core_t *core, yami_writer_t *writer, bool is_can
 static void
 s_write_producers(const yami_relay_core_t *core, yami_writer_t *writer)
 {
-    const yami_relay_producer_t *producer;
+    const yami_relay_producer_t *producer = NULL;
     uint32_t count = 0;
     TAILQ_FOREACH(producer, &core->producers, of_age)
     {

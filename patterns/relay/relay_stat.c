@@ -94,7 +94,7 @@ s_channel_row(s_rows_t *rows, yami_relay_core_t *core, yami_relay_channel_t *cha
 {
     unsigned groups = 0;
     unsigned consumers = 0;
-    const yami_relay_group_t *group;
+    const yami_relay_group_t *group = NULL;
     TAILQ_FOREACH(group, &channel->groups, of_channel)
     {
         groups++;
@@ -194,7 +194,7 @@ yami_relay_stat(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_fra
     }
     s_rows_t rows;
     s_init(&rows);
-    const yami_relay_group_t *group;
+    const yami_relay_group_t *group = NULL;
     TAILQ_FOREACH(group, &channel->groups, of_channel)
     {
         s_text(&rows, "channel", channel->name.text);

@@ -34,7 +34,7 @@ s_data_is_durable(yami_relay_core_t *core, const yami_relay_wait_t *wait)
     if (wait->epoch == producer->epoch) {
         YAM_ASSERT(wait->sequence > producer->durable && wait->sequence <= producer->last);
         producer->durable = wait->sequence;
-        yami_relay_handle_t *handle;
+        yami_relay_handle_t *handle = NULL;
         TAILQ_FOREACH(handle, &producer->handles, of_owner)
         {
             yami_relay_handle_touch(core, handle);
@@ -52,7 +52,7 @@ s_channel_is_durable(yami_relay_core_t *core, yami_relay_channel_t *channel, uin
 {
     YAM_ASSERT(last >= channel->durable && last < channel->next);
     channel->durable = last + 1;
-    yami_relay_group_t *group;
+    yami_relay_group_t *group = NULL;
     TAILQ_FOREACH(group, &channel->groups, of_channel)
     {
         yami_relay_group_touch(core, group);

@@ -116,7 +116,7 @@ yami_block_t *
 fixture_batch(uint32_t handle, uint8_t id, uint32_t epoch, uint64_t first, uint32_t count,
               const char *subject);
 void
-fixture_publish(fixture_t *self, uint64_t peer, yami_block_t *batch);
+fixture_publish(fixture_t *self, uint64_t peer, yami_block_t *block);
 void
 fixture_credit(fixture_t *self, uint64_t peer, uint32_t handle, uint64_t messages, uint64_t bytes);
 void
