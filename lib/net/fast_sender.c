@@ -351,10 +351,9 @@ s_close(yami_sender_t **base_p, int timeout_ms)
 {
     yami_fast_sender_t *self = s_self(*base_p);
     *base_p = NULL;
-    uint64_t left = self->accepted - self->handed;
+    int64_t begun_ms = yami_clock_mono_ms();
+    uint64_t left = s_flush(&self->base, timeout_ms);
     if (yami_context_is_ours(self->yam)) {
-        int64_t begun_ms = yami_clock_mono_ms();
-        left = s_flush(&self->base, timeout_ms);
         yami_gate_silence(self->gate);
         yami_engine_remove(self->engine, &self->task);
         s_close_socket(self, timeout_ms, begun_ms);

@@ -9,6 +9,17 @@
 #include "yami_frame_socket.h"
 #include "yami_limits.h"
 
+//  libzmq is not instrumented: the thread sanitizer must be told that it orders who wrote a frame before
+//  who reads it.
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#define HAND_OVER(bytes) __tsan_release((void *) (bytes))
+#define TAKE_OVER(bytes) __tsan_acquire((void *) (bytes))
+#else
+#define HAND_OVER(bytes) ((void) (bytes))
+#define TAKE_OVER(bytes) ((void) (bytes))
+#endif
+
 #define COPY_LIMIT 1024 //  bytes up to which copying is cheaper than sharing
 
 static void
@@ -26,6 +37,7 @@ s_wrap(zmq_msg_t *message, bool *more_p)
 {
     size_t size = zmq_msg_size(message);
     *more_p = zmq_msg_more(message) != 0;
+    TAKE_OVER(zmq_msg_data(message));
     if (size <= COPY_LIMIT) {
         yami_block_t *copy = yami_block_copy(zmq_msg_data(message), size, COPY_LIMIT);
         (void) zmq_msg_close(message);
@@ -72,6 +84,7 @@ s_drop_reference(void *data, void *hint)
 static int
 s_send(void *socket, zmq_msg_t *message, bool more)
 {
+    HAND_OVER(zmq_msg_data(message));
     if (zmq_msg_send(message, socket, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) == -1) {
         int error = errno;
         (void) zmq_msg_close(message); //  drops the reference it was given
