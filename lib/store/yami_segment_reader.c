@@ -61,6 +61,8 @@ yami_segment_reader_open(yami_segment_reader_t *self, yami_segment_t *segment)
     int file =
         self->disk->open(self->disk, yami_name_segment(name, segment->header.number), false, true);
     if (file == -1) {
+        //  ENOENT would say that nothing is there: what a file that is gone held, recovery reports.
+        errno = errno == ENOENT ? EIO : errno;
         return -1;
     }
     segment->file = file;

@@ -93,8 +93,8 @@ typedef struct {
     int (*commit)(yami_store_t *self, uint64_t *durable_lsn_p);
     //  Finds the data entry of channel that holds sequence, or the next later one that exists. 0
     //  with *entry filled (caller frees with yami_store_release); -1 with errno ENOENT (nothing
-    //  durable at or after it), EBADMSG (damaged: *damage says what; continue at damage->last + 1),
-    //  ENOMEM, EIO.
+    //  durable at or after it), EBADMSG (damaged: *damage says what; continue at damage->last + 1).
+    //  Any other (ENOMEM, EIO, EMFILE ...) says only that it could not be read now.
     int (*read)(yami_store_t *self, uint32_t channel, uint64_t sequence, yami_entry_t *entry,
                 yami_damage_t *damage);
     //  Says that the owner needs no sequence of channel below floor any more. Space is given back

@@ -7,6 +7,8 @@
 #include "yami_bytes.h"
 #include "yami_relay_parts.h"
 
+#define S_UNREAD_MS 10000 //  between two lines about entries that cannot be read
+
 void
 yami_relay_cache_drop(yami_relay_core_t *core, yami_relay_group_t *group)
 {
@@ -118,6 +120,21 @@ s_group_entry(yami_relay_core_t *core, const yami_relay_event_t *event, bool is_
     }
 }
 
+//  It is tried again, as often as somebody wants it; people hear of it once in a while.
+static void
+s_say_unread(yami_relay_core_t *core, const yami_relay_event_t *event,
+             const yami_relay_channel_t *channel)
+{
+    core->errors++;
+    if (core->unread_ms == 0 || core->mono_ms - core->unread_ms >= S_UNREAD_MS) {
+        core->unread_ms = core->mono_ms;
+        yami_relay_say(core, YAMI_LOG_ERROR, "relay.read-failed",
+                       "channel=%.60s sequence=%llu error=\"%.40s\" action=retry",
+                       channel->name.text, (unsigned long long) event->fetch.sequence,
+                       strerror(event->result));
+    }
+}
+
 void
 yami_relay_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
 {
@@ -127,7 +144,11 @@ yami_relay_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
     uint64_t first;
     uint64_t last;
     const char *what;
-    bool is_temporary = event->result == ENOMEM || event->result == EIO; //  EIO: FAILED follows
+    //  Only these are facts about the log. Without memory, descriptors or luck with the disk, nothing is lost yet.
+    bool is_temporary = event->result != 0 && event->result != ENOENT && event->result != EBADMSG;
+    if (is_temporary) {
+        s_say_unread(core, event, channel);
+    }
     if (!is_temporary && s_lost(event, channel, &first, &last, &what) && last >= channel->first) {
         yami_relay_channel_lose(core, channel, first < channel->first ? channel->first : first,
                                 last, what);

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <string.h>
 
 #include "yami_base.h"
@@ -338,7 +339,9 @@ yami_relay_job_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
     yami_batch_t batch;
     bool is_sound = event->result == 0 && event->entry->data != NULL &&
                     yami_relay_batch_view(&batch, event->entry) == 0;
-    if (!is_sound) {
+    if (event->result != 0 && event->result != ENOENT && event->result != EBADMSG) {
+        job->is_finished = true; //  it cannot be read now: whoever asked asks again
+    } else if (!is_sound) {
         //  What is lost was said to be; go on behind it.
         uint64_t behind = event->damage != NULL && event->damage->last >= job->sequence
                               ? event->damage->last + 1

@@ -60,7 +60,7 @@ typedef enum {
     YAMI_EVENT_GARBAGE, //  peer, status: bytes that are no frame; status says why (malformed, version, unknown)
     YAMI_EVENT_GONE,    //  peer
     YAMI_EVENT_DURABLE, //  ticket
-    YAMI_EVENT_ENTRY,   //  fetch (as the effect gave it), result 0 with entry, or ENOENT, or EBADMSG with damage
+    YAMI_EVENT_ENTRY,   //  fetch (as the effect gave it), result 0 with entry, or an errno value as the store's read says
     YAMI_EVENT_TURN,    //  nothing more: flush what was gathered, run timers
     YAMI_EVENT_FAILED,  //  the store failed: waiting confirms are refused with storage-failed, everything stops
     YAMI_EVENT_DRAIN,   //  refuse new messages with "closing", deliver no more; leased ones may still be settled

@@ -286,7 +286,8 @@ struct yami_relay_core {
     int64_t mono_ms; //  of this step
     int64_t wall_ms;
     int64_t start_ms;
-    int64_t slow_ms; //  monotonic: when what need not be done every turn was done
+    int64_t unread_ms; //  monotonic: when it was last said that reading fails; 0: never
+    int64_t slow_ms;   //  monotonic: when what need not be done every turn was done
     bool has_room;
     bool has_started; //  the first step was made: due times are monotonic
     bool is_draining;

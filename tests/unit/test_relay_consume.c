@@ -2,6 +2,7 @@
 
 #include "relay/relay_fixture.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "yami_base.h"
@@ -659,6 +660,33 @@ test_missing_entries_are_lost_too(void **state)
     assert_int_equal(fixture_number(f, "lost"), 4);
 }
 
+//  Such as a process without descriptors: what it cannot open now is still there.
+static void
+test_messages_that_cannot_be_read_now_are_not_lost(void **state)
+{
+    fixture_t *f = *state;
+    static const int errors[] = {EMFILE, ENFILE, EACCES, ENOMEM, EIO};
+    s_publish(f, 1, 3);
+    fixture_settle_down(f);
+    for (size_t index = 0; index < sizeof errors / sizeof errors[0]; index++) {
+        f->read_error = errors[index];
+        fixture_credit(f, 2, 5, 100, PLENTY);
+        fixture_settle_down(f);
+        fixture_advance(f, 1000);
+        fixture_settle_down(f);
+        fixture_expect_none(f, 2, YAMI_FRAME_DELIVER);
+    }
+    assert_string_equal(f->logged, "relay.read-failed");
+    fixture_admin(f, 1, "peek", "q", false);
+    assert_int_equal(f->frame.status, YAM_STATUS_OK);
+    f->read_error = 0;
+    fixture_advance(f, 1000);
+    fixture_settle_down(f);
+    s_expect_deliver(f, 2, 1, 3, 1, 0);
+    fixture_admin(f, 1, "stat", "q", false);
+    assert_int_equal(fixture_number(f, "lost"), 0);
+}
+
 static void
 test_damage_found_at_open_is_lost_in_every_group(void **state)
 {
@@ -715,6 +743,7 @@ main(void)
         TEST(test_peek_shows_without_leasing),
         TEST(test_damage_is_reported_with_its_range_and_passed),
         TEST(test_missing_entries_are_lost_too),
+        TEST(test_messages_that_cannot_be_read_now_are_not_lost),
         TEST(test_damage_found_at_open_is_lost_in_every_group),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -184,6 +184,34 @@ test_what_a_failed_sync_left_in_memory_is_written_again(void **state)
     sim_disk_destroy(&disk);
 }
 
+//  Only a read that looked says that nothing is there; without a descriptor, or the file, nobody knows.
+static void
+test_a_file_that_cannot_be_opened_is_not_an_empty_channel(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(5);
+    log_model_t model;
+    log_model_init(&model, disk);
+    assert_true(log_model_open(&model));
+    assert_int_equal(log_model_append(&model, 1, 1, 10, 100), 0);
+    assert_int_equal(log_model_commit(&model), 1);
+    assert_int_equal(model.store->ops->close(&model.store), 0);
+    assert_true(log_model_open(&model));
+    yami_entry_t entry;
+    yami_damage_t damage;
+    sim_disk_fail_after(disk, 1, EMFILE);
+    assert_int_equal(model.store->ops->read(model.store, 1, 1, &entry, &damage), -1);
+    assert_int_equal(errno, EMFILE);
+    log_model_read(&model, 1, 1);
+    assert_int_equal(model.store->ops->close(&model.store), 0);
+    assert_true(log_model_open(&model));
+    sim_disk_remove(disk, "0000000000000001.seg");
+    assert_int_equal(model.store->ops->read(model.store, 1, 1, &entry, &damage), -1);
+    assert_int_equal(errno, EIO);
+    log_model_clear(&model);
+    sim_disk_destroy(&disk);
+}
+
 int
 main(void)
 {
@@ -192,6 +220,7 @@ main(void)
         cmocka_unit_test(test_nth_operation_finds_no_space_for_every_n),
         cmocka_unit_test(test_failed_sync_is_final_and_named),
         cmocka_unit_test(test_what_a_failed_sync_left_in_memory_is_written_again),
+        cmocka_unit_test(test_a_file_that_cannot_be_opened_is_not_an_empty_channel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

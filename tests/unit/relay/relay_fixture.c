@@ -126,7 +126,9 @@ s_fetch(fixture_t *self, const yami_relay_fetch_t *fetch)
     yami_relay_event_t event = {.type = YAMI_EVENT_ENTRY, .fetch = *fetch, .damage = &damage};
     fixture_entry_t *found = s_read(self, fetch->channel, fetch->sequence);
     self->fetch_count++;
-    if (found == NULL) {
+    if (self->read_error != 0) {
+        event.result = self->read_error;
+    } else if (found == NULL) {
         event.result = ENOENT;
     } else if (found->is_damaged) {
         event.result = EBADMSG;

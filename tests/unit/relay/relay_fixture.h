@@ -44,6 +44,7 @@ typedef struct {
     int64_t wall_ms;
     bool has_room;
     bool is_unchecked; //  for measuring
+    int read_error;    //  errno of each FETCH; 0: they work
 
     fixture_entry_t *entries;
     size_t entry_count;
