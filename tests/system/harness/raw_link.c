@@ -130,7 +130,7 @@ raw_link_batch(uint32_t handle, const yami_id_t *producer, uint32_t epoch, uint6
     yami_batch_t head = {
         .handle = handle, .epoch = epoch, .producer = *producer, .first_sequence = sequence};
     yami_record_t record = {.priority = YAMI_PRIORITY_DEFAULT, .body = {body, size}};
-    yami_builder_init(&builder, YAMI_LIMIT_FRAME);
+    yami_builder_init(&builder, size + 4096);
     int rc = yami_builder_append(&builder, &record);
     yami_block_t *block = rc == 0 ? yami_builder_finish(&builder, &head) : NULL;
     YAM_ASSERT(block);
