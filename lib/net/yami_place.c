@@ -115,6 +115,7 @@ s_open(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam, const char
        const char *text, yami_endpoint_t *endpoint)
 {
     *self = (yami_place_t) {.yam = yam, .embedding = kind->embedding};
+    memset(endpoint, 0, sizeof *endpoint);
     if (!yam) {
         return yami_fail(EINVAL, "a yam_t is needed (yam_new)");
     }

@@ -40,10 +40,10 @@ typedef struct {
 //  *self is empty then.
 yami_sender_t *
 yami_place_sender(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam,
-                  const char *channel, const char *endpoint);
+                  const char *channel, const char *text);
 yami_receiver_t *
 yami_place_receiver(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam,
-                    const char *channel, const char *endpoint);
+                    const char *channel, const char *text);
 
 //  Closes it, then gives the share of the relay back; both within timeout_ms (-1: no deadline).
 //  Returns what close returned.

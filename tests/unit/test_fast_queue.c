@@ -425,11 +425,12 @@ test_frames_that_are_no_batch_are_counted_and_dropped(void **state)
     yam_pull_t *pull = s_pull("@tcp://127.0.0.1:*");
     void *foreign = zmq_socket(yam_zmq_context(s_yam), ZMQ_PUSH);
     assert_int_equal(zmq_connect(foreign, yam_pull_endpoint(pull)), 0);
+    static const uint8_t magic[] = {'Y', 'A', 'M', 'B', 1};
     uint8_t noise[200];
     for (int round = 0; round < 500; round++) {
         yami_random(noise, sizeof noise);
         if (round % 2 == 0) {
-            memcpy(noise, "YAMB\1", 5);
+            memcpy(noise, magic, sizeof magic);
         }
         int flags = round % 5 == 0 ? ZMQ_SNDMORE : 0;
         assert_int_not_equal(zmq_send(foreign, noise, noise[9] % sizeof noise, flags), -1);
