@@ -13,6 +13,9 @@
 #include "yami_fork.h"
 #include "yami_socket.h"
 
+#ifndef YAM_VERSION
+#define YAM_VERSION "0.0.0" //  the build says which one; a linter does not
+#endif
 #define SOCKET_LIMIT 16384
 #define ALLOCATOR_LESSON ((size_t) 4 << 20)
 
