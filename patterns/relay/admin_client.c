@@ -395,6 +395,7 @@ yam_admin_entry_name(uint16_t kind)
         [YAMI_KIND_FAILURE] = "failure",
         [YAMI_KIND_MOVE] = "move",
         [YAMI_KIND_REMOVE] = "remove",
+        [YAMI_KIND_EPOCH] = "epoch",
     };
     bool is_known = kind < sizeof names / sizeof names[0] && names[kind];
     return is_known ? names[kind] : "unknown";

@@ -26,7 +26,8 @@ s_new(yami_relay_core_t *core, yami_relay_peer_t *peer, yami_relay_channel_t *ch
     return handle;
 }
 
-//  Decides the epoch; older owners of the producer are fenced. 0 when this one is.
+//  Decides the epoch; older owners of the producer are fenced. 0 when this one is. A new one is written down: were it
+//  forgotten, it would be given to another incarnation, and the messages of the one taken for those of the other.
 static uint32_t
 s_take_epoch(yami_relay_core_t *core, yami_relay_producer_t *producer, uint64_t wanted)
 {
@@ -35,9 +36,8 @@ s_take_epoch(yami_relay_core_t *core, yami_relay_producer_t *producer, uint64_t 
         return 0;
     }
     if (epoch > producer->epoch) {
-        producer->epoch = (uint32_t) epoch;
-        producer->last = 0;
-        producer->durable = 0;
+        yami_relay_producer_stored(core, producer, (uint32_t) epoch, 0, core->wall_ms);
+        producer->ticket = yami_relay_write_epoch(core, producer);
         yami_relay_handle_t *handle = TAILQ_FIRST(&producer->handles);
         while (handle != NULL) {
             yami_relay_handle_t *next = TAILQ_NEXT(handle, of_owner);
@@ -47,6 +47,19 @@ s_take_epoch(yami_relay_core_t *core, yami_relay_producer_t *producer, uint64_t 
         }
     }
     return (uint32_t) epoch;
+}
+
+//  A subscription or an epoch that a crash may undo is none: ATTACHED waits for the ticket.
+static void
+s_answer(yami_relay_core_t *core, yami_relay_handle_t *handle, uint64_t ticket)
+{
+    if (ticket > core->durable) {
+        yami_relay_wait_t wait = {
+            .ticket = core->ticket, .type = YAMI_WAIT_ATTACHED, .handle = handle->id};
+        yami_relay_wait(core, &wait);
+    } else {
+        yami_relay_handle_attached(core, handle);
+    }
 }
 
 static void
@@ -71,7 +84,7 @@ s_attach_producer(yami_relay_core_t *core, yami_relay_peer_t *peer, yami_relay_c
     handle->granted_bytes = (uint64_t) core->options->window_bytes;
     TAILQ_INSERT_TAIL(&producer->handles, handle, of_owner);
     channel->producers++;
-    yami_relay_handle_attached(core, handle);
+    s_answer(core, handle, producer->ticket);
     if (frame->first - 1 > producer->last) {
         //  The client knows these to be confirmed: they were stored, and this relay forgot the producer.
         producer->last = frame->first - 1;
@@ -169,13 +182,7 @@ s_attach_consumer(yami_relay_core_t *core, yami_relay_peer_t *peer, yami_relay_c
     handle->lease_ms = s_lease_ms(core, frame);
     TAILQ_INSERT_TAIL(&group->members, handle, of_owner);
     group->member_count++;
-    if (group->ticket > core->durable) { //  a subscription that a crash may undo is none
-        yami_relay_wait_t wait = {
-            .ticket = core->ticket, .type = YAMI_WAIT_GROUP, .handle = handle->id};
-        yami_relay_wait(core, &wait);
-    } else {
-        yami_relay_handle_attached(core, handle);
-    }
+    s_answer(core, handle, group->ticket);
 }
 
 //  Why this client may not attach so, or OK.

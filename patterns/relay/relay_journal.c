@@ -4,6 +4,7 @@
 //      CHANNEL  [name, kind, number of the queue's group or 0]
 //      GROUP    [number, name, filter, first sequence]
 //      REMOVE   [number]
+//      EPOCH    [producer, epoch]
 //      DATA     [producer, epoch, producer's first sequence]; data is the batch as received
 //      SETTLE   [group, ranges]
 //      FAILURE  [group, deliveries, failures, due, first failure, is rejected or over the limit, reason, ranges]
@@ -77,6 +78,16 @@ yami_relay_write_remove(yami_relay_core_t *core, const yami_relay_group_t *group
     yami_writer_t writer = s_start(1);
     yami_writer_uint(&writer, group->number);
     yami_entry_t entry = {.kind = YAMI_KIND_REMOVE, .channel = group->channel->number};
+    return yami_relay_append(core, &entry, &writer, NULL);
+}
+
+uint64_t
+yami_relay_write_epoch(yami_relay_core_t *core, const yami_relay_producer_t *producer)
+{
+    yami_writer_t writer = s_start(2);
+    yami_writer_bin(&writer, producer->id.bytes, sizeof producer->id.bytes);
+    yami_writer_uint(&writer, producer->epoch);
+    yami_entry_t entry = {.kind = YAMI_KIND_EPOCH, .channel = producer->channel->number};
     return yami_relay_append(core, &entry, &writer, NULL);
 }
 

@@ -41,6 +41,13 @@ s_free(yami_relay_core_t *core, yami_relay_producer_t *producer)
     yami_free(producer);
 }
 
+//  Never stored anything, nor did one of its name before: nobody misses it.
+static bool
+s_is_blank(const yami_relay_producer_t *producer)
+{
+    return producer->epoch <= 1 && producer->stored_last == 0;
+}
+
 //  Makes room by forgetting who was idle for long, or never stored anything. False when nobody can be forgotten.
 static bool
 s_forget_one(yami_relay_core_t *core)
@@ -49,7 +56,7 @@ s_forget_one(yami_relay_core_t *core)
     yami_relay_producer_t *producer = NULL;
     TAILQ_FOREACH(producer, &core->producers, of_age)
     {
-        bool is_idle = producer->seen_ms <= since || producer->stored_epoch == 0;
+        bool is_idle = producer->seen_ms <= since || s_is_blank(producer);
         if (is_idle && producer->waiting == 0 && TAILQ_EMPTY(&producer->handles)) {
             s_free(core, producer);
             return true;
@@ -88,8 +95,8 @@ yami_relay_producer_stored(yami_relay_core_t *core, yami_relay_producer_t *produ
     if (epoch < producer->epoch || (epoch == producer->epoch && last <= producer->last)) {
         return; //  replayed twice
     }
+    producer->durable = epoch > producer->epoch ? 0 : producer->durable;
     producer->epoch = epoch;
-    producer->stored_epoch = epoch;
     producer->stored_last = last;
     producer->last = last;
     producer->seen_ms = wall_ms;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "yami_base.h"
 #include "yami_relay_parts.h"
@@ -132,27 +133,59 @@ s_messages(yami_relay_core_t *core, yami_relay_channel_t *channel, const yami_en
     }
 }
 
+//  Who, and in which epoch. The reader fails on nonsense.
+static yami_id_t
+s_producer(yami_reader_t *reader, uint32_t *epoch_p)
+{
+    yami_id_t id = {{0}};
+    yami_slice_t bytes = yami_reader_bin(reader);
+    uint64_t epoch = yami_reader_uint(reader);
+    if (reader->failed || bytes.size != sizeof id.bytes || epoch > UINT32_MAX) {
+        yami_reader_fail(reader);
+    } else {
+        memcpy(id.bytes, bytes.data, sizeof id.bytes);
+    }
+    *epoch_p = (uint32_t) epoch;
+    return id;
+}
+
+static void
+s_stored(yami_relay_core_t *core, yami_relay_channel_t *channel, const yami_id_t *id,
+         uint32_t epoch, uint64_t last, int64_t time_ms)
+{
+    yami_relay_producer_t *producer = yami_relay_producer_get(core, channel, id);
+    if (producer != NULL) {
+        yami_relay_producer_stored(core, producer, epoch, last, time_ms);
+        producer->durable = producer->last;
+    }
+}
+
+static void
+s_epoch(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_channel_t *channel,
+        const yami_entry_t *entry)
+{
+    uint32_t epoch;
+    yami_id_t id = s_producer(reader, &epoch);
+    if (!reader->failed) {
+        s_stored(core, channel, &id, epoch, 0, entry->time_ms);
+    }
+}
+
 static void
 s_data(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_channel_t *channel,
        const yami_entry_t *entry)
 {
-    yami_slice_t id = yami_reader_bin(reader);
-    uint64_t epoch = yami_reader_uint(reader);
+    uint32_t epoch;
+    yami_id_t id = s_producer(reader, &epoch);
     uint64_t first = yami_reader_uint(reader);
-    if (reader->failed || id.size != sizeof(yami_id_t) || epoch > UINT32_MAX || entry->count == 0 ||
-        first == 0 || first >= YAMI_LIMIT_SEQUENCE - entry->count || entry->base == 0 ||
+    if (reader->failed || entry->count == 0 || first == 0 ||
+        first >= YAMI_LIMIT_SEQUENCE - entry->count || entry->base == 0 ||
         entry->base >= YAMI_LIMIT_SEQUENCE - entry->count) {
         yami_reader_fail(reader);
         return;
     }
     s_messages(core, channel, entry);
-    yami_relay_producer_t *producer =
-        yami_relay_producer_get(core, channel, (const yami_id_t *) id.data);
-    if (producer != NULL) {
-        yami_relay_producer_stored(core, producer, (uint32_t) epoch, first + entry->count - 1,
-                                   entry->time_ms);
-        producer->durable = producer->last;
-    }
+    s_stored(core, channel, &id, epoch, first + entry->count - 1, entry->time_ms);
 }
 
 static void
@@ -212,7 +245,7 @@ yami_relay_core_replay(yami_relay_core_t *self, const yami_entry_t *entry)
     if (entry->kind == YAMI_ENTRY_CHECKPOINT) {
         return yami_relay_snapshot_read(self, entry);
     }
-    if (entry->kind < YAMI_KIND_CHANNEL || entry->kind > YAMI_KIND_REMOVE) {
+    if (entry->kind < YAMI_KIND_CHANNEL || entry->kind > YAMI_KIND_EPOCH) {
         return s_refuse(entry, "unknown kind");
     }
     self->wall_ms = entry->time_ms > self->wall_ms ? entry->time_ms : self->wall_ms;
@@ -237,6 +270,8 @@ yami_relay_core_replay(yami_relay_core_t *self, const yami_entry_t *entry)
         s_failure(self, &reader);
     } else if (entry->kind == YAMI_KIND_MOVE) {
         s_move(self, &reader, channel, entry);
+    } else if (entry->kind == YAMI_KIND_EPOCH) {
+        s_epoch(self, &reader, channel, entry);
     } else {
         s_remove(self, &reader);
     }

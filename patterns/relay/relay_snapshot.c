@@ -158,22 +158,15 @@ static void
 s_write_producers(const yami_relay_core_t *core, yami_writer_t *writer)
 {
     const yami_relay_producer_t *producer = NULL;
-    uint32_t count = 0;
+    yami_writer_array(writer, (uint32_t) core->producer_count);
     TAILQ_FOREACH(producer, &core->producers, of_age)
     {
-        count += producer->stored_epoch > 0 ? 1 : 0;
-    }
-    yami_writer_array(writer, count);
-    TAILQ_FOREACH(producer, &core->producers, of_age)
-    {
-        if (producer->stored_epoch > 0) {
-            yami_writer_array(writer, 5);
-            yami_writer_uint(writer, producer->channel->number);
-            yami_writer_bin(writer, producer->id.bytes, sizeof producer->id.bytes);
-            yami_writer_uint(writer, producer->stored_epoch);
-            yami_writer_uint(writer, producer->stored_last);
-            yami_writer_int(writer, producer->seen_ms);
-        }
+        yami_writer_array(writer, 5);
+        yami_writer_uint(writer, producer->channel->number);
+        yami_writer_bin(writer, producer->id.bytes, sizeof producer->id.bytes);
+        yami_writer_uint(writer, producer->epoch);
+        yami_writer_uint(writer, producer->stored_last);
+        yami_writer_int(writer, producer->seen_ms);
     }
 }
 

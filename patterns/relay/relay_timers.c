@@ -72,11 +72,13 @@ s_is_durable(yami_relay_core_t *core, const yami_relay_wait_t *wait)
         s_channel_is_durable(core, wait->channel, wait->last);
         yami_relay_job_moved(core, wait->job);
         break;
-    case YAMI_WAIT_GROUP:
+    case YAMI_WAIT_ATTACHED:
         handle = yami_relay_map_get(&core->handles, wait->handle);
         if (handle != NULL) {
             yami_relay_handle_attached(core, handle);
-            yami_relay_group_touch(core, handle->group);
+            if (handle->group != NULL) {
+                yami_relay_group_touch(core, handle->group);
+            }
         }
         break;
     case YAMI_WAIT_JOB:

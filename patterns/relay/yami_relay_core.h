@@ -25,7 +25,7 @@
     Kinds of entries it appends, all idempotent when replayed twice (meta is msgpack, see relay_journal.c):
     CHANNEL, GROUP definitions; DATA a batch as received; SETTLE ranges done in a group; FAILURE a range's counters and
     due time; MOVE a batch into another channel together with the settling of its origin (dead letter, redrive: one atomic
-    write); REMOVE a group.
+    write); REMOVE a group; EPOCH an epoch that a producer is given.
 */
 #ifndef YAMI_RELAY_CORE_H
 #define YAMI_RELAY_CORE_H
@@ -50,6 +50,7 @@ enum {
     YAMI_KIND_FAILURE = 20,
     YAMI_KIND_MOVE = 21,
     YAMI_KIND_REMOVE = 22,
+    YAMI_KIND_EPOCH = 23,
 };
 
 typedef struct yami_relay_core yami_relay_core_t;

@@ -134,7 +134,7 @@ yami_relay_producer_t *
 yami_relay_producer_get(yami_relay_core_t *core, yami_relay_channel_t *channel,
                         const yami_id_t *id);
 
-//  Remembers that a batch up to last was appended.
+//  Remembers that a batch up to last was appended; last 0: that the epoch was given.
 void
 yami_relay_producer_stored(yami_relay_core_t *core, yami_relay_producer_t *producer, uint32_t epoch,
                            uint64_t last, int64_t wall_ms);
@@ -357,6 +357,8 @@ uint64_t
 yami_relay_write_group(yami_relay_core_t *core, const yami_relay_group_t *group);
 uint64_t
 yami_relay_write_remove(yami_relay_core_t *core, const yami_relay_group_t *group);
+uint64_t
+yami_relay_write_epoch(yami_relay_core_t *core, const yami_relay_producer_t *producer);
 uint64_t
 yami_relay_write_data(yami_relay_core_t *core, const yami_relay_channel_t *channel, uint64_t base,
                       const yami_batch_t *batch, yami_block_t *block);

@@ -210,23 +210,23 @@ struct yami_relay_producer {
     yami_relay_channel_t *channel;
     yami_relay_producer_t *same_hash;
     uint64_t hash;
-    uint32_t epoch;
-    uint32_t stored_epoch; //  of the last batch appended; 0: none yet
-    uint64_t stored_last;
-    uint64_t last;    //  appended in epoch
-    uint64_t durable; //  durable in epoch
-    int64_t seen_ms;  //  wall clock
-    unsigned waiting; //  tickets that point here
+    uint32_t epoch;       //  last given
+    uint64_t ticket;      //  of its entry
+    uint64_t stored_last; //  appended in epoch; 0: nothing yet
+    uint64_t last;        //  the same, or beyond it what was given up or is known to be confirmed
+    uint64_t durable;     //  durable in epoch
+    int64_t seen_ms;      //  wall clock
+    unsigned waiting;     //  tickets that point here
     yami_relay_handles_t handles;
     TAILQ_ENTRY(yami_relay_producer) of_age;
 };
 
 typedef enum {
-    YAMI_WAIT_DATA,  //  channel, last; producer, epoch, sequence; handle, messages, bytes
-    YAMI_WAIT_MOVE,  //  channel, last; job
-    YAMI_WAIT_GROUP, //  handle: its ATTACHED
-    YAMI_WAIT_ACKED, //  handle, sequence: the serial
-    YAMI_WAIT_JOB,   //  job
+    YAMI_WAIT_DATA,     //  channel, last; producer, epoch, sequence; handle, messages, bytes
+    YAMI_WAIT_MOVE,     //  channel, last; job
+    YAMI_WAIT_ATTACHED, //  handle: its ATTACHED
+    YAMI_WAIT_ACKED,    //  handle, sequence: the serial
+    YAMI_WAIT_JOB,      //  job
 } yami_relay_wait_type_t;
 
 //  What happens when a ticket is durable.

@@ -31,6 +31,7 @@ s_attached(void **state)
 {
     fixture_t *f = *state;
     fixture_producer(f, 1, 1, QUEUE, "q", 9, 0, 1);
+    fixture_durable(f);
     fixture_expect(f, 1, YAMI_FRAME_ATTACHED);
     assert_int_equal(f->frame.epoch, 1);
     return f;
@@ -150,6 +151,7 @@ test_newer_epoch_fences_the_older(void **state)
     s_publish(f, 1, 2);
     fixture_hello(f, 2);
     fixture_producer(f, 2, 1, QUEUE, "q", 9, 0, 1);
+    fixture_durable(f);
     fixture_expect(f, 2, YAMI_FRAME_ATTACHED);
     assert_int_equal(f->frame.epoch, 2);
     assert_int_equal(f->frame.sequence, 0);
@@ -178,6 +180,32 @@ test_restart_remembers_epoch_and_sequence(void **state)
     assert_int_equal(f->entries[f->entry_count - 1].entry.base, 5);
 }
 
+//  Given twice, the messages of one incarnation would pass for those of the other, and be confirmed unseen.
+static void
+test_epoch_given_before_a_restart_is_not_given_again(void **state)
+{
+    fixture_t *f = *state;
+    fixture_producer(f, 1, 1, QUEUE, "q", 9, 0, 1);
+    fixture_turn(f);
+    fixture_expect_none(f, 1, YAMI_FRAME_ATTACHED); //  not before the epoch is durable
+    fixture_durable(f);
+    fixture_expect(f, 1, YAMI_FRAME_ATTACHED);
+    assert_int_equal(f->frame.epoch, 1);
+    fixture_checkpoint(f);
+    for (uint32_t epoch = 2; epoch <= 3; epoch++) {
+        fixture_restart(f);
+        fixture_hello(f, 2);
+        fixture_producer(f, 2, 1, QUEUE, "q", 9, 0, 1);
+        fixture_durable(f);
+        fixture_expect(f, 2, YAMI_FRAME_ATTACHED);
+        assert_int_equal(f->frame.epoch, epoch);
+        fixture_hello(f, 1);
+        fixture_producer(f, 1, 1, QUEUE, "q", 9, 1, 1); //  the first one is still there
+        fixture_expect(f, 1, YAMI_FRAME_DETACHED);
+        assert_int_equal(f->frame.status, YAM_STATUS_FENCED);
+    }
+}
+
 static void
 test_attached_says_only_what_is_durable(void **state)
 {
@@ -196,8 +224,9 @@ test_forgotten_producer_goes_on_at_first(void **state)
 {
     fixture_t *f = *state;
     fixture_producer(f, 1, 1, QUEUE, "q", 9, 3, 101);
+    fixture_durable(f);
     fixture_expect(f, 1, YAMI_FRAME_ATTACHED);
-    assert_int_equal(f->frame.sequence, 0);
+    assert_int_equal(f->frame.sequence, 100);
     fixture_publish(f, 1, fixture_batch(1, 9, 3, 101, 2, NULL));
     fixture_durable(f);
     s_expect_confirm(f, 1, 102);
@@ -420,6 +449,7 @@ main(void)
         TEST(test_gap_is_refused_with_what_is_expected),
         TEST(test_newer_epoch_fences_the_older),
         TEST(test_restart_remembers_epoch_and_sequence),
+        TEST(test_epoch_given_before_a_restart_is_not_given_again),
         TEST(test_attached_says_only_what_is_durable),
         TEST(test_forgotten_producer_goes_on_at_first),
         TEST(test_malformed_batch_is_given_up_and_the_next_is_taken),

@@ -43,6 +43,7 @@ s_attach_producers(world_t *w)
         uint32_t producer = index % 3;
         fixture_producer(w->f, 1, index + 1, topic ? YAMI_KIND_TOPIC : YAMI_KIND_QUEUE,
                          topic ? "t" : "q", (uint8_t) (producer + 1), w->epoch[topic][producer], 1);
+        fixture_durable(w->f);
         fixture_expect(w->f, 1, YAMI_FRAME_ATTACHED);
         w->epoch[topic][producer] = (uint32_t) w->f->frame.epoch;
         w->sent[topic][producer] = w->f->frame.sequence;
