@@ -21,13 +21,13 @@ struct yami_task {
     //  latest (monotonic ms), INT64_MAX when only an event matters.
     int64_t (*step)(void *arg, int64_t now_ms);
     void *arg;
-    void
-        *socket; //  ZeroMQ socket polled for input, or NULL; only changed within step or before add
+    //  ZeroMQ socket polled for input, or NULL; only changed within step or before add.
+    void *socket;
     bool wants_output; //  also poll the socket for room to send; only changed within step
-    bool
-        //  also run step when descriptor fd is readable; only changed within step or before add
-        polls_fd;
-    int fd; //  borrowed; for a task whose socket is guarded by a lock the engine knows nothing of
+    //  Also run step when fd (borrowed) is readable; only changed within step or before add. For a
+    //  task whose socket is guarded by a lock the engine knows nothing of.
+    bool polls_fd;
+    int fd;
     atomic_bool is_woken; //  private, as all below
     yami_task_t *next_woken;
     int64_t deadline_ms;
