@@ -111,10 +111,16 @@ yami_checkpoint_clear(yami_checkpoint_t *self)
 const yami_live_segment_t *
 yami_checkpoint_find(const yami_checkpoint_t *self, uint64_t number)
 {
-    for (size_t index = 0; index < self->segment_count; index++) {
-        if (self->segments[index].number == number) {
-            return &self->segments[index];
+    size_t low = 0;
+    size_t high = self->segment_count;
+    while (low < high) { //  they ascend, as the index does
+        size_t middle = low + (high - low) / 2;
+        if (self->segments[middle].number < number) {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
     }
-    return NULL;
+    bool is_found = low < self->segment_count && self->segments[low].number == number;
+    return is_found ? &self->segments[low] : NULL;
 }

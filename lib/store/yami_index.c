@@ -52,12 +52,12 @@ s_channel_prepare(yami_index_t *self, uint32_t id)
     }
     if (channel->extent_count == channel->extent_capacity && channel->extent_head > 0) {
         memmove(channel->extents, channel->extents + channel->extent_head,
-                (channel->extent_count - channel->extent_head) * sizeof *channel->extents);
+                (channel->extent_count - channel->extent_head) * sizeof(yami_extent_t *));
         channel->extent_count -= channel->extent_head;
         channel->extent_head = 0;
     }
     int rc = yami_grow(&channel->extents, &channel->extent_capacity, channel->extent_count + 1,
-                       sizeof *channel->extents, ITEM_LIMIT);
+                       sizeof(yami_extent_t *), ITEM_LIMIT);
     return rc == 0 ? channel : NULL;
 }
 
@@ -87,7 +87,7 @@ yami_index_add(yami_index_t *self, yami_segment_t **segment_p)
     yami_segment_t *segment = *segment_p;
     YAM_ASSERT(self->count == 0 ||
                self->segments[self->count - 1]->header.number < segment->header.number); //  (1)
-    if (yami_grow(&self->segments, &self->capacity, self->count + 1, sizeof *self->segments,
+    if (yami_grow(&self->segments, &self->capacity, self->count + 1, sizeof(yami_segment_t *),
                   ITEM_LIMIT) == -1) {
         return -1;
     }
@@ -228,7 +228,7 @@ int
 yami_index_prepare(yami_index_t *self, yami_segment_t *segment, uint32_t channel_id,
                    uint64_t offset)
 {
-    YAM_ASSERT(segment == yami_index_last(self) && !segment->is_sealed);
+    YAM_ASSERT(segment && segment == yami_index_last(self) && !segment->is_sealed);
     yami_channel_t *channel = s_channel_prepare(self, channel_id);
     if (!channel) {
         return -1;

@@ -270,26 +270,38 @@ s_replay(yami_recovery_t *self)
     return 0;
 }
 
+//  The file of that number, or NULL.
+static const yami_found_t *
+s_find(const yami_recovery_t *self, uint64_t number)
+{
+    size_t low = 0;
+    size_t high = self->found_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (self->found[middle].number < number) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    bool is_found = low < self->found_count && self->found[low].number == number;
+    return is_found ? &self->found[low] : NULL;
+}
+
+//  Reports a segment that should be there, unless it is, or was given back.
 static int
 s_add_missing(yami_recovery_t *self, uint64_t number, uint64_t first_lsn, uint64_t last_lsn)
 {
-    for (size_t index = 0; index < self->found_count; index++) {
-        const yami_found_t *found = &self->found[index];
-        if (found->number == number && (found->is_given_back || found->segment)) {
-            return 0;
-        }
-        if (found->number == number) { //  it is there, but not readable
-            yami_damage_t damage = {.segment = number,
-                                    .size = found->file_bytes,
-                                    .first_lsn = first_lsn,
-                                    .last_lsn = last_lsn,
-                                    .what = "segment header"};
-            return yami_recovery_add_damage(self, &damage);
-        }
+    const yami_found_t *found = s_find(self, number);
+    if ((found && (found->is_given_back || found->segment)) || s_is_trimmed(self, number)) {
+        return 0;
     }
-    yami_damage_t damage = {
-        .segment = number, .first_lsn = first_lsn, .last_lsn = last_lsn, .what = "missing segment"};
-    return s_is_trimmed(self, number) ? 0 : yami_recovery_add_damage(self, &damage);
+    yami_damage_t damage = {.segment = number,
+                            .size = found ? found->file_bytes : 0,
+                            .first_lsn = first_lsn,
+                            .last_lsn = last_lsn,
+                            .what = found ? "segment header" : "missing segment"};
+    return yami_recovery_add_damage(self, &damage);
 }
 
 //  What the checkpoint lists and is not there, among the segments before it.
@@ -365,10 +377,9 @@ s_find_garbage(yami_recovery_t *self)
 static bool
 s_counts(const yami_recovery_t *self, const yami_damage_t *damage)
 {
-    for (size_t index = 0; index < self->found_count; index++) {
-        if (self->found[index].number == damage->segment && self->found[index].is_given_back) {
-            return false;
-        }
+    const yami_found_t *found = s_find(self, damage->segment);
+    if (found && found->is_given_back) {
+        return false;
     }
     return !s_is_trimmed(self, damage->segment);
 }

@@ -187,8 +187,9 @@ s_vote(const yami_recovery_t *self)
     uint64_t winner = 0;
     size_t lead = 0;
     for (size_t index = 0; index < self->found_count; index++) {
-        if (self->found[index].state == YAMI_FOUND_SOUND) {
-            uint64_t id = self->found[index].segment->header.store_id;
+        const yami_segment_t *segment = self->found[index].segment;
+        if (segment && self->found[index].state == YAMI_FOUND_SOUND) {
+            uint64_t id = segment->header.store_id;
             winner = lead == 0 ? id : winner;
             lead = lead == 0 || id == winner ? lead + 1 : lead - 1;
         }
@@ -202,7 +203,8 @@ s_drop_foreign(yami_recovery_t *self)
     self->store_id = s_vote(self);
     for (size_t index = 0; index < self->found_count; index++) {
         yami_found_t *found = &self->found[index];
-        if (found->state == YAMI_FOUND_SOUND && found->segment->header.store_id != self->store_id) {
+        if (found->segment && found->state == YAMI_FOUND_SOUND &&
+            found->segment->header.store_id != self->store_id) {
             found->state = YAMI_FOUND_GARBAGE;
             yami_segment_reader_close(&self->reader, found->segment);
             yami_segment_destroy(&found->segment);

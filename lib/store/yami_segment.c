@@ -65,7 +65,7 @@ yami_extent_t *
 yami_segment_add_extent(yami_segment_t *self, uint32_t channel)
 {
     if (yami_grow(&self->extents, &self->extent_capacity, self->extent_count + 1,
-                  sizeof *self->extents, ITEM_LIMIT) == -1) {
+                  sizeof(yami_extent_t *), ITEM_LIMIT) == -1) {
         return NULL;
     }
     yami_extent_t *extent = yami_alloc(sizeof *extent);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "yami_base.h"
@@ -238,10 +239,10 @@ yami_name_parse(const char *name, uint64_t *number_p)
     for (size_t index = 0; index < sizeof forms / sizeof forms[0]; index++) {
         size_t skip = strlen(forms[index].prefix);
         char expected[YAMI_NAME_SIZE];
-        if (strncmp(name, forms[index].prefix, skip) != 0 ||
-            sscanf(name + skip, "%16" SCNx64, number_p) != 1) {
+        if (strncmp(name, forms[index].prefix, skip) != 0) {
             continue;
         }
+        *number_p = strtoull(name + skip, NULL, 16);
         //  Written back it must be the very same: no signs, blanks or capitals.
         if (strcmp(forms[index].make(expected, *number_p), name) == 0) {
             return forms[index].kind;

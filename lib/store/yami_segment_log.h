@@ -1,26 +1,34 @@
 /*  yami_segment_log - the durable store: a log in segments written over zero-filled or recycled
     files.
 
-    Files: "%016x.seg" (number of the segment), "spare-%016x.seg" (filled, unused), "lost-%016x-%x"
-    (bytes of a damaged range, kept aside), "lock".
-    Segment, little-endian: 64 bytes of header {magic "YAMS", format version, segment number, salt,
-    store id, creation time, first LSN, previous segment's number, CRC32C}; entries, each aligned to
-    8 bytes; a footer entry (kind 2) when sealed: per channel {first and last sequence, count},
-    sparse index {channel, base, LSN, offset} with a point per channel and at most every 256 KiB,
-    last checkpoint's offset, number of entries; the file's last 32 bytes point to the footer. A
-    segment sealed at a clean close is truncated right after its trailer; before, there is a gap
-    between footer and trailer. Entry: 64 bytes of header {magic "YAME", salt of the segment, kind,
-    flags, meta size, data size, channel, count, LSN, base, time, durable: LSN known durable when
-    this was written, CRC32C of meta and data, CRC32C of the header}, meta, data. Salts keep stale
-    bytes of recycled files from validating (as SQLite's WAL does); LSNs are contiguous.
+    Files: "%016x.seg" (number of the segment), "spare-%016x.seg" (filled, unused),
+    "filling-%016x.tmp" (a spare being filled; worth nothing after a crash), "lost-%016x-%x" (bytes
+    of a damaged range, kept aside), "lock".
+
+    Segment, little-endian: 64 bytes of header {magic "YAMS", format version, segment number, store
+    id, creation time, first LSN, previous segment's number, planned size of the file, salt,
+    CRC32C}; entries, each aligned to 8 bytes; when sealed, a footer entry (kind 2) {number of
+    entries, last checkpoint's offset and LSN, last LSN; per channel first and last sequence, count,
+    and sparse index of base, LSN, offset: a point at its first entry, then at most one every 256
+    KiB}; the file's last 32 bytes {magic "YAMT", salt, footer's offset, last LSN, footer's size,
+    CRC32C}. A segment sealed at a clean close, or after a crash, is cut right behind its trailer,
+    after a sync of all in it; before that there is a gap between footer and trailer.
+
+    Entry: 64 bytes of header {magic "YAME", salt of the segment, kind, flags, channel, LSN, base,
+    time, count, meta size, data size, how many LSNs behind its own the log was known durable when
+    it was written, CRC32C of meta, data and alignment, CRC32C of the header}, meta, data. A footer
+    has the LSN of the entry before it. Salts keep stale bytes of recycled files from validating (as
+    SQLite's WAL does); LSNs are contiguous. A TRIM entry (kind 3) names a segment in base.
+
     Invariants:
-    (1) Entries are never changed in place; a segment is written by appending only.
-    (2) A bad entry is the torn tail only when no later entry says it was durable; else it is
-    damage: reported with its
-        range, kept aside, skipped.
+    (1) Entries are never changed in place; a segment is written by appending only. (Recovery writes
+        a tail that may never have been synced once more, with the same bytes.)
+    (2) A bad entry is the torn tail only when nothing later says it was durable: no later entry,
+        no later segment, no cut file; else it is damage: reported with its range, kept aside,
+        skipped.
     (3) A segment is given back only when a durable checkpoint after it no longer needs it, and that
-    it was given back
-        is in the log before the file is touched. So a missing file is damage, not silence.
+        it was given back is in the log before the file is touched. So a missing file is damage, not
+        silence.
     (4) After recovery the log continues in a new segment; a cut tail is never appended to.
 */
 #ifndef YAMI_SEGMENT_LOG_H

@@ -15,6 +15,8 @@
 #include "yami_segment_format.h"
 
 #define FILL_CHUNK ((size_t) 256 << 10)
+#define FILL_STEP                                                                                  \
+    ((uint64_t) 4 << 20) //  synced at once: commits in between wait for no more than that
 #define LOOK_BYTES (1U << 20)
 #define LOOK_MS 100
 #define READY_LIMIT ((size_t) 1 << 16)
@@ -139,6 +141,10 @@ s_write_zeros(yami_spares_t *self, int file, uint64_t size)
         struct iovec vector = {.iov_base = self->zeros,
                                .iov_len = left < chunk ? (size_t) left : chunk};
         if (self->disk->pwritev(self->disk, file, &vector, 1, offset) == -1) {
+            return -1;
+        }
+        bool is_step_done = (offset + chunk) % FILL_STEP == 0;
+        if (is_step_done && self->disk->sync_data(self->disk, file) == -1) {
             return -1;
         }
     }

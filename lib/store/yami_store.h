@@ -80,16 +80,19 @@ typedef struct {
 typedef struct yami_store yami_store_t;
 
 typedef struct {
-    //  Queues an entry; no I/O. Returns 0 with entry->lsn set; -1 with errno ENOSPC (free disk
-    //  below the reserve and entry->count > 0), EMSGSIZE, ENOMEM, EIO (3). Nothing changed then.
+    //  Queues an entry; no I/O. Returns 0 with entry->lsn set; -1 with errno ENOSPC (only when
+    //  entry->count > 0: free disk below the reserve, or no segment can be had), EMSGSIZE, EINVAL
+    //  (a kind of the store's own, or base not above the channel's last sequence), ENOMEM, EIO (3).
+    //  Nothing changed then.
     int (*append)(yami_store_t *self, yami_entry_t *entry);
     //  Whether append would take data now: false while free disk is below the reserve or no segment
     //  can be had, and after a failure. Cheap: asked before every event. When true, the appends of
     //  one event do not fail with ENOSPC.
     bool (*has_room)(const yami_store_t *self);
     //  Makes all that was appended before the call durable, with one write and one sync per segment
-    //  touched. Returns 1 when it did something, 0 when there was nothing to do, -1 with errno (3).
-    //  *durable_lsn_p is set always.
+    //  touched. Returns 1 when it did something, 0 when there was nothing to do (or no disk space
+    //  for it now: *durable_lsn_p stays behind, call it again), -1 with errno (3). *durable_lsn_p
+    //  is set always.
     int (*commit)(yami_store_t *self, uint64_t *durable_lsn_p);
     //  Finds the data entry of channel that holds sequence, or the next later one that exists. 0
     //  with *entry filled (caller frees with yami_store_release); -1 with errno ENOENT (nothing
@@ -98,7 +101,8 @@ typedef struct {
     int (*read)(yami_store_t *self, uint32_t channel, uint64_t sequence, yami_entry_t *entry,
                 yami_damage_t *damage);
     //  Says that the owner needs no sequence of channel below floor any more. Space is given back
-    //  when whole segments are unneeded; see wants_checkpoint. Never fails.
+    //  when whole segments are unneeded; see wants_checkpoint. Never fails. Floors are kept in
+    //  checkpoints; what was trimmed after the last one is to be said again after a restart.
     void (*trim)(yami_store_t *self, uint32_t channel, uint64_t floor);
     //  Whether the owner should append a YAMI_ENTRY_CHECKPOINT now, whose meta is its whole state
     //  as of all entries appended so far: a new segment was begun, or trimmed space waits for it.
