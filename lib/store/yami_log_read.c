@@ -6,6 +6,8 @@
 
 #include "yami_base.h"
 
+#define MAP_AFTER 64 //  entries stepped over for one that was wanted
+
 typedef struct {
     yami_segment_reader_t *reader; //  borrowed
     yami_segment_t *segment;       //  borrowed
@@ -15,6 +17,7 @@ typedef struct {
     uint64_t offset;   //  of the next entry
     uint64_t lsn;      //  its LSN
     yami_entry_header_t header;
+    size_t skipped;      //  entries stepped over
     yami_hole_t crossed; //  the first damaged range stepped over; end 0: none
 } s_walk_t;
 
@@ -42,6 +45,13 @@ s_start(s_walk_t *walk, yami_channel_t *channel)
             walk->lsn = cursor->lsn;
             used = cursor;
         }
+    }
+    const yami_segment_map_t *map = yami_segment_reader_map(walk->reader, walk->segment, false);
+    const yami_map_item_t *item =
+        map ? yami_segment_map_find(map, channel->id, walk->sequence) : NULL;
+    if (item) {
+        walk->offset = item->offset;
+        walk->lsn = item->lsn;
     }
     return used ? used : &channel->cursors[channel->cursor_next++ % YAMI_CURSOR_COUNT];
 }
@@ -116,6 +126,7 @@ s_walk(s_walk_t *walk)
         }
         walk->offset += yami_entry_span(header->meta_size, header->data_size);
         walk->lsn++;
+        walk->skipped++;
     }
     return 0;
 }
@@ -184,6 +195,9 @@ yami_log_read(yami_index_t *index, yami_segment_reader_t *reader, uint64_t durab
                      .sequence = sequence};
     yami_cursor_t *cursor = s_start(&walk, channel);
     int rc = s_walk(&walk);
+    if (rc == 1 && walk.skipped > MAP_AFTER && extent->segment->last_lsn <= durable_lsn) {
+        (void) yami_segment_reader_map(reader, extent->segment, true);
+    }
     if (rc == 1) {
         return s_load(&walk, cursor, entry, damage);
     }

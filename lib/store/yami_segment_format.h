@@ -28,7 +28,7 @@ enum {
 
 //  Meta of the store's own entries may be larger than YAMI_LIMIT_ENTRY_META: a checkpoint's prefix
 //  comes on top.
-#define YAMI_LIMIT_OWN_META (32U << 20)
+#define YAMI_LIMIT_OWN_META (160U << 20)
 
 typedef struct {
     uint32_t version;

@@ -21,6 +21,9 @@ yami_segment_reader_init(yami_segment_reader_t *self, yami_disk_t *disk, yami_in
 void
 yami_segment_reader_clear(yami_segment_reader_t *self)
 {
+    for (size_t index = 0; index < YAMI_READER_MAPS; index++) {
+        yami_segment_map_clear(&self->maps[index]);
+    }
     yami_free(self->window);
     *self = (yami_segment_reader_t) {0};
 }
@@ -235,6 +238,56 @@ yami_segment_reader_load(yami_segment_reader_t *self, yami_segment_t *segment, u
         errno = error;
     }
     return rc;
+}
+
+//  Adds all data entries of a segment, up to the first that is damaged. 0, or -1 with errno.
+static int
+s_fill_map(yami_segment_reader_t *self, yami_segment_t *segment, yami_segment_map_t *map)
+{
+    uint64_t offset = YAMI_SEGMENT_HEADER_SIZE;
+    yami_entry_header_t header;
+    while (offset < segment->end) {
+        int rc = yami_segment_reader_header(self, segment, offset, &header);
+        if (rc != 1) {
+            return rc;
+        }
+        yami_map_item_t item = {.channel = header.channel,
+                                .count = header.count,
+                                .base = header.base,
+                                .lsn = header.lsn,
+                                .offset = offset};
+        if (header.count > 0 && yami_segment_map_add(map, &item) == -1) {
+            return -1;
+        }
+        offset += yami_entry_span(header.meta_size, header.data_size);
+    }
+    return 0;
+}
+
+const yami_segment_map_t *
+yami_segment_reader_map(yami_segment_reader_t *self, yami_segment_t *segment, bool make)
+{
+    yami_segment_map_t *oldest = &self->maps[0];
+    for (size_t index = 0; index < YAMI_READER_MAPS; index++) {
+        yami_segment_map_t *map = &self->maps[index];
+        if (map->segment == segment->header.number) {
+            map->used = ++self->use_count;
+            return map;
+        }
+        oldest = map->used < oldest->used ? map : oldest;
+    }
+    if (!make || !segment->is_sealed || segment->entry_count > YAMI_MAP_LIMIT) {
+        return NULL;
+    }
+    yami_segment_map_clear(oldest);
+    if (s_fill_map(self, segment, oldest) == -1) {
+        yami_segment_map_clear(oldest);
+        return NULL;
+    }
+    yami_segment_map_sort(oldest);
+    oldest->segment = segment->header.number;
+    oldest->used = ++self->use_count;
+    return oldest;
 }
 
 //  Whether a header found while looking for one is what was looked for.

@@ -8,7 +8,10 @@
 
 #include "yami_disk.h"
 #include "yami_index.h"
+#include "yami_segment_map.h"
 #include "yami_store.h"
+
+#define YAMI_READER_MAPS 2
 
 typedef struct {
     yami_disk_t *disk;   //  borrowed
@@ -18,6 +21,7 @@ typedef struct {
     uint64_t offset;     //  of the window in its file
     size_t size;         //  bytes in the window
     size_t fill_size;    //  bytes to read next: few when entries are large
+    yami_segment_map_t maps[YAMI_READER_MAPS];
     size_t open_count;
     uint64_t use_count;
 } yami_segment_reader_t;
@@ -46,6 +50,11 @@ yami_segment_reader_close(yami_segment_reader_t *self, yami_segment_t *segment);
 const uint8_t *
 yami_segment_reader_peek(yami_segment_reader_t *self, yami_segment_t *segment, uint64_t offset,
                          size_t size);
+
+//  The map of a sealed segment, made now when it is not there and make is true. NULL when there is
+//  none, or it cannot be made: one can do without.
+const yami_segment_map_t *
+yami_segment_reader_map(yami_segment_reader_t *self, yami_segment_t *segment, bool make);
 
 //  The header of the entry at offset: 1 when it is valid and has the segment's salt, 0 when not (or
 //  the file ends), -1 with errno.

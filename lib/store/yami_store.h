@@ -29,8 +29,9 @@ enum {
     YAMI_ENTRY_CHECKPOINT = 1
 }; //  kinds 1..15 are the store's own, 16.. the owner's
 
-//  bytes of an entry's meta part (checkpoints are the big ones)
-#define YAMI_LIMIT_ENTRY_META (8u << 20)
+//  bytes of an entry's meta part. Checkpoints are the big ones: one that does not fit is none, and
+//  without them no space is given back, so this is above what all limits of an owner add up to
+#define YAMI_LIMIT_ENTRY_META (128u << 20)
 #define YAMI_LIMIT_ENTRY_DATA (24u << 20) //  bytes of an entry's data part
 
 typedef struct {

@@ -163,6 +163,10 @@ s_damaged(void *arg, const yami_damage_t *damage)
 static void
 s_forget_lost(log_model_t *self)
 {
+    if (self->expects_loss && self->replayed < self->durable_count) {
+        self->has_loss = true;
+        return;
+    }
     assert_true(self->replayed >= self->durable_count);
     self->count = self->replayed;
     self->durable_count = self->replayed;

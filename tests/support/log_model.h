@@ -42,6 +42,8 @@ typedef struct {
     size_t damage_count; //  torn tails not counted
     size_t torn_count;
     yami_damage_t damage; //  the last one
+    bool expects_loss;    //  the test planted a bug: has_loss is set instead of failing
+    bool has_loss;
 } log_model_t;
 
 //  Small segments, no thread.

@@ -42,6 +42,7 @@ struct sim_disk {
     uint64_t fail_at;
     int fail_error;
     bool has_failed;
+    bool ignores_syncs;
     int64_t free_bytes; //  negative: no limit
 };
 
@@ -293,6 +294,12 @@ sim_disk_fail_after(sim_disk_t *self, uint64_t count, int error)
     self->has_failed = false;
 }
 
+void
+sim_disk_ignore_syncs(sim_disk_t *self, bool ignores)
+{
+    self->ignores_syncs = ignores;
+}
+
 bool
 sim_disk_has_failed(const sim_disk_t *self)
 {
@@ -499,7 +506,9 @@ s_sync_any(yami_disk_t *disk, int handle)
         }
         return -1;
     }
-    s_sync(file);
+    if (!self->ignores_syncs) {
+        s_sync(file);
+    }
     return 0;
 }
 

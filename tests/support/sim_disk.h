@@ -47,6 +47,10 @@ sim_disk_die_after(sim_disk_t *self, uint64_t count);
 void
 sim_disk_fail_after(sim_disk_t *self, uint64_t count, int error);
 
+//  A disk that says synced and is not: what a harness must find out.
+void
+sim_disk_ignore_syncs(sim_disk_t *self, bool ignores);
+
 //  Whether a planned failure has happened.
 bool
 sim_disk_has_failed(const sim_disk_t *self);

@@ -123,6 +123,32 @@ test_entries_of_many_channels_and_segments_are_read_back(void **state)
     s_stop(&model, &disk);
 }
 
+//  Few entries among many of another channel: found at once the second time.
+static void
+test_rare_channel_is_read_among_many_entries_of_others(void **state)
+{
+    (void) state;
+    sim_disk_t *disk;
+    log_model_t model;
+    s_start(&model, &disk);
+    for (uint32_t round = 0; round < 1500; round++) {
+        assert_int_equal(log_model_append(&model, 1, 1, 5, 60), 0);
+        if (round % 100 == 99) {
+            assert_int_equal(log_model_append(&model, 2 + round / 100 % 3, 2, 5, 60), 0);
+            assert_int_equal(log_model_commit(&model), 1);
+        }
+    }
+    s_reopen(&model); //  nothing is in the cache
+    log_model_read_all(&model);
+    uint64_t before = sim_disk_operations(disk);
+    for (uint32_t channel = 2; channel < 5; channel++) {
+        log_model_read(&model, channel, 1);
+    }
+    assert_true(sim_disk_operations(disk) - before <= 3 * 3);
+    log_model_read_all(&model);
+    s_stop(&model, &disk);
+}
+
 static void
 test_entry_larger_than_a_segment_gets_a_segment_of_its_own(void **state)
 {
@@ -472,6 +498,7 @@ main(void)
         cmocka_unit_test(test_new_store_is_empty_and_wants_a_checkpoint),
         cmocka_unit_test(test_entry_cannot_be_read_before_its_commit),
         cmocka_unit_test(test_entries_of_many_channels_and_segments_are_read_back),
+        cmocka_unit_test(test_rare_channel_is_read_among_many_entries_of_others),
         cmocka_unit_test(test_entry_larger_than_a_segment_gets_a_segment_of_its_own),
         cmocka_unit_test(test_what_cannot_be_appended_changes_nothing),
         cmocka_unit_test(test_trimmed_segments_are_used_again),

@@ -184,7 +184,8 @@ test_what_a_failed_sync_left_in_memory_is_written_again(void **state)
     sim_disk_destroy(&disk);
 }
 
-//  Only a read that looked says that nothing is there; without a descriptor, or the file, nobody knows.
+//  Only a read that looked says that nothing is there; without a descriptor, or the file, nobody
+//  knows.
 static void
 test_a_file_that_cannot_be_opened_is_not_an_empty_channel(void **state)
 {
