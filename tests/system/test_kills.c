@@ -19,6 +19,7 @@
 #include "kills/run.h"
 
 #define PATIENCE_MS 30000
+#define EMBEDDED_KILLS 16      //  each start of such a relay fills a segment of the usual size
 #define PLANT_PATIENCE_MS 2500 //  more than a lease
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define KILLS 80
@@ -98,6 +99,34 @@ test_kills_leave_every_group_of_a_topic_everything(void **state)
     plan.groups = 2;
     plan.members = 2;
     plan.is_topic = true;
+    s_assert_good(&plan);
+}
+
+//  Store and forward: who sends has the relay.
+static void
+test_kills_of_a_producer_with_its_relay_lose_nothing(void **state)
+{
+    (void) state;
+    kill_plan_t plan = s_plan("outbound");
+    plan.kills = EMBEDDED_KILLS;
+    plan.producers = 1;
+    plan.members = 2;
+    plan.victims = KILL_PRODUCERS | KILL_CONSUMERS;
+    plan.home = KILL_IN_PRODUCER;
+    s_assert_good(&plan);
+}
+
+//  A durable inbox: who receives has it.
+static void
+test_kills_of_a_consumer_with_its_relay_lose_nothing(void **state)
+{
+    (void) state;
+    kill_plan_t plan = s_plan("inbound");
+    plan.kills = EMBEDDED_KILLS;
+    plan.producers = 2;
+    plan.members = 1;
+    plan.victims = KILL_PRODUCERS | KILL_CONSUMERS;
+    plan.home = KILL_IN_CONSUMER;
     s_assert_good(&plan);
 }
 
@@ -191,6 +220,8 @@ main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kills_of_the_relay_keep_the_order),
         cmocka_unit_test(test_kills_leave_every_group_of_a_topic_everything),
+        cmocka_unit_test(test_kills_of_a_producer_with_its_relay_lose_nothing),
+        cmocka_unit_test(test_kills_of_a_consumer_with_its_relay_lose_nothing),
         cmocka_unit_test(test_kills_of_anybody_lose_nothing_confirmed),
     };
     int rc = IS_SANITIZED ? 0 : cmocka_run_group_tests(oracle, NULL, NULL);

@@ -49,6 +49,16 @@ s_progress(const s_client_t *self)
     (void) !write(self->progress, "p", 1);
 }
 
+//  Connects to the relay, or binds with the relay in this process.
+static int
+s_endpoint(const s_client_t *self, kill_home_t home, char *endpoint, size_t size)
+{
+    const kill_journal_t *journal = self->journal;
+    return journal->home == home
+               ? snprintf(endpoint, size, "@%s?relay=%s", journal->endpoint, journal->store)
+               : snprintf(endpoint, size, ">%s?grade=sure", journal->endpoint);
+}
+
 //  -- Producer ------------------------------------------------------------------------------------
 
 static void
@@ -98,14 +108,13 @@ s_ask(s_client_t *self)
 }
 
 static int
-s_produce(s_client_t *self)
+s_open_sender(s_client_t *self)
 {
-    char endpoint[400];
+    char endpoint[800];
     kill_journal_t *journal = self->journal;
-    (void) snprintf(endpoint, sizeof endpoint, ">%s?grade=sure&name=producer-%u&window=1024",
-                    journal->endpoint, self->index);
-    self->body = malloc(KILL_BODY_LIMIT);
-    self->base = journal->asked[self->index];
+    int used = s_endpoint(self, KILL_IN_PRODUCER, endpoint, sizeof endpoint);
+    (void) snprintf(endpoint + used, sizeof endpoint - (size_t) used,
+                    "&name=producer-%u&window=1024", self->index);
     if (journal->is_topic) {
         self->pub = yam_pub_new(self->yam, CHANNEL, endpoint);
     } else {
@@ -119,12 +128,31 @@ s_produce(s_client_t *self)
     } else {
         yam_push_set_confirm(self->push, s_confirmed, self);
     }
+    return 0;
+}
+
+static int
+s_produce(s_client_t *self)
+{
+    kill_journal_t *journal = self->journal;
+    self->body = malloc(KILL_BODY_LIMIT);
+    self->base = journal->asked[self->index];
+    if (s_open_sender(self) != 0) {
+        return 1;
+    }
     while (journal->phase == KILL_RUN && journal->asked[self->index] + 1 < KILL_NUMBER_LIMIT) {
         if (s_ask(self) == -1) {
             return s_fail(self, "cannot send");
         }
     }
     uint64_t missing =
+        self->pub ? yam_pub_flush(self->pub, CLOSE_MS) : yam_push_flush(self->push, CLOSE_MS);
+    (void) printf("flushed\n");
+    (void) fflush(stdout);
+    char byte;
+    while (read(STDIN_FILENO, &byte, 1) > 0) { //  until consumers need the relay no more
+    }
+    missing +=
         self->pub ? yam_pub_close(&self->pub, CLOSE_MS) : yam_push_close(&self->push, CLOSE_MS);
     free(self->body);
     return missing == 0 ? 0 : s_fail(self, "not all was confirmed");
@@ -175,6 +203,9 @@ static void
 s_settle(s_client_t *self, yam_message_t **message_p)
 {
     unsigned chance = kill_random(&self->random) % 100;
+    if (self->journal->home != KILL_IN_YAMD && chance < 91) {
+        chance = 0; //  there the limit of failures is the usual one
+    }
     if (self->journal->phase >= KILL_DRAIN || chance < 84) {
         s_ack(self, message_p);
     } else if (chance < 91) {
@@ -188,8 +219,10 @@ s_settle(s_client_t *self, yam_message_t **message_p)
         }
         *place = *message_p;
         *message_p = NULL;
-    } else {
+    } else if (self->journal->home == KILL_IN_YAMD) {
         yam_message_destroy(message_p);
+    } else {
+        s_ack(self, message_p);
     }
 }
 
@@ -219,12 +252,12 @@ s_handle(s_client_t *self, yam_message_t *message)
 static int
 s_consume(s_client_t *self)
 {
-    char endpoint[400];
+    char endpoint[800];
     kill_journal_t *journal = self->journal;
     self->group = self->index % journal->group_count;
-    int used =
-        snprintf(endpoint, sizeof endpoint,
-                 ">%s?grade=sure&lease=1s&credit=256&connect-timeout=30s", journal->endpoint);
+    int used = s_endpoint(self, KILL_IN_CONSUMER, endpoint, sizeof endpoint);
+    used += snprintf(endpoint + used, sizeof endpoint - (size_t) used,
+                     "&lease=1s&credit=256&connect-timeout=30s");
     if (journal->is_topic) {
         (void) snprintf(endpoint + used, sizeof endpoint - (size_t) used,
                         "&start=first&group=group-%u", self->group);

@@ -17,7 +17,7 @@
 #define KILL_GROUP_LIMIT 2
 #define KILL_NUMBER_LIMIT 1000000u   //  messages of one producer
 #define KILL_BODY_LIMIT (600u << 10) //  bytes of the largest body, more than a batch
-#define KILL_TEXT_LIMIT 128
+#define KILL_TEXT_LIMIT 300
 
 enum {
     KILL_NOT_ASKED,
@@ -44,6 +44,13 @@ typedef enum {
     KILL_PLANT_ACK_UNNOTED,   //  acked, but handled by nobody
 } kill_plant_t;
 
+//  Where the relay lives.
+typedef enum {
+    KILL_IN_YAMD,
+    KILL_IN_PRODUCER,
+    KILL_IN_CONSUMER
+} kill_home_t;
+
 typedef struct {
     _Atomic uint32_t state;
     _Atomic uint32_t received[KILL_GROUP_LIMIT];
@@ -54,6 +61,8 @@ typedef struct {
 typedef struct {
     //  set before the first client starts
     char endpoint[KILL_TEXT_LIMIT];
+    char store[KILL_TEXT_LIMIT]; //  of a relay within a client
+    kill_home_t home;
     bool is_topic;
     unsigned producer_count, group_count, member_count; //  members of each group
     uint64_t seed;

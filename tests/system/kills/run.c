@@ -86,6 +86,16 @@ s_kill(s_run_t *self, child_t *child, const char *what, unsigned index)
     }
 }
 
+//  Waits until it has ended as it should.
+static void
+s_end(s_run_t *self, child_t *child, const char *what, unsigned index)
+{
+    int code = child_wait(child, CHILD_PATIENCE_MS);
+    if (code != 0) {
+        s_break(self, what, index, code);
+    }
+}
+
 //  Waits for count signs of life, at most timeout_ms for each; returns how many came.
 static unsigned
 s_wait_progress(s_run_t *self, unsigned count, int timeout_ms)
@@ -180,6 +190,8 @@ s_open(s_run_t *self)
     self->consumer_count = plan->groups * plan->members;
     kill_journal_t *journal = self->journal;
     (void) snprintf(journal->endpoint, sizeof journal->endpoint, "%s", self->relay.endpoint);
+    (void) snprintf(journal->store, sizeof journal->store, "%s", self->relay.store);
+    journal->home = plan->home;
     journal->is_topic = plan->is_topic;
     journal->producer_count = plan->producers;
     journal->group_count = plan->groups;
@@ -192,7 +204,7 @@ s_open(s_run_t *self)
 static void
 s_start(s_run_t *self)
 {
-    if (!relay_process_start(&self->relay)) {
+    if (self->plan->home == KILL_IN_YAMD && !relay_process_start(&self->relay)) {
         s_break(self, "first relay", 0, 0);
     }
     for (unsigned index = 0; index < self->consumer_count; index++) {
@@ -248,9 +260,11 @@ s_flush(s_run_t *self)
     }
     self->journal->phase = KILL_FLUSH;
     for (unsigned index = 0; index < self->plan->producers; index++) {
-        int code = child_wait(&self->producers[index], CHILD_PATIENCE_MS);
-        if (code != 0) {
-            s_break(self, "producer", index, code);
+        char line[16];
+        if (!child_read_line(&self->producers[index], line, sizeof line, CHILD_PATIENCE_MS)) {
+            s_break(self, "flushing producer", index, -1);
+        } else if (self->plan->home != KILL_IN_PRODUCER) {
+            s_end(self, &self->producers[index], "producer", index);
         }
     }
     if (is_planted) {
@@ -303,10 +317,10 @@ s_drain(s_run_t *self)
     yam_destroy(&yam);
     self->journal->phase = KILL_END;
     for (unsigned index = 0; index < self->consumer_count; index++) {
-        int code = child_wait(&self->consumers[index], CHILD_PATIENCE_MS);
-        if (code != 0) {
-            s_break(self, "consumer", index, code);
-        }
+        s_end(self, &self->consumers[index], "consumer", index);
+    }
+    if (self->plan->home == KILL_IN_PRODUCER) {
+        s_end(self, &self->producers[0], "producer", 0);
     }
 }
 
@@ -315,7 +329,7 @@ static void
 s_verify(s_run_t *self)
 {
     char text[4000];
-    int code = relay_process_stop(&self->relay);
+    int code = self->plan->home == KILL_IN_YAMD ? relay_process_stop(&self->relay) : 0;
     if (code != 0) {
         s_break(self, "stopped relay", 0, code);
     }

@@ -22,6 +22,7 @@ typedef struct {
     unsigned victims;  //  KILL_ bits
     unsigned progress; //  most signs of life between two kills
     bool is_topic;
+    kill_home_t home; //  of the relay; in a client, that client is the only one of its kind
     kill_plant_t plant;
     int patience_ms; //  how long nothing may happen at the end
 } kill_plan_t;
