@@ -17,9 +17,10 @@
 #include "yami_relay_links.h"
 #include "yami_relay_tickets.h"
 
-#define S_BURST_LIMIT 64     //  frames taken before timers, confirms and deliveries get their turn
-#define S_IDLE_TURN_MS 1000  //  the loop turns at least this often, for the watchdog
+#define S_BURST_LIMIT 64      //  frames taken before timers, confirms and deliveries get their turn
+#define S_IDLE_TURN_MS 1000   //  the loop turns at least this often, for the watchdog
 #define S_CLOSE_LINGER_MS 500 //  last confirms may leave for so long
+#define S_CHECKPOINT_AGAIN_MS 1000 //  after one that failed: making one takes time
 
 //  What another thread asks the loop to do; one at a time.
 typedef enum {
@@ -40,20 +41,22 @@ struct yami_relay_shell {
 
     yami_relay_effects_t effects;
     yami_relay_tickets_t tickets;
-    bool has_appended;     //  since the last kick
+    uint64_t appended_lsn; //  of the last entry
+    uint64_t kicked_lsn;   //  the commit thread knows of all up to it
     uint64_t durable_lsn;  //  as last told to the core
+    int64_t checkpoint_ms; //  not before: the last one failed
     uint64_t unnumbered;   //  frames dropped since too many links are known
     yami_log_site_t limit_site;
 
     pthread_mutex_t lock;
     pthread_cond_t answered;
-    s_request_t request;   //  under lock
-    const char *set_name;  //  under lock, borrowed while request is S_SET
+    s_request_t request;  //  under lock
+    const char *set_name; //  under lock, borrowed while request is S_SET
     const char *set_value;
-    int set_errno;         //  under lock: outcome, with its sentence
+    int set_errno; //  under lock: outcome, with its sentence
     char set_error[512];
-    bool is_stopping;      //  under lock
-    bool is_idle;          //  under lock: a drain is complete
+    bool is_stopping; //  under lock
+    bool is_idle;     //  under lock: a drain is complete
 
     _Atomic int64_t last_turn_ms;
     atomic_bool has_failed;
@@ -86,10 +89,11 @@ s_append(yami_relay_shell_t *self, yami_relay_effect_t *effect)
     }
     if (self->store->ops->append(self->store, &effect->entry) == -1 ||
         !yami_relay_tickets_push(&self->tickets, effect->ticket, effect->entry.lsn)) {
-        s_fail(self, errno); //  the core has built on this entry: only recovery gives a consistent state
+        //  the core has built on this entry: only recovery gives a consistent state
+        s_fail(self, errno);
         return;
     }
-    self->has_appended = true;
+    self->appended_lsn = effect->entry.lsn;
 }
 
 //  A link whose queue is full or that is gone is dropped: its session can always begin anew.
@@ -130,32 +134,33 @@ s_fetch(yami_relay_shell_t *self, const yami_relay_fetch_t *fetch)
     }
 }
 
-//  (2) Carries out effects in order; some of them make the core decide more, which goes to the end of the list.
+//  (2) Carries out effects in order; some of them make the core decide more, which goes to the end
+//  of the list.
 static void
 s_carry_out(yami_relay_shell_t *self)
 {
     for (size_t index = 0; index < self->effects.count; index++) {
         yami_relay_effect_t effect = self->effects.items[index]; //  the list may move
         switch (effect.type) {
-            case YAMI_EFFECT_SEND:
-            case YAMI_EFFECT_DELIVER:
-                s_send(self, &effect);
-                break;
-            case YAMI_EFFECT_APPEND:
-                s_append(self, &effect);
-                break;
-            case YAMI_EFFECT_FETCH:
-                s_fetch(self, &effect.fetch);
-                break;
-            case YAMI_EFFECT_TRIM:
-                self->store->ops->trim(self->store, effect.channel, effect.sequence);
-                break;
-            case YAMI_EFFECT_CLOSE:
-                yami_relay_links_remove(self->links, effect.peer);
-                break;
-            case YAMI_EFFECT_LOG:
-                yami_log(effect.level, effect.event, "%s", effect.text);
-                break;
+        case YAMI_EFFECT_SEND:
+        case YAMI_EFFECT_DELIVER:
+            s_send(self, &effect);
+            break;
+        case YAMI_EFFECT_APPEND:
+            s_append(self, &effect);
+            break;
+        case YAMI_EFFECT_FETCH:
+            s_fetch(self, &effect.fetch);
+            break;
+        case YAMI_EFFECT_TRIM:
+            self->store->ops->trim(self->store, effect.channel, effect.sequence);
+            break;
+        case YAMI_EFFECT_CLOSE:
+            yami_relay_links_remove(self->links, effect.peer);
+            break;
+        case YAMI_EFFECT_LOG:
+            yami_log(effect.level, effect.event, "%s", effect.text);
+            break;
         }
     }
     yami_relay_effects_reset(&self->effects);
@@ -172,7 +177,8 @@ s_event(yami_relay_shell_t *self, yami_relay_event_t *event)
 static void
 s_checkpoint(yami_relay_shell_t *self)
 {
-    if (!self->store->ops->wants_checkpoint(self->store) || atomic_load(&self->has_failed)) {
+    if (!self->store->ops->wants_checkpoint(self->store) || atomic_load(&self->has_failed) ||
+        yami_clock_mono_ms() < self->checkpoint_ms) {
         return;
     }
     yami_writer_t writer;
@@ -180,8 +186,10 @@ s_checkpoint(yami_relay_shell_t *self)
     yami_relay_core_snapshot(self->core, &writer);
     yami_block_t *snapshot = yami_writer_finish(&writer);
     if (snapshot == NULL) {
-        yami_log_limited(&self->limit_site, YAMI_LOG_ERROR, "relay.checkpoint-failed", "error=\"%s\"",
-                         strerror(errno)); //  the older checkpoint stays good; recovery takes longer
+        //  the older one stays good; recovery takes longer, and no space is given back meanwhile
+        self->checkpoint_ms = yami_clock_mono_ms() + S_CHECKPOINT_AGAIN_MS;
+        yami_log_limited(&self->limit_site, YAMI_LOG_ERROR, "relay.checkpoint-failed",
+                         "error=\"%s\"", strerror(errno));
         return;
     }
     yami_entry_t entry = {.kind = YAMI_ENTRY_CHECKPOINT,
@@ -190,12 +198,14 @@ s_checkpoint(yami_relay_shell_t *self)
                           .meta_size = snapshot->size};
     if (self->store->ops->append(self->store, &entry) == -1) {
         s_fail(self, errno);
+    } else {
+        self->appended_lsn = entry.lsn;
     }
-    self->has_appended = true;
     yami_block_unref(&snapshot);
 }
 
-//  Promise (1): the core hears of a ticket only when its entry is durable; confirms leave only then.
+//  Promise (1): the core hears of a ticket only when its entry is durable; confirms leave only
+//  then.
 static void
 s_durable(yami_relay_shell_t *self)
 {
@@ -304,7 +314,8 @@ s_requests(yami_relay_shell_t *self)
 static void
 s_wait(yami_relay_shell_t *self)
 {
-    zmq_pollitem_t items[] = {{self->router, 0, ZMQ_POLLIN, 0}, {NULL, self->wake_fd, ZMQ_POLLIN, 0}};
+    zmq_pollitem_t items[] = {{self->router, 0, ZMQ_POLLIN, 0},
+                              {NULL, self->wake_fd, ZMQ_POLLIN, 0}};
     int64_t wait_ms = yami_relay_core_deadline(self->core) - yami_clock_mono_ms();
     wait_ms = wait_ms < 0 ? 0 : wait_ms > S_IDLE_TURN_MS ? S_IDLE_TURN_MS : wait_ms;
     int rc = zmq_poll(items, 2, (long) wait_ms);
@@ -335,9 +346,9 @@ s_run(void *arg)
         yami_relay_event_t turn = {.type = YAMI_EVENT_TURN};
         s_event(self, &turn);
         s_checkpoint(self);
-        if (self->has_appended) {
-            self->has_appended = false;
-            yami_relay_commit_kick(self->commit);
+        if (self->appended_lsn > self->kicked_lsn) {
+            self->kicked_lsn = self->appended_lsn;
+            yami_relay_commit_kick(self->commit, self->appended_lsn);
         }
         atomic_store(&self->last_turn_ms, yami_clock_mono_ms());
     }
@@ -364,7 +375,8 @@ s_start(yami_relay_shell_t *self)
 {
     self->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (self->wake_fd == -1) {
-        return yami_fail(errno, "relay: no descriptor for its event (raise the limit on open files)");
+        return yami_fail(errno,
+                         "relay: no descriptor for its event (raise the limit on open files)");
     }
     self->commit = yami_relay_commit_new(self->store, self->wake_fd);
     if (self->commit == NULL) {
@@ -388,7 +400,8 @@ yami_relay_shell_new(void *router, yami_relay_core_t *core, yami_store_t *store,
     self->core = core;
     self->store = store;
     self->options = options;
-    self->links = yami_relay_links_new(YAMI_LIMIT_PEERS);
+    //  one more than the core takes, so that it can tell the one too many, and drops that at once
+    self->links = yami_relay_links_new(YAMI_LIMIT_PEERS + 1);
     yami_relay_effects_init(&self->effects);
     yami_relay_tickets_init(&self->tickets);
     pthread_mutex_init(&self->lock, NULL);
@@ -461,8 +474,9 @@ yami_relay_shell_close(yami_relay_shell_t **self_p, int timeout_ms)
     int rc = self->store->ops->close(&self->store);
     s_free(self);
     *self_p = NULL;
-    return rc == -1 || has_failed ? yami_fail(EIO, "relay: its store failed; start it again to recover")
-                                  : 0;
+    return rc == -1 || has_failed
+               ? yami_fail(EIO, "relay: its store failed; start it again to recover")
+               : 0;
 }
 
 int

@@ -1,6 +1,6 @@
 /*  yami_relay_commit - the thread that makes things durable: one write and one sync for all that has gathered.
 
-    No timer: while one sync runs the next group gathers.
+    No timer: while one sync runs the next group gathers. Only what finds no space on the disk is tried again by time.
 */
 #ifndef YAMI_RELAY_COMMIT_H
 #define YAMI_RELAY_COMMIT_H
@@ -21,9 +21,9 @@ yami_relay_commit_new(yami_store_t *store, int wake_fd);
 void
 yami_relay_commit_destroy(yami_relay_commit_t **self_p);
 
-//  Something was appended.
+//  Entries up to lsn (it never sinks) were appended. While the store has no space for them, they are tried again.
 void
-yami_relay_commit_kick(yami_relay_commit_t *self);
+yami_relay_commit_kick(yami_relay_commit_t *self, uint64_t lsn);
 
 //  Highest LSN known durable. Any thread.
 uint64_t

@@ -248,6 +248,51 @@ test_clock_jumps_do_not_move_leases_and_retries(void **state)
     fixture_expect_none(f, 2, YAMI_FRAME_ERROR);
 }
 
+//  Without checkpoints no space is given back. An outage behind the consumers makes many pieces, each with its reason.
+static void
+test_checkpoint_with_many_failed_messages_is_written_and_read(void **state)
+{
+    (void) state;
+    fixture_t *f = fixture_new();
+    f->is_unchecked = true;
+    fixture_hello(f, 1);
+    fixture_hello(f, 2);
+    fixture_producer(f, 1, 1, QUEUE, "q", 9, 0, 1);
+    fixture_consumer(f, 2, 1, QUEUE, "q", "", "", 0, 30000);
+    fixture_credit(f, 2, 1, PLENTY, PLENTY);
+    fixture_settle_down(f);
+    yami_settle_t range = {0};
+    static const char text[120] = {[0 ... 119] = 'x'};
+    for (uint64_t sequence = 1; sequence <= 65536; sequence++) {
+        if (sequence % 1024 == 1) {
+            fixture_publish(f, 1, fixture_batch(1, 9, 1, sequence, 1024, NULL));
+            fixture_durable(f);
+            fixture_expect(f, 2, YAMI_FRAME_DELIVER);
+            range.token = f->frame.token;
+        }
+        range.first = range.last = sequence;
+        yami_frame_t nack = {.type = YAMI_FRAME_NACK,
+                             .handle = 1,
+                             .present =
+                                 YAMI_F_SERIAL | YAMI_F_RANGES | YAMI_F_TEXT | YAMI_F_DELAY_MS,
+                             .serial = sequence,
+                             .delay_ms = 3600000,
+                             .text = yami_slice(text, sizeof text),
+                             .ranges = &range,
+                             .range_count = 1};
+        fixture_send(f, 2, &nack);
+    }
+    fixture_settle_down(f);
+    fixture_checkpoint(f);
+    fixture_durable(f);
+    assert_true(f->entries[f->entry_count - 1].entry.meta_size > 8u << 20);
+    fixture_restart(f);
+    fixture_hello(f, 1);
+    fixture_admin(f, 1, "stat", "q", false);
+    assert_int_equal(fixture_number(f, "delayed"), 65536);
+    fixture_free(&f);
+}
+
 int
 main(void)
 {
@@ -262,6 +307,7 @@ main(void)
         TEST(test_lost_definition_keeps_its_messages),
         TEST(test_retries_keep_their_time_over_a_restart),
         TEST(test_clock_jumps_do_not_move_leases_and_retries),
+        cmocka_unit_test(test_checkpoint_with_many_failed_messages_is_written_and_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
