@@ -5,7 +5,9 @@
 #include "yami_base.h"
 #include "yami_relay_parts.h"
 
-#define S_WAKES_LIMIT ((size_t) 1 << 20)
+//  Every owner may have one wake that counts, and four stale ones before they are swept.
+#define S_WAKES_LIMIT                                                                              \
+    (5 * ((size_t) YAMI_LIMIT_PEERS * (YAMI_LIMIT_HANDLES + 1) + YAMI_LIMIT_GROUPS) + 2048)
 #define S_LOST_LIMIT 65536u
 #define S_SLOW_MS 1000
 #define S_DELAY_LIMIT_MS (30ll * 24 * 3600 * 1000) //  no clock makes a retry wait longer

@@ -53,7 +53,9 @@ yami_relay_peer_get(yami_relay_core_t *core, uint64_t id)
     YAM_ASSERT(id > 0);
     yami_relay_peer_t *peer = yami_relay_map_get(&core->peers, id);
     if (peer != NULL) {
-        peer->received_ms = core->mono_ms;
+        if (peer->session != 0) { //  what comes before HELLO is no sign of life
+            peer->received_ms = core->mono_ms;
+        }
         return peer;
     }
     if (core->peers.count < YAMI_LIMIT_PEERS && !core->has_failed) {
@@ -81,6 +83,7 @@ yami_relay_peer_hello(yami_relay_core_t *core, yami_relay_peer_t *peer, const ya
 {
     s_end_session(core, peer);
     peer->session = frame->session;
+    peer->received_ms = core->mono_ms;
     peer->name = yami_relay_name(frame->name.data, frame->name.size);
     peer->max_frame = frame->max_frame;
     peer->heartbeat_ms = (int64_t) frame->heartbeat_ms;

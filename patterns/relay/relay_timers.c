@@ -4,7 +4,6 @@
 #include "yami_relay_parts.h"
 
 #define S_WAITS_LIMIT ((size_t) 1 << 24)
-#define S_WAKES_LIMIT ((size_t) 1 << 20)
 #define S_KIND_SHIFT 60
 
 void
@@ -150,7 +149,7 @@ yami_relay_wake(yami_relay_core_t *core, int kind, uint64_t id, int64_t *wake_ms
     }
     *wake_ms_p = when;
     size_t live = core->peers.count + core->handles.count + core->groups.count;
-    if (core->wakes.count > 4 * live + 1024 || core->wakes.count == core->wakes.limit) {
+    if (core->wakes.count > 4 * live + 1024) {
         s_rebuild(core);
         return;
     }

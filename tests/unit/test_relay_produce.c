@@ -435,6 +435,41 @@ test_new_hello_ends_the_old_session(void **state)
     assert_int_equal(f->frame.status, YAM_STATUS_UNKNOWN);
 }
 
+//  Links are few: whoever only talks must not keep one.
+static void
+test_link_that_sends_only_junk_is_dropped(void **state)
+{
+    fixture_t *f = *state;
+    f->closed = 0;
+    for (int round = 0; round < 5 && f->closed == 0; round++) {
+        yami_relay_event_t junk = {
+            .type = YAMI_EVENT_GARBAGE, .peer = 7, .status = YAM_STATUS_MALFORMED};
+        fixture_step(f, &junk);
+        fixture_advance(f, 5000);
+    }
+    assert_int_equal(f->closed, 7);
+}
+
+static void
+test_one_link_too_many_is_told_so(void **state)
+{
+    fixture_t *f = *state;
+    for (uint64_t peer = 2; peer <= YAMI_LIMIT_PEERS; peer++) {
+        fixture_hello(f, peer);
+    }
+    yami_frame_t hello = {.type = YAMI_FRAME_HELLO,
+                          .present =
+                              YAMI_F_SESSION | YAMI_F_NAME | YAMI_F_MAX_FRAME | YAMI_F_HEARTBEAT_MS,
+                          .session = 1,
+                          .name = yami_slice_text("late"),
+                          .max_frame = YAMI_LIMIT_FRAME,
+                          .heartbeat_ms = 1000};
+    fixture_send(f, YAMI_LIMIT_PEERS + 1, &hello);
+    fixture_expect(f, YAMI_LIMIT_PEERS + 1, YAMI_FRAME_ERROR);
+    assert_int_equal(f->frame.status, YAM_STATUS_LIMIT);
+    assert_int_equal(f->closed, YAMI_LIMIT_PEERS + 1);
+}
+
 int
 main(void)
 {
@@ -465,6 +500,8 @@ main(void)
         TEST(test_garbage_is_answered_then_closed),
         TEST(test_silent_peer_is_gone_and_idle_peer_hears_heartbeats),
         TEST(test_new_hello_ends_the_old_session),
+        TEST(test_link_that_sends_only_junk_is_dropped),
+        TEST(test_one_link_too_many_is_told_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
