@@ -1,5 +1,5 @@
-//  02_topic - publish and subscribe by subject prefix, peer to peer. No slow joiner: the publisher waits for its
-//  subscribers before it speaks.
+//  02_topic - publish and subscribe by subject prefix, peer to peer. No slow joiner: the publisher
+//  waits for its subscribers before it speaks.
 #include <stdio.h>
 #include <yam.h>
 

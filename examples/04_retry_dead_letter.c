@@ -1,5 +1,5 @@
-//  04_retry_dead_letter - a message that fails is tried again; one that can never succeed goes to the dead letters,
-//  an ordinary queue with the reason on each message.
+//  04_retry_dead_letter - a message that fails is tried again; one that can never succeed goes to
+//  the dead letters, an ordinary queue with the reason on each message.
 #include <stdio.h>
 #include <string.h>
 #include <yam.h>
@@ -30,7 +30,8 @@ main(int argc, char **argv)
             yam_pull_reject(pull, &message, "unknown customer");
             settled++;
         } else if (yam_message_deliveries(message) < 3) {
-            yam_pull_nack(pull, &message, 50, "database busy"); //  again in 50 ms; -1: by the backoff list
+            yam_pull_nack(pull, &message, 50,
+                          "database busy"); //  again in 50 ms; -1: by the backoff list
         } else {
             yam_pull_ack(pull, &message);
             settled++;

@@ -1,5 +1,5 @@
-//  05_durable_topic - two durable groups on one topic: each gets every message, also those published while it was away;
-//  one of them wants German orders only.
+//  05_durable_topic - two durable groups on one topic: each gets every message, also those
+//  published while it was away; one of them wants German orders only.
 #include <stdio.h>
 #include <yam.h>
 
@@ -38,7 +38,8 @@ main(int argc, char **argv)
     const char *subjects[] = {"order.de", "order.fr", "order.de"};
     for (int i = 0; i < 3; i++) {
         char body[16];
-        yam_message_t *message = yam_message_new(body, (size_t) snprintf(body, sizeof body, "order %d", i));
+        yam_message_t *message =
+            yam_message_new(body, (size_t) snprintf(body, sizeof body, "order %d", i));
         yam_message_set(message, "subject", subjects[i]);
         yam_pub_send_message(pub, &message);
     }

@@ -1,5 +1,6 @@
-//  06_relay_in_producer - store and forward: the relay lives in the sending program, with its own directory. Messages are
-//  safe on this machine before any consumer exists, and leave when one connects.
+//  06_relay_in_producer - store and forward: the relay lives in the sending program, with its own
+//  directory. Messages are safe on this machine before any consumer exists, and leave when one
+//  connects.
 //
 //      06_relay_in_producer DIRECTORY
 #include <stdio.h>
@@ -26,7 +27,8 @@ main(int argc, char **argv)
     printf("stored, %llu missing; listening on %s\n", (unsigned long long) missing,
            yam_relay_endpoints(relay));
 
-    //  Later, in another program, a consumer connects to the tcp endpoint. Here it is the same program.
+    //  Later, in another program, a consumer connects to the tcp endpoint. Here it is the same
+    //  program.
     yam_pull_t *pull = yam_pull_new(yam, "orders", ">inproc://store?grade=sure");
     int done = 0;
     yam_message_t *message;

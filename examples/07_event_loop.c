@@ -1,4 +1,5 @@
-//  07_event_loop - a receiver in a foreign event loop: wait on its descriptor, then receive until it has no more.
+//  07_event_loop - a receiver in a foreign event loop: wait on its descriptor, then receive until
+//  it has no more.
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -23,7 +24,8 @@ main(void)
             if (message != NULL) {
                 printf("tick %d\n", ++received);
                 yam_pull_ack(pull, &message);
-            } else if (errno != EAGAIN || poll(&waited, 1, 5000) != 1) { //  other descriptors go here, too
+                //  other descriptors go here, too
+            } else if (errno != EAGAIN || poll(&waited, 1, 5000) != 1) {
                 fprintf(stderr, "07_event_loop: %s\n", yam_error());
                 return 1;
             }

@@ -1,8 +1,8 @@
-//  08_curve - encrypted and authenticated: the relay has a certificate, and lets in only clients whose public
-//  certificates lie in a directory.
+//  08_curve - encrypted and authenticated: the relay has a certificate, and lets in only clients
+//  whose public certificates lie in a directory.
 //
-//      mkdir clients; yam keygen relay.cert; yam keygen client.cert      (each writes FILE and FILE_secret)
-//      cp client.cert clients/
+//      mkdir clients; yam keygen relay.cert; yam keygen client.cert      (each writes FILE and
+//      FILE_secret) cp client.cert clients/
 //      08_curve relay.cert_secret clients client.cert_secret PUBLIC-KEY-OF-RELAY
 #include <stdio.h>
 #include <yam.h>
@@ -11,7 +11,8 @@ int
 main(int argc, char **argv)
 {
     if (argc != 5) {
-        fprintf(stderr, "usage: 08_curve RELAY-SECRET CLIENT-DIRECTORY CLIENT-SECRET RELAY-PUBLIC-KEY\n");
+        fprintf(stderr,
+                "usage: 08_curve RELAY-SECRET CLIENT-DIRECTORY CLIENT-SECRET RELAY-PUBLIC-KEY\n");
         return 64;
     }
     char options[1024];

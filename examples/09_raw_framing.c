@@ -1,4 +1,5 @@
-//  09_raw_framing - either end may be any ZeroMQ program in any language: here plain libzmq, both ways.
+//  09_raw_framing - either end may be any ZeroMQ program in any language: here plain libzmq, both
+//  ways.
 #include <stdio.h>
 #include <string.h>
 #include <yam.h>

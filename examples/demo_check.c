@@ -1,5 +1,5 @@
-//  demo_check SENT RECEIVED COUNT KILLS DEAD SECONDS - compares both journals, order by order and by content, and prints
-//  the last line of the demo. Exit status 0 only if nothing was lost.
+//  demo_check SENT RECEIVED COUNT KILLS DEAD SECONDS - compares both journals, order by order and
+//  by content, and prints the last line of the demo. Exit status 0 only if nothing was lost.
 #include "demo_journal.h"
 
 int
@@ -29,7 +29,8 @@ main(int argc, char **argv)
     if (wrong > 0) {
         printf("demo: %lu orders came with another body than was sent\n", wrong);
     }
-    printf("demo: %lu sent, %lu confirmed, relay killed %s times, %lu received, %lu lost, %lu duplicates, "
+    printf("demo: %lu sent, %lu confirmed, relay killed %s times, %lu received, %lu lost, %lu "
+           "duplicates, "
            "%s dead letters, %.0f msg/s\n",
            count, confirmed, argv[4], arrived, lost, duplicates, argv[5],
            (double) arrived / strtod(argv[6], NULL));

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -37,6 +38,22 @@ demo_journal_open(const char *path, unsigned long count)
     }
     close(file);
     return map;
+}
+
+//  Order number with the next stanza of file, which ends at an empty line; the first follows the
+//  last.
+static inline size_t
+demo_order_write(char *body, size_t limit, unsigned long number, FILE *file)
+{
+    size_t size = (size_t) snprintf(body, limit, "Order: %lu\n", number);
+    while (size < limit && fgets(body + size, (int) (limit - size), file) != NULL &&
+           body[size] != '\n') {
+        size += strlen(body + size);
+    }
+    if (feof(file)) {
+        rewind(file);
+    }
+    return size;
 }
 
 static inline uint64_t

@@ -1,12 +1,12 @@
-//  demo_receive ENDPOINT COUNT JOURNAL - takes orders until all COUNT have been seen by anybody; notes hash and times
-//  received; rejects every 142857th: those end in the dead letters.
+//  demo_receive ENDPOINT COUNT JOURNAL - takes orders until all COUNT have been seen by anybody;
+//  notes hash and times received; rejects every 142857th: those end in the dead letters.
 #include "demo_journal.h"
 
 #include <errno.h>
 #include <string.h>
 #include <yam.h>
 
-#define QUIET_MS 500     //  all seen, and nothing came again for so long
+#define QUIET_MS 500      //  all seen, and nothing came again for so long
 #define PATIENCE_MS 30000 //  not all seen, and nothing comes: something was lost
 
 static void

@@ -1,16 +1,17 @@
-//  demo_send ENDPOINT FILE COUNT JOURNAL - sends the stanzas of FILE, over and over, as COUNT numbered orders; notes the
-//  hash of each, and which were confirmed. Prints "confirmed N" now and then, for whoever kills the relay.
+//  demo_send ENDPOINT FILE COUNT JOURNAL - sends the stanzas of FILE, over and over, as COUNT
+//  numbered orders; notes the hash of each, and which were confirmed. Prints "confirmed N" now and
+//  then, for whoever kills the relay.
 #include "demo_journal.h"
 
-#include <string.h>
 #include <yam.h>
 
 static void
-s_confirmed(void *arg, uint64_t first, uint64_t last, yam_status_t status, yam_level_t level, const char *text)
+s_confirmed(void *arg, uint64_t first, uint64_t last, yam_status_t status, yam_level_t level,
+            const char *text)
 {
     demo_journal_t *journal = arg;
     if (status != YAM_STATUS_OK || level != YAM_LEVEL_SYNCED) {
-        fprintf(stderr, "demo_send: %s at level %s: %s\n", yam_status_name(status), yam_level_name(level), text);
+        fprintf(stderr, "demo_send: %s: %s\n", yam_status_name(status), text);
         return;
     }
     for (uint64_t number = first; number <= last; number++) {
@@ -42,14 +43,7 @@ main(int argc, char **argv)
     yam_push_set_confirm(push, s_confirmed, journal);
     static char body[1 << 20];
     for (unsigned long number = 1; number <= count; number++) {
-        size_t size = (size_t) snprintf(body, 64, "Order: %lu\n", number);
-        while (size < sizeof body && fgets(body + size, (int) (sizeof body - size), file) != NULL &&
-               body[size] != '\n') { //  a stanza ends at an empty line
-            size += strlen(body + size);
-        }
-        if (feof(file)) {
-            rewind(file);
-        }
+        size_t size = demo_order_write(body, sizeof body, number, file);
         journal->orders[number].hash = demo_hash(body, size);
         if (yam_push_send(push, body, size) == -1) {
             fprintf(stderr, "demo_send: order %lu: %s\n", number, yam_error());

@@ -16,16 +16,16 @@
 #include "yami_relay_shell.h"
 #include "yami_segment_log.h"
 
-#define S_SEND_HWM 131072   //  frames queued for one link; its credit keeps it far below
-#define S_RECEIVE_HWM 256   //  frames taken from one link ahead of the loop
+#define S_SEND_HWM 131072 //  frames queued for one link; its credit keeps it far below
+#define S_RECEIVE_HWM 256 //  frames taken from one link ahead of the loop
 
 struct yam_relay {
-    yam_t *yam;                   //  borrowed
+    yam_t *yam; //  borrowed
     yami_relay_options_t options;
     yami_endpoint_t endpoint;
     char endpoints[YAMI_ENDPOINT_LIMIT * (YAMI_ENDPOINT_ADDRESS_LIMIT + 1)];
-    yami_relay_core_t *core;      //  owned until the shell has it
-    yami_relay_shell_t *shell;    //  owned
+    yami_relay_core_t *core;         //  owned until the shell has it
+    yami_relay_shell_t *shell;       //  owned
     yami_credentials_t *credentials; //  owned; NULL without CURVE
 };
 
@@ -58,9 +58,9 @@ s_options(yami_relay_options_t *options, const char *text)
 static bool
 s_is_local(const char *address)
 {
-    static const char *const prefixes[] = {"inproc://",        "ipc://",       "tcp://127.", "tcp://[::1]:",
-                                           "tcp://localhost:", "tcp://lo:",    "ws://127.",  "ws://localhost:",
-                                           "ws://[::1]:"};
+    static const char *const prefixes[] = {"inproc://",    "ipc://",           "tcp://127.",
+                                           "tcp://[::1]:", "tcp://localhost:", "tcp://lo:",
+                                           "ws://127.",    "ws://localhost:",  "ws://[::1]:"};
     for (size_t index = 0; index < sizeof prefixes / sizeof prefixes[0]; index++) {
         if (strncmp(address, prefixes[index], strlen(prefixes[index])) == 0) {
             return true;
@@ -78,15 +78,17 @@ s_check_endpoints(yam_relay_t *self, const char *endpoints)
     for (size_t index = 0; index < self->endpoint.address_count; index++) {
         const yami_address_t *address = &self->endpoint.addresses[index];
         if (!address->is_bind) {
-            return yami_fail(EINVAL, "relay: \"%s\" connects at column %zu (a relay binds: use '@')",
+            return yami_fail(EINVAL,
+                             "relay: \"%s\" connects at column %zu (a relay binds: use '@')",
                              endpoints, address->column);
         }
         if (!s_is_local(address->address) && !self->options.insecure &&
             self->options.certificate[0] == '\0') {
-            return yami_fail(EACCES,
-                             "relay: will not listen on %s without CURVE (give certificate=FILE made by "
-                             "`yam keygen`, or insecure, or use 127.0.0.1)",
-                             address->address);
+            return yami_fail(
+                EACCES,
+                "relay: will not listen on %s without CURVE (give certificate=FILE made by "
+                "`yam keygen`, or insecure, or use 127.0.0.1)",
+                address->address);
         }
     }
     return 0;
@@ -109,13 +111,14 @@ s_damaged(void *arg, const yami_damage_t *damage)
                  (unsigned long long) damage->size);
         return;
     }
-    yami_log(YAMI_LOG_ERROR, "store.damaged",
-             "what=\"%s\" segment=%llu offset=%llu bytes=%llu first-lsn=%llu last-lsn=%llu channel=%u "
-             "first=%llu last=%llu",
-             damage->what, (unsigned long long) damage->segment, (unsigned long long) damage->offset,
-             (unsigned long long) damage->size, (unsigned long long) damage->first_lsn,
-             (unsigned long long) damage->last_lsn, damage->channel,
-             (unsigned long long) damage->first, (unsigned long long) damage->last);
+    yami_log(
+        YAMI_LOG_ERROR, "store.damaged",
+        "what=\"%s\" segment=%llu offset=%llu bytes=%llu first-lsn=%llu last-lsn=%llu channel=%u "
+        "first=%llu last=%llu",
+        damage->what, (unsigned long long) damage->segment, (unsigned long long) damage->offset,
+        (unsigned long long) damage->size, (unsigned long long) damage->first_lsn,
+        (unsigned long long) damage->last_lsn, damage->channel, (unsigned long long) damage->first,
+        (unsigned long long) damage->last);
     yami_relay_core_lost(self->core, damage);
 }
 
@@ -137,14 +140,16 @@ s_open_store(yam_relay_t *self, const char *directory)
     return yami_segment_log_open(disk, &log, s_replay, s_damaged, self);
 }
 
-//  The core needs the store's level and the store replays into the core: which level is known from the kind of store.
+//  The core needs the store's level and the store replays into the core: which level is known from
+//  the kind of store.
 static yami_store_t *
 s_recover(yam_relay_t *self, const char *directory)
 {
     uint64_t seed;
     yami_random(&seed, sizeof seed);
     int level = directory == NULL ? YAM_LEVEL_RECEIVED : YAM_LEVEL_SYNCED;
-    self->core = yami_relay_core_new(&self->options, level, directory == NULL ? "memory" : directory, seed);
+    self->core =
+        yami_relay_core_new(&self->options, level, directory == NULL ? "memory" : directory, seed);
     yami_store_t *store = s_open_store(self, directory);
     YAM_ASSERT(store == NULL || store->level == level);
     return store;
@@ -155,7 +160,8 @@ s_bind(yam_relay_t *self)
 {
     yami_endpoint_options_t *options = &self->endpoint.options;
     if (self->options.certificate[0] != '\0') {
-        self->credentials = yami_credentials_new(self->yam, self->options.certificate, self->options.clients);
+        self->credentials =
+            yami_credentials_new(self->yam, self->options.certificate, self->options.clients);
         if (self->credentials == NULL) {
             return NULL;
         }
@@ -277,8 +283,8 @@ yam_relay_set(yam_relay_t *self, const char *name, const char *value)
     if (!yami_context_is_ours(self->yam)) {
         return -1;
     }
-    static const char *const changeable[] = {"lease",         "delivery-limit",  "backoff",
-                                             "channel-bytes", "channel-messages"};
+    static const char *const changeable[] = {"lease", "delivery-limit", "backoff", "channel-bytes",
+                                             "channel-messages"};
     for (size_t index = 0; index < sizeof changeable / sizeof changeable[0]; index++) {
         if (strcmp(name, changeable[index]) == 0) {
             int64_t delays_ms[YAMI_BACKOFF_LIMIT];
@@ -288,7 +294,8 @@ yam_relay_set(yam_relay_t *self, const char *name, const char *value)
             return yami_relay_shell_set(self->shell, name, value);
         }
     }
-    return yami_fail(EINVAL, "relay: option \"%s\" cannot change while the relay runs (restart it)", name);
+    return yami_fail(EINVAL, "relay: option \"%s\" cannot change while the relay runs (restart it)",
+                     name);
 }
 
 bool

@@ -12,12 +12,12 @@
 //  One relay that endpoint strings of this yam_t share.
 typedef struct s_embedded {
     struct s_embedded *next;
-    yam_t *yam;            //  borrowed
-    char *directory;       //  owned
-    char *endpoints;       //  owned; as asked for
+    yam_t *yam;      //  borrowed
+    char *directory; //  owned
+    char *endpoints; //  owned; as asked for
     char inproc[64];
     unsigned share_count;
-    yam_relay_t *relay;    //  owned
+    yam_relay_t *relay; //  owned
 } s_embedded_t;
 
 static pthread_mutex_t s_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -72,7 +72,8 @@ s_share(yam_t *yam, const char *endpoints, const char *directory)
     if (*at == NULL) {
         *at = s_new(yam, endpoints, directory);
     } else if (strcmp((*at)->endpoints, endpoints) != 0) {
-        yami_fail(EINVAL, "relay in %s already listens on \"%s\", not on \"%s\" (use the same endpoints)",
+        yami_fail(EINVAL,
+                  "relay in %s already listens on \"%s\", not on \"%s\" (use the same endpoints)",
                   directory, (*at)->endpoints, endpoints);
         return NULL;
     }
@@ -105,7 +106,8 @@ yam_relay_unembed(yam_t *yam, const char *directory, int timeout_ms)
     YAM_ASSERT(self != NULL && self->share_count > 0);
     if (--self->share_count == 0) {
         *at = self->next;
-        yam_relay_close(&self->relay, timeout_ms); //  under the lock: a new embed waits for the directory
+        //  under the lock: a new embed waits for the directory
+        yam_relay_close(&self->relay, timeout_ms);
         s_free(self);
     }
     pthread_mutex_unlock(&s_lock);

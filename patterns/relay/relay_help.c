@@ -13,9 +13,10 @@ s_write(void)
     size_t used = 0;
     for (const yami_option_t *option = yami_relay_option_table; option->name != NULL; option++) {
         const char *initial = option->initial == NULL ? "" : option->initial;
-        int size = snprintf(s_text + used, sizeof s_text - used, "%-18s [%s%s%s] %s\n", option->name, initial,
-                            option->unit == NULL || *option->unit == '\0' ? "" : " ",
-                            option->unit == NULL ? "" : option->unit, option->help);
+        int size =
+            snprintf(s_text + used, sizeof s_text - used, "%-18s [%s%s%s] %s\n", option->name,
+                     initial, option->unit == NULL || *option->unit == '\0' ? "" : " ",
+                     option->unit == NULL ? "" : option->unit, option->help);
         if (size < 0 || (size_t) size >= sizeof s_text - used) {
             break;
         }

@@ -104,7 +104,8 @@ yami_relay_links_number(yami_relay_links_t *self, const yami_block_t *routing_id
         if (zhashx_size(self->by_number) >= self->limit || routing_id->size > S_ROUTING_ID_LIMIT) {
             return 0;
         }
-        yami_block_t *copy = yami_block_copy(routing_id->data, routing_id->size, S_ROUTING_ID_LIMIT);
+        yami_block_t *copy =
+            yami_block_copy(routing_id->data, routing_id->size, S_ROUTING_ID_LIMIT);
         if (copy == NULL) {
             return 0;
         }

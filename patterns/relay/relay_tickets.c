@@ -32,7 +32,7 @@ yami_relay_tickets_push(yami_relay_tickets_t *self, uint64_t ticket, uint64_t ls
     }
     YAM_ASSERT(self->count == 0 || (self->items[self->head + self->count - 1].ticket < ticket &&
                                     self->items[self->head + self->count - 1].lsn < lsn));
-    self->items[self->head + self->count++] = (yami_relay_ticket_t){ticket, lsn};
+    self->items[self->head + self->count++] = (yami_relay_ticket_t) {ticket, lsn};
     return true;
 }
 
