@@ -42,13 +42,8 @@ s_attach(uint32_t handle, const char *channel, uint64_t kind)
 static void
 test_malformed_names_are_not_attached(void **state)
 {
-    static const char *const names[] = {".hidden",
-                                        "with space",
-                                        "new\nline",
-                                        "star*",
-                                        "gr\xc3\xbc"
-                                        "n",
-                                        "../../etc"};
+    static const char *const names[] = {".hidden", "with space",    "new\nline",
+                                        "star*",   "gr\xc3\xbcsse", "../../etc"};
     raw_link_t link;
     (void) state;
     garbage_open(&link);

@@ -164,7 +164,7 @@ child_read_line(child_t *self, char *line, size_t size, int timeout_ms)
 void
 child_read_all(child_t *self, char *text, size_t size)
 {
-    char rest[4096];
+    char rest[4096] = "";
     size_t used = 0;
     for (;;) {
         bool has_room = used + 1 < size;

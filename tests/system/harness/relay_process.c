@@ -58,21 +58,23 @@ relay_process_stop(relay_process_t *self)
     return child_wait(&self->child, CHILD_PATIENCE_MS);
 }
 
-//  The file's text from its last limit bytes on; the caller frees it.
+//  The file's text from its last limit bytes on (0: all); the caller frees it.
 static char *
 s_read(const char *path, long limit)
 {
-    char *text = calloc(1, 1);
     FILE *file = fopen(path, "re");
     if (file == NULL) {
-        return text;
+        return calloc(1, 1);
     }
     (void) fseek(file, 0, SEEK_END);
     long size = ftell(file);
     long from = limit > 0 && size > limit ? size - limit : 0;
     (void) fseek(file, from, SEEK_SET);
-    text = realloc(text, (size_t) (size - from) + 1);
-    text[fread(text, 1, (size_t) (size - from), file)] = '\0';
+    char *text = calloc(1, (size_t) (size - from) + 1);
+    size_t count = text ? fread(text, 1, (size_t) (size - from), file) : 0;
+    if (text) {
+        text[count] = '\0';
+    }
     (void) fclose(file);
     return text;
 }
@@ -81,7 +83,7 @@ bool
 relay_process_logged(const relay_process_t *self, const char *text)
 {
     char *all = s_read(self->log, 0);
-    bool has = strstr(all, text) != NULL;
+    bool has = all && strstr(all, text) != NULL;
     free(all);
     return has;
 }
@@ -90,7 +92,7 @@ void
 relay_process_print_log(const relay_process_t *self)
 {
     char *tail = s_read(self->log, LOG_TAIL);
-    (void) fprintf(stderr, "# -- %s ends with:\n%s# --\n", self->log, tail);
+    (void) fprintf(stderr, "# -- %s ends with:\n%s# --\n", self->log, tail ? tail : "");
     free(tail);
 }
 

@@ -17,12 +17,19 @@
 #define HELD_LIMIT 8
 #define CHANNEL "kills"
 
+//  Of 100 messages, those from here on are ...; those before, acked.
+enum {
+    S_NACKS = 84,
+    S_RELEASES = 91,
+    S_HOLDS = 95,
+    S_FORGETS = 99
+};
+
 typedef struct {
     kill_journal_t *journal;
     unsigned index;
     int progress; //  descriptor: a byte for whatever happened
     uint64_t random;
-    uint8_t *body;
     uint64_t base; //  number asked last by an earlier life of this producer
     unsigned group;
     uint64_t handled; //  messages, by this consumer
@@ -79,9 +86,9 @@ s_confirmed(void *arg, uint64_t first, uint64_t last, yam_status_t status, yam_l
 static int
 s_send(s_client_t *self, uint64_t number)
 {
-    size_t size = kill_body(self->body, self->index, number);
-    return self->pub ? yam_pub_send(self->pub, self->body, size)
-                     : yam_push_send(self->push, self->body, size);
+    static uint8_t body[KILL_BODY_LIMIT];
+    size_t size = kill_body(body, self->index, number);
+    return self->pub ? yam_pub_send(self->pub, body, size) : yam_push_send(self->push, body, size);
 }
 
 //  Asks for the next message; the planted faults ask wrongly now and then.
@@ -135,7 +142,6 @@ static int
 s_produce(s_client_t *self)
 {
     kill_journal_t *journal = self->journal;
-    self->body = malloc(KILL_BODY_LIMIT);
     self->base = journal->asked[self->index];
     if (s_open_sender(self) != 0) {
         return 1;
@@ -154,7 +160,6 @@ s_produce(s_client_t *self)
     }
     missing +=
         self->pub ? yam_pub_close(&self->pub, CLOSE_MS) : yam_push_close(&self->push, CLOSE_MS);
-    free(self->body);
     return missing == 0 ? 0 : s_fail(self, "not all was confirmed");
 }
 
@@ -197,32 +202,38 @@ s_ack_held(s_client_t *self)
     }
 }
 
+//  0..99: what becomes of a message. While draining all are acked; and with the usual limit of
+//  failures none fails on purpose.
+static unsigned
+s_choose(s_client_t *self)
+{
+    unsigned chance = kill_random(&self->random) % 100;
+    bool is_failure = (chance >= S_NACKS && chance < S_RELEASES) || chance >= S_FORGETS;
+    bool may_fail = self->journal->home == KILL_IN_YAMD;
+    return self->journal->phase >= KILL_DRAIN || (is_failure && !may_fail) ? 0 : chance;
+}
+
 //  Mostly an ack. Some fail, some go back, some are settled later and out of order, few are
 //  forgotten until their lease ends.
 static void
 s_settle(s_client_t *self, yam_message_t **message_p)
 {
-    unsigned chance = kill_random(&self->random) % 100;
-    if (self->journal->home != KILL_IN_YAMD && chance < 91) {
-        chance = 0; //  there the limit of failures is the usual one
-    }
-    if (self->journal->phase >= KILL_DRAIN || chance < 84) {
+    unsigned chance = s_choose(self);
+    if (chance < S_NACKS) {
         s_ack(self, message_p);
-    } else if (chance < 91) {
+    } else if (chance < S_RELEASES) {
         s_nack(self, message_p);
-    } else if (chance < 95) {
+    } else if (chance < S_HOLDS) {
         s_release(self, message_p);
-    } else if (chance < 99) {
+    } else if (chance < S_FORGETS) {
         yam_message_t **place = &self->held[kill_random(&self->random) % HELD_LIMIT];
         if (*place) {
             s_ack(self, place);
         }
         *place = *message_p;
         *message_p = NULL;
-    } else if (self->journal->home == KILL_IN_YAMD) {
-        yam_message_destroy(message_p);
     } else {
-        s_ack(self, message_p);
+        yam_message_destroy(message_p);
     }
 }
 
