@@ -2,7 +2,7 @@
     channels share.
 
     Made when a reader had to step over many entries of others, so that the next readers of the same
-    segment need not. One segment's worth, bounded by YAMI_MAP_LIMIT entries.
+    segment need not. For one segment, of at most YAMI_MAP_LIMIT entries.
     Invariant: items ascend by channel, then base.
 */
 #ifndef YAMI_SEGMENT_MAP_H

@@ -18,11 +18,19 @@ yami_segment_reader_init(yami_segment_reader_t *self, yami_disk_t *disk, yami_in
     *self = (yami_segment_reader_t) {.disk = disk, .index = index, .fill_size = FILL_LARGE};
 }
 
+static void
+s_drop_map(yami_segment_reader_t *self, yami_segment_map_t *map)
+{
+    YAM_ASSERT(self->map_item_count >= map->count);
+    self->map_item_count -= map->count;
+    yami_segment_map_clear(map);
+}
+
 void
 yami_segment_reader_clear(yami_segment_reader_t *self)
 {
     for (size_t index = 0; index < YAMI_READER_MAPS; index++) {
-        yami_segment_map_clear(&self->maps[index]);
+        s_drop_map(self, &self->maps[index]);
     }
     yami_free(self->window);
     *self = (yami_segment_reader_t) {0};
@@ -264,30 +272,49 @@ s_fill_map(yami_segment_reader_t *self, yami_segment_t *segment, yami_segment_ma
     return 0;
 }
 
+//  A free map, with room for count items in all; the ones used longest ago are dropped for that.
+static yami_segment_map_t *
+s_free_map(yami_segment_reader_t *self, size_t count)
+{
+    for (;;) {
+        yami_segment_map_t *oldest = &self->maps[0];
+        yami_segment_map_t *unused = NULL;
+        for (size_t index = 0; index < YAMI_READER_MAPS; index++) {
+            yami_segment_map_t *map = &self->maps[index];
+            unused = map->segment == 0 ? map : unused;
+            bool is_older = map->segment != 0 && map->used < oldest->used;
+            oldest = oldest->segment == 0 || is_older ? map : oldest;
+        }
+        if (unused && self->map_item_count + count <= 2 * YAMI_MAP_LIMIT) {
+            return unused;
+        }
+        s_drop_map(self, oldest);
+    }
+}
+
 const yami_segment_map_t *
 yami_segment_reader_map(yami_segment_reader_t *self, yami_segment_t *segment, bool make)
 {
-    yami_segment_map_t *oldest = &self->maps[0];
     for (size_t index = 0; index < YAMI_READER_MAPS; index++) {
         yami_segment_map_t *map = &self->maps[index];
         if (map->segment == segment->header.number) {
             map->used = ++self->use_count;
             return map;
         }
-        oldest = map->used < oldest->used ? map : oldest;
     }
     if (!make || !segment->is_sealed || segment->entry_count > YAMI_MAP_LIMIT) {
         return NULL;
     }
-    yami_segment_map_clear(oldest);
-    if (s_fill_map(self, segment, oldest) == -1) {
-        yami_segment_map_clear(oldest);
+    yami_segment_map_t *map = s_free_map(self, segment->entry_count);
+    if (s_fill_map(self, segment, map) == -1) {
+        yami_segment_map_clear(map);
         return NULL;
     }
-    yami_segment_map_sort(oldest);
-    oldest->segment = segment->header.number;
-    oldest->used = ++self->use_count;
-    return oldest;
+    yami_segment_map_sort(map);
+    map->segment = segment->header.number;
+    map->used = ++self->use_count;
+    self->map_item_count += map->count;
+    return map;
 }
 
 //  Whether a header found while looking for one is what was looked for.

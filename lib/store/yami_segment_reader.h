@@ -11,7 +11,7 @@
 #include "yami_segment_map.h"
 #include "yami_store.h"
 
-#define YAMI_READER_MAPS 2
+#define YAMI_READER_MAPS 16 //  with at most 2 * YAMI_MAP_LIMIT items in all, 8 MiB
 
 typedef struct {
     yami_disk_t *disk;   //  borrowed
@@ -22,6 +22,7 @@ typedef struct {
     size_t size;         //  bytes in the window
     size_t fill_size;    //  bytes to read next: few when entries are large
     yami_segment_map_t maps[YAMI_READER_MAPS];
+    size_t map_item_count; //  in all maps
     size_t open_count;
     uint64_t use_count;
 } yami_segment_reader_t;
