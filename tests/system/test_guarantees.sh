@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+#   Every test that GUARANTEES.md names exists, and so does the source of every program in its commands.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+passed=0
+failed=0
+check() { #  WHAT COMMAND...
+    if "${@:2}" > /dev/null; then
+        passed=$((passed + 1))
+    else
+        echo "tests/GUARANTEES.md: $1 is not there"
+        failed=$((failed + 1))
+    fi
+}
+while read -r name; do
+    if [[ $name == test_guarantees ]]; then
+        continue
+    fi
+    check "$name" grep -rqw --include=*.c --include=*.py "$name" tests
+done < <(grep -o '`test_[a-z0-9_]*`' tests/GUARANTEES.md | tr -d '`' | sort -u)
+while read -r path; do
+    check "$path" test -e "$path"
+done < <(grep -oE '`(build|tests)/[a-z]+/[a-z_0-9.]+`' tests/GUARANTEES.md | tr -d '`' |
+    sed -E 's|^build/(.*)|tests/\1.c|' | sort -u)
+echo "$passed passed, $failed failed"
+[[ $failed == 0 ]]
