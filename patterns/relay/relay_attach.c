@@ -85,6 +85,9 @@ s_attach_producer(yami_relay_core_t *core, yami_relay_peer_t *peer, yami_relay_c
     TAILQ_INSERT_TAIL(&producer->handles, handle, of_owner);
     channel->producers++;
     s_answer(core, handle, producer->ticket);
+    //  What was given up may be sent anew: perhaps the client never heard of that.
+    producer->last =
+        producer->stored_last > producer->durable ? producer->stored_last : producer->durable;
     if (frame->first - 1 > producer->last) {
         //  The client knows these to be confirmed: they were stored, and this relay forgot the producer.
         producer->last = frame->first - 1;

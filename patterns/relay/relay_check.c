@@ -72,6 +72,7 @@ s_check_handle(const yami_relay_handle_t *handle)
         return;
     }
     uint64_t in_flight = 0;
+    uint64_t in_flight_bytes = 0;
     int64_t deadline_ms = INT64_MIN;
     const yami_relay_lease_t *lease = NULL;
     TAILQ_FOREACH(lease, &handle->leases, of_handle)
@@ -79,12 +80,12 @@ s_check_handle(const yami_relay_handle_t *handle)
         YAM_ASSERT(lease->handle == handle && lease->deadline_ms >= deadline_ms);
         s_check_lease(lease);
         in_flight += lease->open;
+        in_flight_bytes += lease->bytes;
         deadline_ms = lease->deadline_ms;
     }
     YAM_ASSERT(in_flight == handle->in_flight);
-    bool has_credit = handle->granted_messages > handle->sent_messages &&
-                      handle->granted_bytes > handle->sent_bytes;
-    YAM_ASSERT(handle->is_credited == has_credit);
+    YAM_ASSERT(in_flight_bytes == handle->in_flight_bytes); //  (9)
+    YAM_ASSERT(handle->is_credited == yami_relay_handle_wants(handle));
 }
 
 static void

@@ -179,8 +179,7 @@ s_charge(yami_relay_group_t *group, yami_relay_handle_t *member, uint64_t messag
     member->sent_messages += messages;
     member->sent_bytes += bytes;
     TAILQ_REMOVE(&group->credited, member, of_credited);
-    member->is_credited = member->granted_messages > member->sent_messages &&
-                          member->granted_bytes > member->sent_bytes;
+    member->is_credited = yami_relay_handle_wants(member);
     if (member->is_credited) {
         TAILQ_INSERT_TAIL(&group->credited, member, of_credited);
     }
@@ -214,7 +213,9 @@ s_serve(yami_relay_core_t *core, yami_relay_group_t *group, yami_relay_handle_t 
         return S_NO_MEMORY;
     }
     bytes = data->size;
-    const yami_relay_lease_t *lease = s_lease(core, group, member, run);
+    yami_relay_lease_t *lease = s_lease(core, group, member, run);
+    lease->bytes = bytes;
+    member->in_flight_bytes += bytes;
     yami_frame_t frame = yami_relay_frame(YAMI_FRAME_DELIVER, member->number);
     frame.present = YAMI_F_TOKEN | YAMI_F_BASE | YAMI_F_FIRST | YAMI_F_LAST | YAMI_F_DELIVERIES |
                     YAMI_F_FAILURES | YAMI_F_TIME;

@@ -110,12 +110,26 @@ yami_relay_handle_credit(yami_relay_core_t *core, yami_relay_handle_t *handle,
         frame->messages > handle->granted_messages ? frame->messages : handle->granted_messages;
     handle->granted_bytes =
         frame->bytes > handle->granted_bytes ? frame->bytes : handle->granted_bytes;
-    if (!handle->is_credited && handle->granted_messages > handle->sent_messages &&
-        handle->granted_bytes > handle->sent_bytes) {
+    yami_relay_handle_line_up(core, handle);
+}
+
+void
+yami_relay_handle_line_up(yami_relay_core_t *core, yami_relay_handle_t *handle)
+{
+    if (!handle->is_credited && yami_relay_handle_wants(handle)) {
         handle->is_credited = true;
         TAILQ_INSERT_TAIL(&handle->group->credited, handle, of_credited);
         yami_relay_group_touch(core, handle->group);
     }
+}
+
+//  (9) However much is granted: what nobody settles may still lie in our own queues.
+bool
+yami_relay_handle_wants(const yami_relay_handle_t *handle)
+{
+    return handle->granted_messages > handle->sent_messages &&
+           handle->granted_bytes > handle->sent_bytes &&
+           handle->in_flight_bytes < YAMI_LIMIT_WINDOW_BYTES;
 }
 
 //  One cumulative CONFIRM for all that became durable, and new credit when a quarter was used.
@@ -134,7 +148,7 @@ s_flush_producer(yami_relay_core_t *core, yami_relay_handle_t *handle)
         handle->confirmed = durable;
         handle->must_confirm = false;
     }
-    if (handle->is_leaving && handle->last <= durable) {
+    if (handle->is_leaving && (handle->last <= durable || producer->waiting == 0)) {
         yami_relay_handle_end(core, handle, YAM_STATUS_OK, NULL);
         return;
     }

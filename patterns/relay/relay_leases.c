@@ -41,6 +41,8 @@ yami_relay_lease_close(yami_relay_core_t *core, yami_relay_lease_t *lease, uint6
     lease->open -= count;
     lease->handle->in_flight -= count;
     if (lease->open == 0) {
+        lease->handle->in_flight_bytes -= lease->bytes;
+        yami_relay_handle_line_up(core, lease->handle);
         TAILQ_REMOVE(&lease->handle->leases, lease, of_handle);
         yami_relay_map_remove(&core->leases, lease->token);
         yami_free(lease);

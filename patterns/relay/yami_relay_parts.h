@@ -123,6 +123,12 @@ void
 yami_relay_handle_credit(yami_relay_core_t *core, yami_relay_handle_t *handle,
                          const yami_frame_t *frame);
 
+//  Whether a consumer may get more now; puts it in its group's line if so.
+bool
+yami_relay_handle_wants(const yami_relay_handle_t *handle);
+void
+yami_relay_handle_line_up(yami_relay_core_t *core, yami_relay_handle_t *handle);
+
 //  CONFIRM and CREDIT of all touched producers, or ACKED of all touched consumers: those only after the groups' flush.
 void
 yami_relay_handles_flush(yami_relay_core_t *core, int role);

@@ -102,7 +102,8 @@ struct yami_relay_handle {
     int64_t wake_ms;
     uint64_t sent_messages; //  totals since attach
     uint64_t sent_bytes;
-    uint64_t in_flight;
+    uint64_t in_flight;         //  messages
+    uint64_t in_flight_bytes;   //  of frames with an open lease
     yami_relay_leases_t leases; //  owned; ascending deadlines
     TAILQ_ENTRY(yami_relay_handle) of_credited;
     bool is_credited;     //  in the group's list of members that want more
@@ -117,7 +118,8 @@ struct yami_relay_lease {
     yami_relay_handle_t *handle;
     uint64_t first;
     uint64_t last;
-    uint64_t open; //  sequences still LEASED by it
+    uint64_t open;  //  sequences still LEASED by it
+    uint64_t bytes; //  of its frame
     int64_t deadline_ms;
     TAILQ_ENTRY(yami_relay_lease) of_handle;
 };

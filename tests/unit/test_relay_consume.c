@@ -712,6 +712,44 @@ test_damage_found_at_open_is_lost_in_every_group(void **state)
     assert_int_equal(f->entries[f->entry_count - 1].entry.base, 13);
 }
 
+//  A client that grants without end and reads nothing must not fill the relay's memory.
+static void
+test_endless_credit_does_not_empty_the_backlog_into_one_link(void **state)
+{
+    fixture_t *f = *state;
+    enum {
+        RECORDS = 12,
+        BODY = 8 << 20
+    };
+    uint8_t *body = yami_try_alloc(BODY, BODY);
+    assert_non_null(body);
+    memset(body, 'x', BODY);
+    for (uint64_t sequence = 1; sequence <= RECORDS; sequence++) {
+        yami_builder_t builder;
+        yami_builder_init(&builder, YAMI_LIMIT_FRAME);
+        yami_record_t record = {.body = yami_slice(body, BODY)};
+        assert_int_equal(yami_builder_append(&builder, &record), 0);
+        yami_batch_t head = {
+            .handle = 1, .epoch = 1, .producer = {.bytes = {9}}, .first_sequence = sequence};
+        fixture_publish(f, 1, yami_builder_finish(&builder, &head));
+        yami_builder_clear(&builder);
+        fixture_settle_down(f);
+    }
+    yami_free(body);
+    fixture_credit(f, 2, 5, YAMI_LIMIT_SEQUENCE - 1, YAMI_LIMIT_SEQUENCE - 1);
+    fixture_settle_down(f);
+    uint64_t token = 0;
+    unsigned count = 0;
+    for (; fixture_take(f, 2, YAMI_FRAME_DELIVER); count++) {
+        token = f->frame.token;
+    }
+    assert_int_equal(count, YAMI_LIMIT_WINDOW_BYTES / BODY);
+    fixture_settle(f, 2, 5, YAMI_FRAME_ACK, 1, token, count, count);
+    fixture_settle_down(f);
+    s_expect_deliver(f, 2, count + 1, count + 1, 1, 0);
+    fixture_expect_none(f, 2, YAMI_FRAME_DELIVER);
+}
+
 int
 main(void)
 {
@@ -745,6 +783,7 @@ main(void)
         TEST(test_missing_entries_are_lost_too),
         TEST(test_messages_that_cannot_be_read_now_are_not_lost),
         TEST(test_damage_found_at_open_is_lost_in_every_group),
+        TEST(test_endless_credit_does_not_empty_the_backlog_into_one_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

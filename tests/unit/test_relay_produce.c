@@ -232,10 +232,10 @@ test_forgotten_producer_goes_on_at_first(void **state)
     s_expect_confirm(f, 1, 102);
 }
 
+//  A batch of sequences 1 and 2 whose records are not sound.
 static void
-test_malformed_batch_is_given_up_and_the_next_is_taken(void **state)
+s_publish_malformed(fixture_t *f)
 {
-    fixture_t *f = s_attached(state);
     yami_block_t *block = fixture_batch(1, 9, 1, 1, 2, NULL);
     yami_batch_t batch;
     assert_int_equal(yami_batch_decode(&batch, block->data, block->size), 0);
@@ -247,10 +247,45 @@ test_malformed_batch_is_given_up_and_the_next_is_taken(void **state)
         .type = YAMI_EVENT_BATCH, .peer = 1, .batch = &batch, .block = block};
     fixture_step(f, &event);
     yami_block_unref(&block);
+}
+
+static void
+test_malformed_batch_is_given_up_and_the_next_is_taken(void **state)
+{
+    fixture_t *f = s_attached(state);
+    s_publish_malformed(f);
     s_expect_refuse(f, YAM_STATUS_MALFORMED, 1, 2);
     s_publish(f, 3, 1);
     fixture_durable(f);
     s_expect_confirm(f, 1, 3);
+}
+
+//  The refusal went down with the link; the client sends again, and this time it arrives in one piece.
+static void
+test_what_was_given_up_unheard_is_stored_when_sent_anew(void **state)
+{
+    fixture_t *f = s_attached(state);
+    s_publish_malformed(f);
+    fixture_hello(f, 1);
+    fixture_producer(f, 1, 1, QUEUE, "q", 9, 1, 1);
+    s_publish(f, 1, 2);
+    fixture_durable(f);
+    s_expect_confirm(f, 1, 2);
+    assert_int_equal(f->entries[f->entry_count - 1].entry.count, 2);
+}
+
+static void
+test_producer_that_leaves_behind_a_gap_is_let_go(void **state)
+{
+    fixture_t *f = s_attached(state);
+    s_publish(f, 1, 1);
+    fixture_producer(f, 1, 2, QUEUE, "q", 9, 1, 9); //  it gave up 2 to 8
+    yami_frame_t detach = {.type = YAMI_FRAME_DETACH, .handle = 2};
+    fixture_send(f, 1, &detach);
+    fixture_turn(f);
+    fixture_expect_none(f, 1, YAMI_FRAME_DETACHED);
+    fixture_durable(f);
+    fixture_expect(f, 1, YAMI_FRAME_DETACHED);
 }
 
 static void
@@ -502,6 +537,8 @@ main(void)
         TEST(test_new_hello_ends_the_old_session),
         TEST(test_link_that_sends_only_junk_is_dropped),
         TEST(test_one_link_too_many_is_told_so),
+        TEST(test_what_was_given_up_unheard_is_stored_when_sent_anew),
+        TEST(test_producer_that_leaves_behind_a_gap_is_let_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
