@@ -280,6 +280,7 @@ s_fail(yami_relay_core_t *core)
         }
     }
     core->waits.count = 0;
+    core->waiting_bytes = 0;
 }
 
 //  What costs too much for every turn.

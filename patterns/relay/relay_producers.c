@@ -143,7 +143,7 @@ s_pressure(const yami_relay_core_t *core, yami_relay_channel_t *channel, const y
     if (!core->has_room) {
         return YAM_STATUS_DISK;
     }
-    if (core->waits.count >= YAMI_RELAY_WAITS) {
+    if (core->waits.count >= YAMI_RELAY_WAITS || core->waiting_bytes >= YAMI_RELAY_WAIT_BYTES) {
         return YAM_STATUS_FULL; //  the disk stands still
     }
     uint64_t messages = (uint64_t) core->options->channel_messages;

@@ -20,6 +20,7 @@ yami_relay_wait(yami_relay_core_t *core, const yami_relay_wait_t *wait)
                        sizeof *self->items, S_WAITS_LIMIT);
     YAM_ASSERT(rc == 0); //  bounded by the credit of producers
     self->items[self->head + self->count++] = *wait;
+    core->waiting_bytes += wait->bytes;
     if (wait->producer != NULL) {
         wait->producer->waiting++;
     }
@@ -105,6 +106,7 @@ yami_relay_durable(yami_relay_core_t *core, uint64_t ticket)
         yami_relay_wait_t wait = self->items[self->head];
         self->head++;
         self->count--;
+        core->waiting_bytes -= wait.bytes;
         s_is_durable(core, &wait);
     }
     self->head = self->count == 0 ? 0 : self->head;

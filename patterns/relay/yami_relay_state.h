@@ -23,6 +23,8 @@
 #define YAMI_RELAY_ERRORS 16u //  errors a peer is told per second
 #define YAMI_RELAY_WAITS                                                                           \
     1048576u //  things that wait for durability; more, and new work is refused for now
+#define YAMI_RELAY_WAIT_BYTES                                                                      \
+    ((uint64_t) 512 << 20)  //  the same for bytes: what the disk has not taken is in memory
 #define YAMI_RELAY_JOBS 64u //  administration requests under way
 #define YAMI_RELAY_RECOVERED                                                                       \
     0x40000000u //  bit of the numbers of groups made up for channels whose definition was lost
@@ -318,6 +320,7 @@ struct yami_relay_core {
     uint64_t ticket;  //  last given
     uint64_t durable; //  highest durable
     yami_relay_waits_t waits;
+    uint64_t waiting_bytes;                //  of data in waits
     yami_heap_t wakes;                     //  (when, kind and id) of peers, handles, groups
     yami_relay_handles_t dirty_handles[3]; //  by role
     yami_relay_groups_t dirty_groups;

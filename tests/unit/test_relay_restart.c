@@ -293,6 +293,26 @@ test_checkpoint_with_many_failed_messages_is_written_and_read(void **state)
     fixture_free(&f);
 }
 
+//  Every producer has a window of its own; a disk that stands still must not let all of them into memory.
+static void
+test_disk_that_stands_still_refuses_before_memory_is_full(void **state)
+{
+    fixture_t *f = *state;
+    uint64_t base = f->core->waiting_bytes;
+    assert_int_equal(base, 0);
+    fixture_producer(f, 1, 5, QUEUE, "q", 77, 0, 1);
+    fixture_settle_down(f);
+    fixture_publish(f, 1, fixture_batch(5, 77, 1, 1, 3, NULL));
+    assert_true(f->core->waiting_bytes > 0);
+    f->core->waiting_bytes += YAMI_RELAY_WAIT_BYTES;
+    fixture_publish(f, 1, fixture_batch(5, 77, 1, 4, 1, NULL));
+    fixture_expect(f, 1, YAMI_FRAME_REFUSE);
+    assert_int_equal(f->frame.status, YAM_STATUS_FULL);
+    f->core->waiting_bytes -= YAMI_RELAY_WAIT_BYTES;
+    fixture_durable(f);
+    assert_int_equal(f->core->waiting_bytes, 0);
+}
+
 int
 main(void)
 {
@@ -307,6 +327,7 @@ main(void)
         TEST(test_lost_definition_keeps_its_messages),
         TEST(test_retries_keep_their_time_over_a_restart),
         TEST(test_clock_jumps_do_not_move_leases_and_retries),
+        TEST(test_disk_that_stands_still_refuses_before_memory_is_full),
         cmocka_unit_test(test_checkpoint_with_many_failed_messages_is_written_and_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
