@@ -14,8 +14,8 @@
 static int
 s_copy(yami_disk_t *disk, int from, uint64_t offset, uint64_t size, int to, uint64_t to_offset)
 {
-    uint8_t *buffer = yami_alloc(COPY_CHUNK);
-    int rc = 0;
+    uint8_t *buffer = yami_try_alloc(COPY_CHUNK, COPY_CHUNK);
+    int rc = buffer ? 0 : -1;
     while (size > 0 && rc == 0) {
         size_t part = size < COPY_CHUNK ? (size_t) size : COPY_CHUNK;
         int64_t count = disk->pread(disk, from, buffer, part, offset);

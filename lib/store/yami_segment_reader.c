@@ -109,7 +109,10 @@ s_fill(yami_segment_reader_t *self, yami_segment_t *segment, uint64_t offset, si
     YAM_ASSERT(size <= WINDOW_SIZE);
     yami_segment_reader_forget(self);
     if (!self->window) {
-        self->window = yami_alloc(WINDOW_SIZE);
+        self->window = yami_try_alloc(WINDOW_SIZE, WINDOW_SIZE);
+    }
+    if (!self->window) {
+        return -1;
     }
     if (yami_segment_reader_open(self, segment) == -1) {
         return -1;

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -140,6 +141,8 @@ test_disk_that_ignores_syncs_is_found_out(void **state)
 int
 main(void)
 {
+    (void) mallopt(M_TRIM_THRESHOLD, 64 << 20); //  thousands of stores: keep their pages
+    (void) mallopt(M_MMAP_THRESHOLD, 64 << 20);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crash_at_any_operation_loses_nothing_promised),
         cmocka_unit_test(test_disk_that_ignores_syncs_is_found_out),

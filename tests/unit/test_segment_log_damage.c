@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -513,6 +514,8 @@ test_another_format_version_is_refused_in_plain_words(void **state)
 int
 main(void)
 {
+    (void) mallopt(M_TRIM_THRESHOLD, 64 << 20); //  thousands of stores: keep their pages
+    (void) mallopt(M_MMAP_THRESHOLD, 64 << 20);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_bit_flipped_anywhere_is_found_and_only_its_entry_lost),
         cmocka_unit_test(test_refuse_damage_refuses_to_open),

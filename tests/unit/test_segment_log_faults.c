@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 
 #include "log_model.h"
@@ -216,6 +217,8 @@ test_a_file_that_cannot_be_opened_is_not_an_empty_channel(void **state)
 int
 main(void)
 {
+    (void) mallopt(M_TRIM_THRESHOLD, 64 << 20); //  thousands of stores: keep their pages
+    (void) mallopt(M_MMAP_THRESHOLD, 64 << 20);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nth_operation_fails_with_eio_for_every_n),
         cmocka_unit_test(test_nth_operation_finds_no_space_for_every_n),
