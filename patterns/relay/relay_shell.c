@@ -14,6 +14,7 @@
 #include "yami_frame_socket.h"
 #include "yami_limits.h"
 #include "yami_relay_commit.h"
+#include "yami_relay_event.h"
 #include "yami_relay_links.h"
 #include "yami_relay_tickets.h"
 
@@ -228,27 +229,9 @@ s_durable(yami_relay_shell_t *self)
 static void
 s_frame(yami_relay_shell_t *self, uint64_t peer, yami_block_t *block)
 {
-    yami_relay_event_t event = {.peer = peer, .block = block};
     yami_frame_t frame;
     yami_batch_t batch;
-    if (yami_frame_is_batch(block->data, block->size)) {
-        event.type = YAMI_EVENT_BATCH;
-        event.batch = &batch;
-        if (yami_batch_decode(&batch, block->data, block->size) == -1) {
-            event.type = YAMI_EVENT_GARBAGE;
-            event.status = YAM_STATUS_MALFORMED;
-        }
-    } else {
-        event.type = YAMI_EVENT_FRAME;
-        event.frame = &frame;
-        if (yami_frame_decode(&frame, block->data, block->size) == -1) {
-            event.type = YAMI_EVENT_GARBAGE;
-            event.status = errno == EPROTONOSUPPORT ? YAM_STATUS_VERSION
-                           : errno == EOPNOTSUPP    ? YAM_STATUS_UNKNOWN
-                           : errno == EMSGSIZE      ? YAM_STATUS_TOO_BIG
-                                                    : YAM_STATUS_MALFORMED;
-        }
-    }
+    yami_relay_event_t event = yami_relay_event_decode(peer, block, &frame, &batch);
     s_event(self, &event);
 }
 
