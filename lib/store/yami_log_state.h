@@ -1,7 +1,7 @@
 /*  yami_log - the state of an open segment log, shared by its two halves; nobody else includes
     this.
 
-    yami_log_append.c places entries and gives segments back, yami_segment_log.c opens, reads and
+    log_append.c places entries and gives segments back, segment_log.c opens, reads and
     closes. All of it is the owner thread's; what the other threads need lies in commit and spares.
     Invariants (yami_log_check):
     (1) active is the last segment of the index, and the only one that is not sealed.

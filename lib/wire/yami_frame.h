@@ -2,7 +2,7 @@
 
     Header, little-endian: 0 u32 magic "YAML"  4 u8 version (1)  5 u8 type  6 u16 zero
                            8 u32 handle (0: the link itself)  12 u32 size of the map = all that follows
-    Map: short str keys (table in yami_frame.c and SPEC.md). Unknown keys are skipped, known keys of the
+    Map: short str keys (table in frame.c and SPEC.md). Unknown keys are skipped, known keys of the
     wrong type or out of range are EPROTO, missing required keys are EPROTO. One table drives encoder,
     decoder and the documentation's test.
 */

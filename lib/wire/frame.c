@@ -1,4 +1,4 @@
-//  yami_frame - control frames to bytes and back. See the header; the tables are in yami_frame_table.c.
+//  yami_frame - control frames to bytes and back. See the header; the tables are in frame_table.c.
 
 #include "yami_frame.h"
 
