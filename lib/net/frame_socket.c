@@ -9,8 +9,8 @@
 #include "yami_frame_socket.h"
 #include "yami_limits.h"
 
-//  libzmq is not instrumented: the thread sanitizer must be told that it orders who wrote a frame before
-//  who reads it.
+//  libzmq is not instrumented: the thread sanitizer must be told that it orders who wrote a frame
+//  before who reads it.
 #if defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
 #define HAND_OVER(bytes) __tsan_release((void *) (bytes))

@@ -187,8 +187,8 @@ s_read_field(yami_frame_t *self, const yami_frame_field_t *field, yami_reader_t 
     }
 }
 
-//  The field of that key among those of wanted bits, NULL when it is none of them. Looks first behind the
-//  last hit, since encoders write in the table's order.
+//  The field of that key among those of wanted bits, NULL when it is none of them. Looks first
+//  behind the last hit, since encoders write in the table's order.
 static const yami_frame_field_t *
 s_find_field(yami_slice_t key, uint64_t wanted, size_t *hint_p)
 {
@@ -203,8 +203,8 @@ s_find_field(yami_slice_t key, uint64_t wanted, size_t *hint_p)
     return NULL;
 }
 
-//  Reads the map. Fields of other types are skipped like unknown ones: a later version may give them a
-//  meaning here.
+//  Reads the map. Fields of other types are skipped like unknown ones: a later version may give
+//  them a meaning here.
 static void
 s_read_map(yami_frame_t *self, uint64_t wanted, yami_reader_t *reader)
 {

@@ -15,8 +15,8 @@
 
 #define NUMBER_SIZE 24 //  an int64 in decimal, with sign and NUL
 
-//  Own fields of a message; malloc and not yami_alloc, since every message received comes by here and all
-//  fields are set anyway.
+//  Own fields of a message; malloc and not yami_alloc, since every message received comes by here
+//  and all fields are set anyway.
 static yam_message_t *
 s_new(size_t body_size)
 {
@@ -117,8 +117,8 @@ s_check(const yam_message_t *self, const char *name, const char *value)
     return 0;
 }
 
-//  Writes all pairs of properties except the one of that name, and tells how many. Pairs of a message under
-//  construction are all text.
+//  Writes all pairs of properties except the one of that name, and tells how many. Pairs of a
+//  message under construction are all text.
 static uint32_t
 s_write_others(yami_slice_t properties, const char *name, yami_writer_t *writer)
 {

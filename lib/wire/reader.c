@@ -13,11 +13,12 @@ typedef struct {
     char type;        //  as yami_reader_peek; 0: no such value
     bool is_negative; //  'i' only: value is a negative int64 in two's complement
     uint64_t
-        value; //  'i', 'b': the value; 's', 'x', 'f', 'e': bytes that follow; 'm', 'a': pairs, items
+        //  'i', 'b': the value; 's', 'x', 'f', 'e': bytes that follow; 'm', 'a': pairs, items
+        value;
 } s_head_t;
 
-//  The formats 0xc0..0xdf of the msgpack specification: type, bytes of the number that follows, and what
-//  to add to that number ('f', 'e': payload, and the type byte of an ext).
+//  The formats 0xc0..0xdf of the msgpack specification: type, bytes of the number that follows, and
+//  what to add to that number ('f', 'e': payload, and the type byte of an ext).
 static const struct {
     char type;
     uint8_t width;
@@ -239,7 +240,8 @@ yami_reader_bool(yami_reader_t *self)
     return s_expect(self, 'b') != 0;
 }
 
-//  size is at most 2^32, so it always fits size_t's 64 bits; reader_bytes compares it with what is left.
+//  size is at most 2^32, so it always fits size_t's 64 bits; reader_bytes compares it with what is
+//  left.
 yami_slice_t
 yami_reader_str(yami_reader_t *self)
 {
@@ -276,7 +278,8 @@ yami_reader_peek(const yami_reader_t *self)
     return first < 0x90 ? 'm' : first < 0xa0 ? 'a' : 's';
 }
 
-//  Skips one value without what it contains, and tells how many values that is. Whether it is a container.
+//  Skips one value without what it contains, and tells how many values that is. Whether it is a
+//  container.
 static bool
 s_skip_one(yami_reader_t *self, uint64_t *inner_count_p)
 {

@@ -8,9 +8,9 @@
         48 u32 CRC32C of the payload, 0 when flag YAMI_BATCH_NO_CRC
         52 u32 CRC32C of bytes 0..51
     Record, 12 bytes, then what its flags say:
-        0 u32 body size   4 u16 properties size   6 u8 flags   7 u8 priority 0..9 [4]   8 u32 key hash
-        [i64 due, wall clock ms, when YAMI_RECORD_DUE] [i64 expiry, wall clock ms, when YAMI_RECORD_EXPIRY]
-        properties (a msgpack map), body
+        0 u32 body size   4 u16 properties size   6 u8 flags   7 u8 priority 0..9 [4]   8 u32 key
+        hash [i64 due, wall clock ms, when YAMI_RECORD_DUE] [i64 expiry, wall clock ms, when
+        YAMI_RECORD_EXPIRY] properties (a msgpack map), body
     Decoders are total: any bytes give a valid batch or EPROTO (EBADMSG: a checksum does not match).
     A received frame is never written to: over inproc it is the sender's own memory.
 */
@@ -63,8 +63,9 @@ typedef struct {
 int
 yami_batch_decode(yami_batch_t *self, const void *data, size_t size);
 
-//  Walks every record once: 0 when all count records are well-formed and fill the payload exactly (each
-//  property map not looked into), else -1 with errno EPROTO. A relay calls this before it stores a batch.
+//  Walks every record once: 0 when all count records are well-formed and fill the payload exactly
+//  (each property map not looked into), else -1 with errno EPROTO. A relay calls this before it
+//  stores a batch.
 int
 yami_batch_check_records(const yami_batch_t *self);
 
@@ -91,22 +92,22 @@ yami_builder_init(yami_builder_t *self, size_t limit);
 void
 yami_builder_clear(yami_builder_t *self);
 
-//  Appends one record; record->properties and body are copied. Returns 0; or -1 with errno EAGAIN (the
-//  batch is full: finish it first), EMSGSIZE (too big for any batch), EINVAL (flags, priority or a flagged
-//  time out of range) or ENOMEM; nothing changed then.
+//  Appends one record; record->properties and body are copied. Returns 0; or -1 with errno EAGAIN
+//  (the batch is full: finish it first), EMSGSIZE (too big for any batch), EINVAL (flags, priority
+//  or a flagged time out of range) or ENOMEM; nothing changed then.
 int
 yami_builder_append(yami_builder_t *self, const yami_record_t *record);
 
-//  Writes header (fields of head except count and payload) and checksums, gives the frame as a block
-//  owned by the caller and leaves the builder empty. The block is the builder's buffer itself, or a copy
-//  when less than a quarter of it is used. NULL with errno ENOMEM, then nothing changed. count must be > 0,
-//  and so must head->first_sequence.
+//  Writes header (fields of head except count and payload) and checksums, gives the frame as a
+//  block owned by the caller and leaves the builder empty. The block is the builder's buffer
+//  itself, or a copy when less than a quarter of it is used. NULL with errno ENOMEM, then nothing
+//  changed. count must be > 0, and so must head->first_sequence.
 yami_block_t *
 yami_builder_finish(yami_builder_t *self, const yami_batch_t *head);
 
 //  A new frame holding records index..index+count-1 of batch, copied, with fresh checksums and the
-//  sequences they had; flag YAMI_BATCH_NO_CRC goes. Costs a walk over the records up to the last wanted.
-//  NULL with errno EPROTO, EINVAL (no such records) or ENOMEM.
+//  sequences they had; flag YAMI_BATCH_NO_CRC goes. Costs a walk over the records up to the last
+//  wanted. NULL with errno EPROTO, EINVAL (no such records) or ENOMEM.
 yami_block_t *
 yami_batch_slice(const yami_batch_t *self, uint32_t index, uint32_t count);
 

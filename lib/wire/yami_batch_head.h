@@ -4,8 +4,8 @@
 
 #include "yami_batch.h"
 
-//  Writes the header of the batch that begins at at and whose payload_size bytes of payload are already in
-//  place behind it; checksums included.
+//  Writes the header of the batch that begins at at and whose payload_size bytes of payload are
+//  already in place behind it; checksums included.
 void
 yami_batch_write_head(uint8_t *at, const yami_batch_t *head, uint32_t count, size_t payload_size);
 

@@ -1,7 +1,7 @@
 /*  yami_bytes - little-endian loads and stores at any alignment.
 
-    Inline because every record of every batch goes through them; compilers turn each into one instruction.
-    Never bounds-checked: whoever calls has checked.
+    Inline because every record of every batch goes through them; compilers turn each into one
+    instruction. Never bounds-checked: whoever calls has checked.
 */
 #ifndef YAMI_BYTES_H
 #define YAMI_BYTES_H

@@ -1,10 +1,11 @@
 /*  yami_frame - the control messages of a link: 16 bytes of header, then one msgpack map.
 
     Header, little-endian: 0 u32 magic "YAML"  4 u8 version (1)  5 u8 type  6 u16 zero
-                           8 u32 handle (0: the link itself)  12 u32 size of the map = all that follows
+                           8 u32 handle (0: the link itself)  12 u32 size of the map = all that
+                           follows
     Map: short str keys (table in frame.c and SPEC.md). Unknown keys are skipped, known keys of the
-    wrong type or out of range are EPROTO, missing required keys are EPROTO. One table drives encoder,
-    decoder and the documentation's test.
+    wrong type or out of range are EPROTO, missing required keys are EPROTO. One table drives
+    encoder, decoder and the documentation's test.
 */
 #ifndef YAMI_FRAME_H
 #define YAMI_FRAME_H
@@ -113,7 +114,8 @@ typedef struct {
     uint8_t type; //  yami_frame_type_t
     uint32_t handle;
     uint64_t
-        present; //  YAMI_F_ bits of the fields below that are set; set by decode and by users of encode
+        //  YAMI_F_ bits of the fields below that are set; set by decode and by users of encode
+        present;
     uint64_t session;      //  random, chosen by the client for each HELLO
     yami_slice_t name;     //  of the peer, for logs and statistics
     uint64_t max_frame;    //  bytes
@@ -158,18 +160,19 @@ bool
 yami_frame_is_batch(const void *data, size_t size);
 
 //  Decodes a control frame; slices are borrowed from data. 0, or -1 with errno EPROTO (malformed),
-//  EPROTONOSUPPORT (another version; type and handle are set), EOPNOTSUPP (well-formed, unknown type; type
-//  and handle are set) or EMSGSIZE (larger than YAMI_LIMIT_CONTROL, rows excepted).
+//  EPROTONOSUPPORT (another version; type and handle are set), EOPNOTSUPP (well-formed, unknown
+//  type; type and handle are set) or EMSGSIZE (larger than YAMI_LIMIT_CONTROL, rows excepted).
 int
 yami_frame_decode(yami_frame_t *self, const void *data, size_t size);
 
-//  Encodes the fields in present. A block owned by the caller, or NULL with errno ENOMEM or EMSGSIZE. A
-//  required field that is missing is this process's fault (asserted).
+//  Encodes the fields in present. A block owned by the caller, or NULL with errno ENOMEM or
+//  EMSGSIZE. A required field that is missing is this process's fault (asserted).
 yami_block_t *
 yami_frame_encode(const yami_frame_t *self);
 
-//  Settled range number index of a decoded frame, in order; a cursor in *offset_p, 0 at first. Whether there
-//  was one. Ranges are checked by decode: first <= last, no more than YAMI_LIMIT_RANGES.
+//  Settled range number index of a decoded frame, in order; a cursor in *offset_p, 0 at first.
+//  Whether there was one. Ranges are checked by decode: first <= last, no more than
+//  YAMI_LIMIT_RANGES.
 bool
 yami_frame_range(const yami_frame_t *self, size_t *offset_p, yami_settle_t *range);
 

@@ -48,8 +48,8 @@ typedef struct {
 //  By type number; number 0 is none.
 extern const yami_frame_rule_t yami_frame_rules[YAMI_FRAME_TYPE_COUNT];
 
-//  Fields that become required by another field's value: in frames of that type, when the uint field with
-//  that bit is present and equals value.
+//  Fields that become required by another field's value: in frames of that type, when the uint
+//  field with that bit is present and equals value.
 typedef struct {
     uint8_t type;
     uint64_t bit;

@@ -1,7 +1,7 @@
 /*  yami_limits - every limit of the protocol and the log, in one table.
 
-    What a peer, a file or a user can make this process hold or do is bounded by one of these (or by an
-    option whose maximum is one of these). SPEC.md section "Limits" is checked against this file.
+    What a peer, a file or a user can make this process hold or do is bounded by one of these (or by
+    an option whose maximum is one of these). SPEC.md section "Limits" is checked against this file.
 */
 #ifndef YAMI_LIMITS_H
 #define YAMI_LIMITS_H

@@ -1,7 +1,8 @@
 /*  yami_message - the inside of yam_message, for senders and receivers.
 
     Invariants:
-    (1) block is NULL exactly for messages under construction; then body and properties are in own memory.
+    (1) block is NULL exactly for messages under construction; then body and properties are in own
+    memory.
     (2) record's slices point into block or into own memory, both alive as long as the message.
 */
 #ifndef YAMI_MESSAGE_H
@@ -24,8 +25,8 @@ struct yam_message {
     char *subject;  //  owned; subject taken from a transport frame, NULL otherwise
 };
 
-//  A received message: takes one more reference to block. Never NULL (one fixed-size allocation, not
-//  zeroed beyond need: hot path).
+//  A received message: takes one more reference to block. Never NULL (one fixed-size allocation,
+//  not zeroed beyond need: hot path).
 yam_message_t *
 yami_message_received(yami_block_t *block, const yami_record_t *record);
 

@@ -1,9 +1,10 @@
-/*  yami_properties - the optional properties of one message: a msgpack map of str to str, bin, int or bool.
+/*  yami_properties - the optional properties of one message: a msgpack map of str to str, bin, int
+    or bool.
 
-    Well-known names: "key", "tag", "subject", "correlation-id", "content-type", "trace", "reply-to".
-    Names that begin with "yam-" are set by relays (dead letters: yam-origin, yam-group, yam-reason,
-    yam-deliveries, yam-failures, yam-first-time, yam-last-time); everything else is the user's.
-    Pure; decoding never allocates.
+    Well-known names: "key", "tag", "subject", "correlation-id", "content-type", "trace",
+    "reply-to". Names that begin with "yam-" are set by relays (dead letters: yam-origin, yam-group,
+    yam-reason, yam-deliveries, yam-failures, yam-first-time, yam-last-time); everything else is the
+    user's. Pure; decoding never allocates.
 */
 #ifndef YAMI_PROPERTIES_H
 #define YAMI_PROPERTIES_H
@@ -32,7 +33,8 @@ typedef struct {
 int
 yami_properties_start(yami_properties_t *self, yami_slice_t encoded);
 
-//  1 with the next pair, 0 at the end, -1 with errno EPROTO (a value of another type, trailing bytes).
+//  1 with the next pair, 0 at the end, -1 with errno EPROTO (a value of another type, trailing
+//  bytes).
 int
 yami_properties_next(yami_properties_t *self, yami_property_t *property);
 
@@ -40,20 +42,21 @@ yami_properties_next(yami_properties_t *self, yami_property_t *property);
 bool
 yami_properties_find(yami_slice_t encoded, const char *name, yami_property_t *property);
 
-//  Whether a subject ("eu.de.orders") matches a filter: words split by '.', '*' one word, '>' one or more
-//  at the end (the NATS rules). An empty filter matches everything, also no subject at all.
+//  Whether a subject ("eu.de.orders") matches a filter: words split by '.', '*' one word, '>' one
+//  or more at the end (the NATS rules). An empty filter matches everything, also no subject at all.
 bool
 yami_subject_matches(yami_slice_t subject, yami_slice_t filter);
 
-//  0, or -1 with errno EINVAL and a sentence: too long, too many words, empty word, wildcard (unless
-//  is_filter; there a wildcard is a whole word), control character. An empty filter is sound.
+//  0, or -1 with errno EINVAL and a sentence: too long, too many words, empty word, wildcard
+//  (unless is_filter; there a wildcard is a whole word), control character. An empty filter is
+//  sound.
 int
 yami_subject_check(const char *subject, bool is_filter);
 int
 yami_subject_check_slice(yami_slice_t subject, bool is_filter);
 
-//  0, or -1 with errno EINVAL and a sentence. A name of a channel, group or producer: 1..YAMI_LIMIT_NAME
-//  bytes of letters, digits, '.', '-', '_', ':' , '/'; not starting with '.'.
+//  0, or -1 with errno EINVAL and a sentence. A name of a channel, group or producer:
+//  1..YAMI_LIMIT_NAME bytes of letters, digits, '.', '-', '_', ':' , '/'; not starting with '.'.
 int
 yami_name_check(yami_slice_t name, const char *what);
 

@@ -1,10 +1,10 @@
 /*  yami_reader - a bounded, sticky cursor over untrusted bytes.
 
-    Once a read would pass the end or finds a wrong type, the reader is failed: every later read gives
-    zero / empty, and yami_reader_finish reports EPROTO. So a decoder reads straight through and checks once.
-    Nothing is ever allocated; slices are borrowed from the bytes.
-    Fixed-width integers are little-endian; msgpack values follow the msgpack specification (big-endian
-    inside). Counts are checked against the bytes left before anybody may believe them.
+    Once a read would pass the end or finds a wrong type, the reader is failed: every later read
+    gives zero / empty, and yami_reader_finish reports EPROTO. So a decoder reads straight through
+    and checks once. Nothing is ever allocated; slices are borrowed from the bytes.
+    Fixed-width integers are little-endian; msgpack values follow the msgpack specification
+    (big-endian inside). Counts are checked against the bytes left before anybody may believe them.
     Invariant: position <= size.
 */
 #ifndef YAMI_READER_H
@@ -48,8 +48,8 @@ yami_reader_bytes(yami_reader_t *self, size_t size);
 size_t
 yami_reader_left(const yami_reader_t *self);
 
-//  msgpack: header of a map / array: number of pairs / items, checked to be no more than the bytes left
-//  allow (2 / 1 bytes each).
+//  msgpack: header of a map / array: number of pairs / items, checked to be no more than the bytes
+//  left allow (2 / 1 bytes each).
 uint32_t
 yami_reader_map(yami_reader_t *self);
 uint32_t
@@ -71,8 +71,8 @@ yami_reader_bin(yami_reader_t *self);
 yami_slice_t
 yami_reader_text(yami_reader_t *self);
 
-//  What comes next, without consuming it: 'i' integer, 'b' bool, 's' str, 'x' bin, 'm' map, 'a' array,
-//  'n' nil, 'f' float, 'e' ext, 0 at the end or on a byte msgpack never uses.
+//  What comes next, without consuming it: 'i' integer, 'b' bool, 's' str, 'x' bin, 'm' map, 'a'
+//  array, 'n' nil, 'f' float, 'e' ext, 0 at the end or on a byte msgpack never uses.
 char
 yami_reader_peek(const yami_reader_t *self);
 
@@ -84,7 +84,8 @@ yami_reader_skip(yami_reader_t *self);
 void
 yami_reader_fail(yami_reader_t *self);
 
-//  0 when all was read and nothing failed; otherwise -1 with errno EPROTO (trailing bytes included).
+//  0 when all was read and nothing failed; otherwise -1 with errno EPROTO (trailing bytes
+//  included).
 int
 yami_reader_finish(const yami_reader_t *self);
 

@@ -1,7 +1,7 @@
 /*  yami_writer - appends fixed-width integers and msgpack values to a growing, bounded buffer.
 
-    Sticky: once the limit or memory is exceeded nothing more is written and yami_writer_finish fails.
-    msgpack encoding is msgpack-c's; this is its output callback plus names.
+    Sticky: once the limit or memory is exceeded nothing more is written and yami_writer_finish
+    fails. msgpack encoding is msgpack-c's; this is its output callback plus names.
 */
 #ifndef YAMI_WRITER_H
 #define YAMI_WRITER_H
@@ -56,8 +56,8 @@ yami_writer_str_slice(yami_writer_t *self, const void *text, size_t size);
 void
 yami_writer_bin(yami_writer_t *self, const void *bytes, size_t size);
 
-//  Moves what was written into a block the caller owns and clears the writer; or NULL with errno ENOMEM
-//  or EMSGSIZE; the writer is clear then, too.
+//  Moves what was written into a block the caller owns and clears the writer; or NULL with errno
+//  ENOMEM or EMSGSIZE; the writer is clear then, too.
 yami_block_t *
 yami_writer_finish(yami_writer_t *self);
 

@@ -26,8 +26,9 @@ s_new(yami_relay_core_t *core, yami_relay_peer_t *peer, yami_relay_channel_t *ch
     return handle;
 }
 
-//  Decides the epoch; older owners of the producer are fenced. 0 when this one is. A new one is written down: were it
-//  forgotten, it would be given to another incarnation, and the messages of the one taken for those of the other.
+//  Decides the epoch; older owners of the producer are fenced. 0 when this one is. A new one is
+//  written down: were it forgotten, it would be given to another incarnation, and the messages of
+//  the one taken for those of the other.
 static uint32_t
 s_take_epoch(yami_relay_core_t *core, yami_relay_producer_t *producer, uint64_t wanted)
 {
@@ -89,7 +90,8 @@ s_attach_producer(yami_relay_core_t *core, yami_relay_peer_t *peer, yami_relay_c
     producer->last =
         producer->stored_last > producer->durable ? producer->stored_last : producer->durable;
     if (frame->first - 1 > producer->last) {
-        //  The client knows these to be confirmed: they were stored, and this relay forgot the producer.
+        //  The client knows these to be confirmed: they were stored, and this relay forgot the
+        //  producer.
         producer->last = frame->first - 1;
         producer->durable = producer->waiting == 0 ? producer->last : producer->durable;
     }

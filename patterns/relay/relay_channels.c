@@ -154,7 +154,8 @@ yami_relay_channel_touch(yami_relay_core_t *core, yami_relay_channel_t *channel)
     }
 }
 
-//  A topic keeps topic-bytes and topic-age; returns the first sequence within them. As exact as marks are.
+//  A topic keeps topic-bytes and topic-age; returns the first sequence within them. As exact as
+//  marks are.
 static uint64_t
 s_retention_floor(const yami_relay_core_t *core, const yami_relay_channel_t *channel)
 {

@@ -43,8 +43,8 @@ s_doze(yami_relay_commit_t *self)
     return pthread_cond_timedwait(&self->kicked, &self->lock, &until) == ETIMEDOUT;
 }
 
-//  Waits for work; false when the thread shall end and nothing is left to do. What found no space on the disk is work
-//  again after a while: with all publishers refused, nobody else would kick.
+//  Waits for work; false when the thread shall end and nothing is left to do. What found no space
+//  on the disk is work again after a while: with all publishers refused, nobody else would kick.
 static bool
 s_wait(yami_relay_commit_t *self)
 {

@@ -99,8 +99,8 @@ s_skip(yami_relay_core_t *core, yami_relay_group_t *group, const s_run_t *run)
     return true;
 }
 
-//  Shortens the run to what this member may get now; returns the bytes of a frame with just that. Only the first message
-//  may be more than its credit, or more than it takes at all.
+//  Shortens the run to what this member may get now; returns the bytes of a frame with just that.
+//  Only the first message may be more than its credit, or more than it takes at all.
 static uint64_t
 s_cut(const yami_relay_group_t *group, const yami_relay_handle_t *member, s_run_t *run)
 {
@@ -135,7 +135,8 @@ s_cut(const yami_relay_group_t *group, const yami_relay_handle_t *member, s_run_
     return YAMI_BATCH_HEADER_SIZE + end - offset;
 }
 
-//  The frame itself when most of it is wanted, else a copy of the part. *base_p is the sequence of its record 0.
+//  The frame itself when most of it is wanted, else a copy of the part. *base_p is the sequence of
+//  its record 0.
 static yami_block_t *
 s_data(const yami_relay_group_t *group, const yami_relay_handle_t *member, const s_run_t *run,
        uint64_t bytes, uint64_t *base_p)

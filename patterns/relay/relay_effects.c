@@ -36,7 +36,8 @@ yami_relay_effects_clear(yami_relay_effects_t *self)
     memset(self, 0, sizeof *self);
 }
 
-//  Never fails: effects are bounded by what one event may cause, and a decision that is lost would break promises.
+//  Never fails: effects are bounded by what one event may cause, and a decision that is lost would
+//  break promises.
 yami_relay_effect_t *
 yami_relay_effect(yami_relay_core_t *core, yami_relay_effect_type_t type)
 {

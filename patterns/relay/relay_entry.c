@@ -19,7 +19,8 @@ yami_relay_cache_drop(yami_relay_core_t *core, yami_relay_group_t *group)
     }
 }
 
-//  The header only: checksums and records were checked when it came in, and the store checks what it reads.
+//  The header only: checksums and records were checked when it came in, and the store checks what
+//  it reads.
 int
 yami_relay_batch_view(yami_batch_t *batch, const yami_entry_t *entry)
 {
@@ -61,7 +62,8 @@ s_cache_set(yami_relay_core_t *core, yami_relay_group_t *group, const yami_entry
     }
 }
 
-//  Answers 0: the range of sequences before *entry that is gone; sets *first_p, *last_p. False when nothing is.
+//  Answers 0: the range of sequences before *entry that is gone; sets *first_p, *last_p. False when
+//  nothing is.
 static bool
 s_lost(const yami_relay_event_t *event, const yami_relay_channel_t *channel, uint64_t *first_p,
        uint64_t *last_p, const char **what_p)
@@ -144,7 +146,8 @@ yami_relay_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
     uint64_t first;
     uint64_t last;
     const char *what;
-    //  Only these are facts about the log. Without memory, descriptors or luck with the disk, nothing is lost yet.
+    //  Only these are facts about the log. Without memory, descriptors or luck with the disk,
+    //  nothing is lost yet.
     bool is_temporary = event->result != 0 && event->result != ENOENT && event->result != EBADMSG;
     if (is_temporary) {
         s_say_unread(core, event, channel);

@@ -150,7 +150,8 @@ yami_relay_redrive(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_
     job->left = most;
 }
 
-//  The next sequence of the job's channel, from its own on, that may be moved; until when there is none.
+//  The next sequence of the job's channel, from its own on, that may be moved; until when there is
+//  none.
 static uint64_t
 s_next_free(const yami_relay_job_t *job)
 {

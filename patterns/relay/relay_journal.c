@@ -1,5 +1,5 @@
-//  What the relay writes down, and reads back after a restart. Each meta is one msgpack array; readers skip items they do
-//  not know at its end, so later versions may add some.
+//  What the relay writes down, and reads back after a restart. Each meta is one msgpack array;
+//  readers skip items they do not know at its end, so later versions may add some.
 //
 //      CHANNEL  [name, kind, number of the queue's group or 0]
 //      GROUP    [number, name, filter, first sequence]
@@ -7,11 +7,13 @@
 //      EPOCH    [producer, epoch]
 //      DATA     [producer, epoch, producer's first sequence]; data is the batch as received
 //      SETTLE   [group, ranges]
-//      FAILURE  [group, deliveries, failures, due, first failure, is rejected or over the limit, reason, ranges]
+//      FAILURE  [group, deliveries, failures, due, first failure, is rejected or over the limit,
+//      reason, ranges]
 //      MOVE     [origin channel, origin group, ranges]; data is a batch for the entry's channel
 //
-//  ranges is a flat array: first, length, then gap to the previous range's end and length, and so on. Times are wall
-//  clock milliseconds. All of them may be replayed twice: what is there already stays as it is.
+//  ranges is a flat array: first, length, then gap to the previous range's end and length, and so
+//  on. Times are wall clock milliseconds. All of them may be replayed twice: what is there already
+//  stays as it is.
 
 #include <errno.h>
 

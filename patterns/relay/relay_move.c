@@ -16,7 +16,8 @@ yami_relay_move_start(yami_relay_move_t *self, yami_relay_core_t *core, yami_rel
     yami_ranges_init(&self->ranges, S_RANGES_LIMIT);
 }
 
-//  One entry holds the batch and says what it settles: so a message is never in both places, nor in none.
+//  One entry holds the batch and says what it settles: so a message is never in both places, nor in
+//  none.
 static void
 s_write(yami_relay_move_t *self)
 {

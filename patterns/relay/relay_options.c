@@ -59,7 +59,8 @@ const yami_option_t yami_relay_option_table[] = {
     {NULL, YAMI_OPTION_INT, 0, 0, 0, NULL, NULL, NULL, NULL},
 };
 
-//  One delay, "500ms", "30s", "2m", "1h" or plain milliseconds; moves *text_p behind it. -1 when there is none.
+//  One delay, "500ms", "30s", "2m", "1h" or plain milliseconds; moves *text_p behind it. -1 when
+//  there is none.
 static int64_t
 s_delay(const char **text_p)
 {

@@ -48,7 +48,8 @@ s_is_blank(const yami_relay_producer_t *producer)
     return producer->epoch <= 1 && producer->stored_last == 0;
 }
 
-//  Makes room by forgetting who was idle for long, or never stored anything. False when nobody can be forgotten.
+//  Makes room by forgetting who was idle for long, or never stored anything. False when nobody can
+//  be forgotten.
 static bool
 s_forget_one(yami_relay_core_t *core)
 {

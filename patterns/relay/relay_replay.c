@@ -24,7 +24,8 @@ s_reach(yami_relay_core_t *core, yami_relay_channel_t *channel, uint64_t last)
     }
 }
 
-//  The next range of a flat array; *end_p is where the previous one ended. Fails the reader on nonsense.
+//  The next range of a flat array; *end_p is where the previous one ended. Fails the reader on
+//  nonsense.
 static yami_range_t
 s_range(yami_reader_t *reader, uint64_t *end_p)
 {
@@ -80,7 +81,8 @@ s_channel(yami_relay_core_t *core, yami_reader_t *reader, const yami_entry_t *en
     }
 }
 
-//  The definition was lost to damage: what is filed under this number is kept, under a name of its own.
+//  The definition was lost to damage: what is filed under this number is kept, under a name of its
+//  own.
 static yami_relay_channel_t *
 s_recover(yami_relay_core_t *core, uint32_t number)
 {

@@ -1,14 +1,16 @@
 //  The whole durable state as one msgpack array:
 //
 //      [version, last channel number, last group number, channels, groups, producers]
-//      channel   [number, name, kind, first, next, bytes, depth, total bytes, marks: flat sequence, bytes, time]
+//      channel   [number, name, kind, first, next, bytes, depth, total bytes, marks: flat sequence,
+//      bytes, time]
 //      group     [number, channel, name, filter, pieces, next]
 //      producer  [channel, id, epoch, last sequence, seen]
-//      pieces    flat: gap to the previous piece's end, length, deliveries << 1 | has failed, and if so: failures, due,
+//      pieces    flat: gap to the previous piece's end, length, deliveries << 1 | has failed, and
+//      if so: failures, due,
 //                first failure, is moving, reason
 //
-//  Leases are not in it: what is leased is ready again after a restart. A reader skips items it does not know at an
-//  array's end only in the outermost one.
+//  Leases are not in it: what is leased is ready again after a restart. A reader skips items it
+//  does not know at an array's end only in the outermost one.
 
 #include <errno.h>
 #include <string.h>
@@ -84,8 +86,8 @@ s_is_same(const yami_piece_t *left, const yami_piece_t *right)
            (size == 0 || memcmp(left->reason->data, right->reason->data, size) == 0);
 }
 
-//  Pieces, then the cursor. Canonical: alike ones joined; those that touch the cursor and never failed are below it only
-//  because they were delivered, which the journal does not know.
+//  Pieces, then the cursor. Canonical: alike ones joined; those that touch the cursor and never
+//  failed are below it only because they were delivered, which the journal does not know.
 static void
 s_write_pieces(const yami_relay_core_t *core, yami_writer_t *writer,
                const yami_relay_group_t *group, bool is_canonical)

@@ -1,4 +1,5 @@
-/*  yam_relay_embed - relays that endpoint strings ask for ("?relay=DIRECTORY"), shared per yam_t and directory.
+/*  yam_relay_embed - relays that endpoint strings ask for ("?relay=DIRECTORY"), shared per yam_t
+    and directory.
 */
 #ifndef YAM_RELAY_EMBED_H
 #define YAM_RELAY_EMBED_H
@@ -11,11 +12,13 @@
 extern "C" {
 #endif
 
-//  Starts a relay on directory ("memory": in memory) bound to endpoints, or takes a share of the one this yam_t already embeds
-//  there (its endpoints must be the same). Writes the inproc address of that relay to inproc
-//  (size >= 64). Returns 0, or -1 with errno as yam_relay_new, EINVAL when the endpoints differ.
+//  Starts a relay on directory ("memory": in memory) bound to endpoints, or takes a share of the
+//  one this yam_t already embeds there (its endpoints must be the same). Writes the inproc address
+//  of that relay to inproc (size >= 64). Returns 0, or -1 with errno as yam_relay_new, EINVAL when
+//  the endpoints differ.
 YAM_EXPORT int
-yam_relay_embed(yam_t *yam, const char *endpoints, const char *directory, char *inproc, size_t size);
+yam_relay_embed(yam_t *yam, const char *endpoints, const char *directory, char *inproc,
+                size_t size);
 
 //  Gives the share back; the last one drains and closes the relay, in at most timeout_ms.
 YAM_EXPORT void

@@ -1,31 +1,41 @@
-/*  yami_relay_core - decides everything a relay does. Pure: no socket, no clock, no disk, no thread.
+/*  yami_relay_core - decides everything a relay does. Pure: no socket, no clock, no disk, no
+    thread.
 
-    yami_relay_core_step (core, event) appends effects to a list; the shell carries them out in order:
+    yami_relay_core_step (core, event) appends effects to a list; the shell carries them out in
+    order:
 
         event                                    effects
         FRAME, BATCH   from a peer               SEND     a control frame to a peer
-        GONE           a peer's link ended       DELIVER  a DELIVER frame and its batch, as one message of two parts
-        DURABLE        ticket n is durable       APPEND   an entry to the store; tickets count 1, 2, 3 ...
-        ENTRY          answer to FETCH           FETCH    read the entry with this sequence, then step ENTRY
+        GONE           a peer's link ended       DELIVER  a DELIVER frame and its batch, as one
+        message of two parts
+        DURABLE        ticket n is durable       APPEND   an entry to the store; tickets count 1, 2,
+        3 ...
+        ENTRY          answer to FETCH           FETCH    read the entry with this sequence, then
+        step ENTRY
         TURN           end of a burst, or the    TRIM     the store may forget below this sequence
                        deadline has come         CLOSE    drop the peer's link
         FAILED         the store has failed      LOG      a line for people
         DRAIN          refuse new work
 
-    Only the shell knows LSNs: it keeps (ticket, LSN) in order and steps DURABLE with the highest durable ticket.
-    Invariants (yami_relay_core_check, run after every step in tests); numbers are those of the promises:
+    Only the shell knows LSNs: it keeps (ticket, LSN) in order and steps DURABLE with the highest
+    durable ticket.
+    Invariants (yami_relay_core_check, run after every step in tests); numbers are those of the
+    promises:
     (1) A CONFIRM covers only sequences whose tickets are durable.
     (2) A sequence is fetched for delivery only when its ticket is durable.
-    (3) Each sequence of a group is in exactly one place: below floor or in settled; leased; returned (waiting for a retry or ready);
+    (3) Each sequence of a group is in exactly one place: below floor or in settled; leased;
+    returned (waiting for a retry or ready);
         being moved to the dead letters; or not yet delivered (>= next).
-    (5) A settle frame changes something only when its token names a live lease of that very peer and handle.
+    (5) A settle frame changes something only when its token names a live lease of that very peer
+    and handle.
     (6) Per producer and channel, stored sequences ascend without gap or repetition.
     (9) Memory is bounded by yami_limits.h and the options, before and after HELLO.
 
-    Kinds of entries it appends, all idempotent when replayed twice (meta is msgpack, see relay_journal.c):
-    CHANNEL, GROUP definitions; DATA a batch as received; SETTLE ranges done in a group; FAILURE a range's counters and
-    due time; MOVE a batch into another channel together with the settling of its origin (dead letter, redrive: one atomic
-    write); REMOVE a group; EPOCH an epoch that a producer is given.
+    Kinds of entries it appends, all idempotent when replayed twice (meta is msgpack, see
+    relay_journal.c): CHANNEL, GROUP definitions; DATA a batch as received; SETTLE ranges done in a
+    group; FAILURE a range's counters and due time; MOVE a batch into another channel together with
+    the settling of its origin (dead letter, redrive: one atomic write); REMOVE a group; EPOCH an
+    epoch that a producer is given.
 */
 #ifndef YAMI_RELAY_CORE_H
 #define YAMI_RELAY_CORE_H
@@ -56,15 +66,20 @@ enum {
 typedef struct yami_relay_core yami_relay_core_t;
 
 typedef enum {
-    YAMI_EVENT_FRAME,   //  peer, frame (decoded, borrowed)
-    YAMI_EVENT_BATCH,   //  peer, batch (decoded and its payload checksum verified, borrowed), block
-    YAMI_EVENT_GARBAGE, //  peer, status: bytes that are no frame; status says why (malformed, version, unknown)
+    YAMI_EVENT_FRAME, //  peer, frame (decoded, borrowed)
+    YAMI_EVENT_BATCH, //  peer, batch (decoded and its payload checksum verified, borrowed), block
+    //  peer, status: bytes that are no frame; status says why (malformed, version, unknown)
+    YAMI_EVENT_GARBAGE,
     YAMI_EVENT_GONE,    //  peer
     YAMI_EVENT_DURABLE, //  ticket
-    YAMI_EVENT_ENTRY,   //  fetch (as the effect gave it), result 0 with entry, or an errno value as the store's read says
-    YAMI_EVENT_TURN,    //  nothing more: flush what was gathered, run timers
-    YAMI_EVENT_FAILED,  //  the store failed: waiting confirms are refused with storage-failed, everything stops
-    YAMI_EVENT_DRAIN,   //  refuse new messages with "closing", deliver no more; leased ones may still be settled
+    //  fetch (as the effect gave it), result 0 with entry, or an errno value as the store's read
+    //  says
+    YAMI_EVENT_ENTRY,
+    YAMI_EVENT_TURN, //  nothing more: flush what was gathered, run timers
+    //  the store failed: waiting confirms are refused with storage-failed, everything stops
+    YAMI_EVENT_FAILED,
+    //  refuse new messages with "closing", deliver no more; leased ones may still be settled
+    YAMI_EVENT_DRAIN,
 } yami_relay_event_type_t;
 
 //  What a FETCH is for; the shell hands it back unchanged.
@@ -77,17 +92,17 @@ typedef struct {
 
 typedef struct {
     yami_relay_event_type_t type;
-    int64_t mono_ms;    //  leases, timeouts
-    int64_t wall_ms;    //  due times, append times
-    bool has_room;      //  the store accepts data
-    uint64_t peer;      //  the shell's number of a link, > 0, never used again
+    int64_t mono_ms; //  leases, timeouts
+    int64_t wall_ms; //  due times, append times
+    bool has_room;   //  the store accepts data
+    uint64_t peer;   //  the shell's number of a link, > 0, never used again
     const yami_frame_t *frame;
     const yami_batch_t *batch;
     yami_block_t *block; //  BATCH: the frame's bytes, borrowed (take a reference to keep)
     yam_status_t status;
     uint64_t ticket;
     yami_relay_fetch_t fetch;
-    int result;          //  0 or an errno value
+    int result;                  //  0 or an errno value
     const yami_entry_t *entry;   //  borrowed
     const yami_damage_t *damage; //  borrowed
 } yami_relay_event_t;
@@ -105,15 +120,15 @@ typedef enum {
 typedef struct {
     yami_relay_effect_type_t type;
     uint64_t peer;
-    yami_block_t *block;   //  owned by the effect
-    yami_block_t *data;    //  owned by the effect
-    yami_entry_t entry;    //  APPEND: meta points into block, data is the effect's data
+    yami_block_t *block; //  owned by the effect
+    yami_block_t *data;  //  owned by the effect
+    yami_entry_t entry;  //  APPEND: meta points into block, data is the effect's data
     uint64_t ticket;
     yami_relay_fetch_t fetch;
     uint32_t channel;
     uint64_t sequence;
     yami_log_level_t level;
-    const char *event;     //  static storage
+    const char *event; //  static storage
     char text[160];
 } yami_relay_effect_t;
 
@@ -132,20 +147,23 @@ yami_relay_effects_reset(yami_relay_effects_t *self);
 void
 yami_relay_effects_clear(yami_relay_effects_t *self);
 
-//  options is borrowed and may change between steps; level is what a durable ticket means (yam_level_t); name is shown to
-//  peers; seed makes tokens unguessable and jitter (random in production, fixed in tests). Never NULL.
+//  options is borrowed and may change between steps; level is what a durable ticket means
+//  (yam_level_t); name is shown to peers; seed makes tokens unguessable and jitter (random in
+//  production, fixed in tests). Never NULL.
 yami_relay_core_t *
-yami_relay_core_new(const yami_relay_options_t *options, int level, const char *name, uint64_t seed);
+yami_relay_core_new(const yami_relay_options_t *options, int level, const char *name,
+                    uint64_t seed);
 
 void
 yami_relay_core_destroy(yami_relay_core_t **self_p);
 
-//  Before the first step: takes one entry of the store (see yami_replay_fn), checkpoint first. 0, or -1 with errno EPROTO (not what this
-//  core writes) and a sentence.
+//  Before the first step: takes one entry of the store (see yami_replay_fn), checkpoint first. 0,
+//  or -1 with errno EPROTO (not what this core writes) and a sentence.
 int
 yami_relay_core_replay(yami_relay_core_t *self, const yami_entry_t *entry);
 
-//  A damaged range found while the store was opened: its sequences, where known, count as lost in every group.
+//  A damaged range found while the store was opened: its sequences, where known, count as lost in
+//  every group.
 void
 yami_relay_core_lost(yami_relay_core_t *self, const yami_damage_t *damage);
 
@@ -154,7 +172,8 @@ void
 yami_relay_core_snapshot(const yami_relay_core_t *self, yami_writer_t *writer);
 
 void
-yami_relay_core_step(yami_relay_core_t *self, const yami_relay_event_t *event, yami_relay_effects_t *effects);
+yami_relay_core_step(yami_relay_core_t *self, const yami_relay_event_t *event,
+                     yami_relay_effects_t *effects);
 
 //  Monotonic ms at which a TURN is due, INT64_MAX when nothing waits.
 int64_t

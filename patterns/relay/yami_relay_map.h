@@ -1,6 +1,8 @@
-/*  yami_relay_map - numbers to pointers: open addressing with a seeded hash, so that nobody outside can choose collisions.
+/*  yami_relay_map - numbers to pointers: open addressing with a seeded hash, so that nobody outside
+    can choose collisions.
 
-    Pure, not thread-safe. Keys are any but 0. Grows by doubling; whoever puts has checked a limit before.
+    Pure, not thread-safe. Keys are any but 0. Grows by doubling; whoever puts has checked a limit
+    before.
 */
 #ifndef YAMI_RELAY_MAP_H
 #define YAMI_RELAY_MAP_H

@@ -7,7 +7,8 @@
 
 #include "yami_relay_state.h"
 
-//  -- relay_effects.c: saying what shall happen -------------------------------------------------------
+//  -- relay_effects.c: saying what shall happen
+//  -------------------------------------------------------
 
 yami_relay_effect_t *
 yami_relay_effect(yami_relay_core_t *core, yami_relay_effect_type_t type);
@@ -21,7 +22,8 @@ yami_relay_send(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_fra
 void
 yami_relay_send_to(yami_relay_core_t *core, uint64_t peer, const yami_frame_t *frame);
 
-//  Appends an entry whose meta is what was written, returns its ticket. data (may be NULL) is given away.
+//  Appends an entry whose meta is what was written, returns its ticket. data (may be NULL) is given
+//  away.
 uint64_t
 yami_relay_append(yami_relay_core_t *core, const yami_entry_t *entry, yami_writer_t *meta,
                   yami_block_t *data);
@@ -40,7 +42,8 @@ enum {
     YAMI_FETCH_JOB = 3
 };
 
-//  -- relay_timers.c: waits for tickets, wakes by time -------------------------------------------------
+//  -- relay_timers.c: waits for tickets, wakes by time
+//  -------------------------------------------------
 
 void
 yami_relay_wait(yami_relay_core_t *core, const yami_relay_wait_t *wait);
@@ -62,7 +65,8 @@ yami_relay_wake(yami_relay_core_t *core, int kind, uint64_t id, int64_t *wake_ms
 void
 yami_relay_run_timers(yami_relay_core_t *core);
 
-//  -- relay_peers.c: sessions --------------------------------------------------------------------------
+//  -- relay_peers.c: sessions
+//  --------------------------------------------------------------------------
 
 //  The peer of an event, made when it is new; NULL when there are too many (it was told).
 yami_relay_peer_t *
@@ -80,7 +84,8 @@ void
 yami_relay_peer_error(yami_relay_core_t *core, yami_relay_peer_t *peer, uint32_t handle,
                       yam_status_t status, const char *text);
 
-//  The same for bytes that are no frame, or frames out of place: too many end the link. Whether the peer is still there.
+//  The same for bytes that are no frame, or frames out of place: too many end the link. Whether the
+//  peer is still there.
 bool
 yami_relay_peer_fault(yami_relay_core_t *core, yami_relay_peer_t *peer, uint32_t handle,
                       yam_status_t status, const char *text);
@@ -91,7 +96,8 @@ yami_relay_peer_due(yami_relay_core_t *core, uint64_t id);
 void
 yami_relay_peers_clear(yami_relay_core_t *core);
 
-//  -- relay_attach.c, relay_handles.c ---------------------------------------------------------------
+//  -- relay_attach.c, relay_handles.c
+//  ---------------------------------------------------------------
 
 yami_relay_handle_t *
 yami_relay_handle_get(const yami_relay_peer_t *peer, uint32_t number);
@@ -129,11 +135,13 @@ yami_relay_handle_wants(const yami_relay_handle_t *handle);
 void
 yami_relay_handle_line_up(yami_relay_core_t *core, yami_relay_handle_t *handle);
 
-//  CONFIRM and CREDIT of all touched producers, or ACKED of all touched consumers: those only after the groups' flush.
+//  CONFIRM and CREDIT of all touched producers, or ACKED of all touched consumers: those only after
+//  the groups' flush.
 void
 yami_relay_handles_flush(yami_relay_core_t *core, int role);
 
-//  -- relay_producers.c: who sent what, and what was taken ----------------------------------------------
+//  -- relay_producers.c: who sent what, and what was taken
+//  ----------------------------------------------
 
 //  NULL when the table is full.
 yami_relay_producer_t *
@@ -152,7 +160,8 @@ void
 yami_relay_batch(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_batch_t *batch,
                  yami_block_t *block);
 
-//  -- relay_channels.c ---------------------------------------------------------------------------------
+//  -- relay_channels.c
+//  ---------------------------------------------------------------------------------
 
 yami_relay_channel_t *
 yami_relay_channel_find(const yami_relay_core_t *core, const void *name, size_t size);
@@ -194,7 +203,8 @@ yami_relay_channel_time(const yami_relay_channel_t *channel, uint64_t sequence);
 void
 yami_relay_channels_clear(yami_relay_core_t *core);
 
-//  -- relay_groups.c: where each sequence is --------------------------------------------------------------
+//  -- relay_groups.c: where each sequence is
+//  --------------------------------------------------------------
 
 yami_relay_group_t *
 yami_relay_group_find(const yami_relay_channel_t *channel, yami_slice_t name);
@@ -213,8 +223,8 @@ yami_relay_group_floor(const yami_relay_group_t *group);
 uint64_t
 yami_relay_group_depth(const yami_relay_group_t *group);
 
-//  Settles first..last wherever they are; leases on them become stale. Returns how many were not settled before. Also
-//  what replaying a SETTLE does.
+//  Settles first..last wherever they are; leases on them become stale. Returns how many were not
+//  settled before. Also what replaying a SETTLE does.
 uint64_t
 yami_relay_group_settle(yami_relay_core_t *core, yami_relay_group_t *group, uint64_t first,
                         uint64_t last);
@@ -242,7 +252,8 @@ yami_relay_group_delay(yami_relay_core_t *core, yami_relay_group_t *group, yami_
 void
 yami_relay_group_due(yami_relay_core_t *core, uint32_t number);
 
-//  -- relay_leases.c -----------------------------------------------------------------------------------
+//  -- relay_leases.c
+//  -----------------------------------------------------------------------------------
 
 //  Leases piece to handle; ownership of the sequences moves.
 yami_relay_lease_t *
@@ -264,7 +275,8 @@ yami_relay_lease_extend(yami_relay_core_t *core, yami_relay_lease_t *lease);
 void
 yami_relay_handle_due(yami_relay_core_t *core, uint64_t id);
 
-//  -- relay_failures.c: blame ----------------------------------------------------------------------------
+//  -- relay_failures.c: blame
+//  ----------------------------------------------------------------------------
 
 //  How and why leased sequences failed.
 typedef struct {
@@ -282,9 +294,11 @@ yami_relay_lease_fail(yami_relay_core_t *core, yami_relay_lease_t *lease, uint64
 int64_t
 yami_relay_backoff(yami_relay_core_t *core, uint32_t failures);
 
-//  -- relay_deliver.c, relay_entry.c ------------------------------------------------------------------------------------
+//  -- relay_deliver.c, relay_entry.c
+//  ------------------------------------------------------------------------------------
 
-//  Delivers to members as far as credit and what is at hand allow; fetches what is not. False when the group ended by it.
+//  Delivers to members as far as credit and what is at hand allow; fetches what is not. False when
+//  the group ended by it.
 bool
 yami_relay_group_pump(yami_relay_core_t *core, yami_relay_group_t *group);
 
@@ -301,12 +315,14 @@ yami_relay_batch_view(yami_batch_t *batch, const yami_entry_t *entry);
 void
 yami_relay_cache_drop(yami_relay_core_t *core, yami_relay_group_t *group);
 
-//  -- relay_settle.c -------------------------------------------------------------------------------------
+//  -- relay_settle.c
+//  -------------------------------------------------------------------------------------
 
 void
 yami_relay_settle(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame);
 
-//  -- relay_dead.c, relay_move.c: into the dead letters and back ---------------------------------------------
+//  -- relay_dead.c, relay_move.c: into the dead letters and back
+//  ---------------------------------------------
 
 void
 yami_relay_dead_pump(yami_relay_core_t *core, yami_relay_group_t *group);
@@ -348,13 +364,15 @@ yami_relay_dead_channel(yami_relay_core_t *core, const yami_relay_channel_t *cha
 bool
 yami_relay_is_dead_name(const void *name, size_t size);
 
-//  User's properties without those that begin with "yam-", then the dead letter's (when piece is not NULL).
+//  User's properties without those that begin with "yam-", then the dead letter's (when piece is
+//  not NULL).
 void
 yami_relay_dead_properties(yami_writer_t *writer, yami_slice_t properties,
                            const yami_relay_group_t *group, const yami_piece_t *piece,
                            int64_t wall_ms);
 
-//  -- relay_journal.c, relay_snapshot.c --------------------------------------------------------------------
+//  -- relay_journal.c, relay_snapshot.c
+//  --------------------------------------------------------------------
 
 uint64_t
 yami_relay_write_channel(yami_relay_core_t *core, const yami_relay_channel_t *channel,
@@ -379,19 +397,22 @@ yami_relay_write_move(yami_relay_core_t *core, const yami_relay_channel_t *targe
                       uint32_t count, const yami_relay_group_t *origin, const yami_ranges_t *ranges,
                       yami_block_t *block);
 
-//  A FAILURE: what is still unsettled of first..last gets these counters, if they are not older than what it has.
+//  A FAILURE: what is still unsettled of first..last gets these counters, if they are not older
+//  than what it has.
 void
 yami_relay_replay_failure(yami_relay_core_t *core, yami_relay_group_t *group, uint64_t first,
                           uint64_t last, const yami_piece_t *like);
 
-//  is_canonical leaves out what restarts may change: counts of deliveries without failures, estimates.
+//  is_canonical leaves out what restarts may change: counts of deliveries without failures,
+//  estimates.
 void
 yami_relay_snapshot_write(const yami_relay_core_t *core, yami_writer_t *writer, bool is_canonical);
 
 int
 yami_relay_snapshot_read(yami_relay_core_t *core, const yami_entry_t *entry);
 
-//  -- relay_admin.c, relay_stat.c, relay_jobs.c ---------------------------------------------------------------
+//  -- relay_admin.c, relay_stat.c, relay_jobs.c
+//  ---------------------------------------------------------------
 
 void
 yami_relay_admin(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame);
@@ -430,7 +451,8 @@ yami_relay_job_moved(yami_relay_core_t *core, uint64_t id);
 void
 yami_relay_jobs_clear(yami_relay_core_t *core);
 
-//  -- relay_core.c -----------------------------------------------------------------------------------------
+//  -- relay_core.c
+//  -----------------------------------------------------------------------------------------
 
 yami_relay_name_t
 yami_relay_name(const void *text, size_t size);

@@ -1,13 +1,15 @@
-/*  yami_relay_pieces - the unsettled sequences of a group below its cursor, as disjoint pieces in order.
+/*  yami_relay_pieces - the unsettled sequences of a group below its cursor, as disjoint pieces in
+    order.
 
-    A piece is a run of sequences that share a state and a history. What is below the group's cursor and in no piece
-    is settled: so each sequence is in exactly one place by construction, and memory is O(pieces), never O(backlog).
-    A treap (random priorities, O(log pieces) for everything but walks) whose nodes know which states occur below
-    them, so that the lowest ready piece is found without passing leased ones.
-    Pure, not thread-safe. Invariants (yami_pieces_check):
+    A piece is a run of sequences that share a state and a history. What is below the group's cursor
+    and in no piece is settled: so each sequence is in exactly one place by construction, and memory
+    is O(pieces), never O(backlog). A treap (random priorities, O(log pieces) for everything but
+    walks) whose nodes know which states occur below them, so that the lowest ready piece is found
+    without passing leased ones. Pure, not thread-safe. Invariants (yami_pieces_check):
     (1) first <= last; pieces ascend without overlap.
     (2) total and totals[state] count the sequences of all pieces and of those in a state.
-    (3) states is the union of the states in the subtree; no child has a higher priority than its parent.
+    (3) states is the union of the states in the subtree; no child has a higher priority than its
+    parent.
 */
 #ifndef YAMI_RELAY_PIECES_H
 #define YAMI_RELAY_PIECES_H
@@ -82,15 +84,18 @@ yami_pieces_lowest(const yami_pieces_t *self, yami_piece_state_t state);
 void
 yami_pieces_set_state(yami_pieces_t *self, yami_piece_t *piece, yami_piece_state_t state);
 
-//  Cuts a piece so that exactly first..last (within it) is one of its own, with the same history; returns that one.
+//  Cuts a piece so that exactly first..last (within it) is one of its own, with the same history;
+//  returns that one.
 yami_piece_t *
 yami_pieces_isolate(yami_pieces_t *self, yami_piece_t *piece, uint64_t first, uint64_t last);
 
-//  Takes first..last (within piece) out of the set: cheaper than isolate and remove at a piece's edge. piece may be gone.
+//  Takes first..last (within piece) out of the set: cheaper than isolate and remove at a piece's
+//  edge. piece may be gone.
 void
 yami_pieces_cut(yami_pieces_t *self, yami_piece_t *piece, uint64_t first, uint64_t last);
 
-//  Joins a READY piece with READY neighbours of the same history. Returns the piece that holds it now.
+//  Joins a READY piece with READY neighbours of the same history. Returns the piece that holds it
+//  now.
 yami_piece_t *
 yami_pieces_merge(yami_pieces_t *self, yami_piece_t *piece);
 

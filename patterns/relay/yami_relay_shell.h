@@ -1,9 +1,10 @@
 /*  yami_relay_shell - the relay's thread and its commit thread around the pure core.
 
-    The owner (yam_relay) makes one, asks for commands, stops it. Only the shell's own thread touches core, socket
-    and store; only the commit thread calls the store's commit.
+    The owner (yam_relay) makes one, asks for commands, stops it. Only the shell's own thread
+    touches core, socket and store; only the commit thread calls the store's commit.
     Invariants:
-    (1) Tickets are matched to LSNs in the order of append, so that the highest durable ticket covers all below.
+    (1) Tickets are matched to LSNs in the order of append, so that the highest durable ticket
+    covers all below.
     (2) Effects are carried out in the order the core gave them, before the next event is taken.
 */
 #ifndef YAMI_RELAY_SHELL_H
@@ -19,14 +20,14 @@
 
 typedef struct yami_relay_shell yami_relay_shell_t;
 
-//  Starts both threads. Takes router (bound), core and store in any case; options is borrowed and changed only through
-//  yami_relay_shell_set. NULL with errno EAGAIN or EMFILE and a sentence.
+//  Starts both threads. Takes router (bound), core and store in any case; options is borrowed and
+//  changed only through yami_relay_shell_set. NULL with errno EAGAIN or EMFILE and a sentence.
 yami_relay_shell_t *
 yami_relay_shell_new(void *router, yami_relay_core_t *core, yami_store_t *store,
                      yami_relay_options_t *options);
 
-//  Drains for at most timeout_ms (-1: until done), stops both threads, seals the store and frees. 0, or -1 with errno EIO when
-//  something could not be made durable.
+//  Drains for at most timeout_ms (-1: until done), stops both threads, seals the store and frees.
+//  0, or -1 with errno EIO when something could not be made durable.
 int
 yami_relay_shell_close(yami_relay_shell_t **self_p, int timeout_ms);
 

@@ -1,7 +1,8 @@
 /*  yami_relay_state - what a relay core knows. Shared by the files of the core, by nobody else.
 
-    Who owns what: core owns peers, channels, groups, producers, jobs; a peer owns its handles; a handle its leases.
-    Everything else is borrowed. Sequences are a channel's unless a producer's is said.
+    Who owns what: core owns peers, channels, groups, producers, jobs; a peer owns its handles; a
+    handle its leases. Everything else is borrowed. Sequences are a channel's unless a producer's is
+    said.
 */
 #ifndef YAMI_RELAY_STATE_H
 #define YAMI_RELAY_STATE_H
@@ -159,7 +160,8 @@ struct yami_relay_channel {
     yami_relay_groups_t groups; //  owned
     unsigned durable_groups;
     unsigned producers; //  attached
-    //  Bytes are exact when appended; when messages settle the average leaves. depth is what bytes stands for.
+    //  Bytes are exact when appended; when messages settle the average leaves. depth is what bytes
+    //  stands for.
     uint64_t bytes;
     uint64_t depth;
     uint64_t total_bytes; //  ever appended

@@ -17,7 +17,7 @@ typedef struct {
 typedef struct {
     yami_relay_ticket_t *items; //  owned; used from head
     size_t head;
-    size_t count;    //  from head on
+    size_t count; //  from head on
     size_t capacity;
 } yami_relay_tickets_t;
 
@@ -31,7 +31,8 @@ yami_relay_tickets_clear(yami_relay_tickets_t *self);
 bool
 yami_relay_tickets_push(yami_relay_tickets_t *self, uint64_t ticket, uint64_t lsn);
 
-//  Takes out all with LSNs up to durable_lsn; returns the highest ticket of them, 0 when there was none.
+//  Takes out all with LSNs up to durable_lsn; returns the highest ticket of them, 0 when there was
+//  none.
 uint64_t
 yami_relay_tickets_pop(yami_relay_tickets_t *self, uint64_t durable_lsn);
 

@@ -1,11 +1,12 @@
-/*  ceiling - the most that two hops over ZeroMQ and one synced file can carry on this machine: the yardstick of
-    durable-1x1.
+/*  ceiling - the most that two hops over ZeroMQ and one synced file can carry on this machine: the
+    yardstick of durable-1x1.
 
-    Three processes as in the product: producer -> relay -> consumer, over tcp on loopback. Producer and relay compute the
-    CRC32C of each batch; the relay's commit thread writes what has gathered with one pwritev into zero-filled
-    space and syncs it with one fdatasync; only then the relay forwards, and confirms to the producer. The
-    consumer checks every record. Nothing else: no dedupe, leases, acks of messages, recovery.
-    Two windows bound it: the producer has at most WINDOW frames unconfirmed, the relay holds at most HELD.
+    Three processes as in the product: producer -> relay -> consumer, over tcp on loopback. Producer
+    and relay compute the CRC32C of each batch; the relay's commit thread writes what has gathered
+    with one pwritev into zero-filled space and syncs it with one fdatasync; only then the relay
+    forwards, and confirms to the producer. The consumer checks every record. Nothing else: no
+    dedupe, leases, acks of messages, recovery. Two windows bound it: the producer has at most
+    WINDOW frames unconfirmed, the relay holds at most HELD.
 */
 #include "harness/bench.h"
 

@@ -1,9 +1,10 @@
-/*  durable-1x1 - one producer, the daemon, one consumer: every message synced before it is confirmed and
-    before it is delivered, and acked by itself. All features on, all options at their defaults. It begins when the daemon's
-    spare segments are filled, as the ceiling begins with a filled file.
+/*  durable-1x1 - one producer, the daemon, one consumer: every message synced before it is
+    confirmed and before it is delivered, and acked by itself. All features on, all options at their
+    defaults. It begins when the daemon's spare segments are filled, as the ceiling begins with a
+    filled file.
 
-    The clock runs from the first send until the consumer has had the last message and the producer its last
-    confirm. tests/bench/run puts this next to the ceiling, in turns.
+    The clock runs from the first send until the consumer has had the last message and the producer
+    its last confirm. tests/bench/run puts this next to the ceiling, in turns.
 */
 #include <dirent.h>
 #include <inttypes.h>

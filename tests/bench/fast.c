@@ -1,11 +1,13 @@
 /*  fast - push/pull and pub/sub without a relay: Yam's fast grade against raw libzmq and CZMQ.
 
-    Two processes over tcp and ipc, two threads over inproc. Two phases: "rate", as many messages as go through; and
-    "latency", one message about every millisecond, measured one way from the time it was meant to be sent.
-    The sender binds. Publishers are held back (at most AHEAD_BYTES before the subscriber),
-    since a topic may drop what a slow subscriber does not take, and lost messages make a run void.
+    Two processes over tcp and ipc, two threads over inproc. Two phases: "rate", as many messages as
+    go through; and "latency", one message about every millisecond, measured one way from the time
+    it was meant to be sent. The sender binds. Publishers are held back (at most AHEAD_BYTES before
+    the subscriber), since a topic may drop what a slow subscriber does not take, and lost messages
+    make a run void.
 
-    QUICK leaves out ipc and zmsg. More settings: PATTERNS=push,pub  TRANSPORTS=inproc,ipc,tcp  PHASES=rate,latency
+    QUICK leaves out ipc and zmsg. More settings: PATTERNS=push,pub  TRANSPORTS=inproc,ipc,tcp
+    PHASES=rate,latency
 */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
-/*  wire_samples - one control frame of each type and the four shapes of a batch, for unit tests and for the
-    golden files in tests/vectors.
+/*  wire_samples - one control frame of each type and the four shapes of a batch, for unit tests and
+    for the golden files in tests/vectors.
 */
 #ifndef WIRE_SAMPLES_H
 #define WIRE_SAMPLES_H

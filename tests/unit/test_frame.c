@@ -120,8 +120,9 @@ test_each_truncation_and_trailing_byte_is_refused(void **state)
     }
 }
 
-//  Control frames have no checksum, so a flip in the map may give another valid frame; one in the fixed part
-//  of the header never does, except in type and handle, whose every value may mean something.
+//  Control frames have no checksum, so a flip in the map may give another valid frame; one in the
+//  fixed part of the header never does, except in type and handle, whose every value may mean
+//  something.
 static void
 test_each_flipped_bit_is_survived_and_in_the_header_detected(void **state)
 {

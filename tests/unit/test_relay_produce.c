@@ -180,7 +180,8 @@ test_restart_remembers_epoch_and_sequence(void **state)
     assert_int_equal(f->entries[f->entry_count - 1].entry.base, 5);
 }
 
-//  Given twice, the messages of one incarnation would pass for those of the other, and be confirmed unseen.
+//  Given twice, the messages of one incarnation would pass for those of the other, and be confirmed
+//  unseen.
 static void
 test_epoch_given_before_a_restart_is_not_given_again(void **state)
 {
@@ -260,7 +261,8 @@ test_malformed_batch_is_given_up_and_the_next_is_taken(void **state)
     s_expect_confirm(f, 1, 3);
 }
 
-//  The refusal went down with the link; the client sends again, and this time it arrives in one piece.
+//  The refusal went down with the link; the client sends again, and this time it arrives in one
+//  piece.
 static void
 test_what_was_given_up_unheard_is_stored_when_sent_anew(void **state)
 {

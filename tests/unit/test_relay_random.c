@@ -1,5 +1,5 @@
-//  Relay core: whatever clients, time and crashes do, in any order, the core agrees with a simple model after every step,
-//  and a restart gives the same state again.
+//  Relay core: whatever clients, time and crashes do, in any order, the core agrees with a simple
+//  model after every step, and a restart gives the same state again.
 
 #include "relay/relay_model.h"
 
@@ -33,7 +33,8 @@ s_random(world_t *w, uint64_t limit)
     return (w->random >> 33) % limit;
 }
 
-//  The one publishing link, with three producers to each channel. After a crash it learns from the relay what was kept.
+//  The one publishing link, with three producers to each channel. After a crash it learns from the
+//  relay what was kept.
 static void
 s_attach_producers(world_t *w)
 {

@@ -1,4 +1,5 @@
-//  Relay core: what a restart finds, after every prefix of the journal, from checkpoints, and replayed twice.
+//  Relay core: what a restart finds, after every prefix of the journal, from checkpoints, and
+//  replayed twice.
 
 #include "relay/relay_fixture.h"
 
@@ -248,7 +249,8 @@ test_clock_jumps_do_not_move_leases_and_retries(void **state)
     fixture_expect_none(f, 2, YAMI_FRAME_ERROR);
 }
 
-//  Without checkpoints no space is given back. An outage behind the consumers makes many pieces, each with its reason.
+//  Without checkpoints no space is given back. An outage behind the consumers makes many pieces,
+//  each with its reason.
 static void
 test_checkpoint_with_many_failed_messages_is_written_and_read(void **state)
 {
@@ -293,7 +295,8 @@ test_checkpoint_with_many_failed_messages_is_written_and_read(void **state)
     fixture_free(&f);
 }
 
-//  Every producer has a window of its own; a disk that stands still must not let all of them into memory.
+//  Every producer has a window of its own; a disk that stands still must not let all of them into
+//  memory.
 static void
 test_disk_that_stands_still_refuses_before_memory_is_full(void **state)
 {

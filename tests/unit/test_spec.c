@@ -1,5 +1,5 @@
-//  patterns/relay/SPEC.md says what the tables of the code say: fields, frame types, status codes, levels,
-//  limits, and the golden bytes of its example.
+//  patterns/relay/SPEC.md says what the tables of the code say: fields, frame types, status codes,
+//  levels, limits, and the golden bytes of its example.
 
 // clang-format off
 #include <setjmp.h>

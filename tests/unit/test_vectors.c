@@ -1,6 +1,6 @@
 //  The golden bytes in tests/vectors are what encoders write and decoders read.
-//  YAM_WRITE_VECTORS=1 writes the files instead: look at the difference before you commit it, since every
-//  change in them is a change of the protocol.
+//  YAM_WRITE_VECTORS=1 writes the files instead: look at the difference before you commit it, since
+//  every change in them is a change of the protocol.
 
 // clang-format off
 #include <setjmp.h>

@@ -24,9 +24,9 @@ typedef struct {
     //  What both ends in one process share. Made after the last fork.
     void *(*context_new)(void);
     void (*context_destroy)(void *context);
-    //  Opens an end at "@tcp://127.0.0.1:*" (binds) or ">tcp://127.0.0.1:5555" (connects); a bound one stores
-    //  where to connect to in bound. Publishers never drop where the library can be told so. Fails with
-    //  bench_fail.
+    //  Opens an end at "@tcp://127.0.0.1:*" (binds) or ">tcp://127.0.0.1:5555" (connects); a bound
+    //  one stores where to connect to in bound. Publishers never drop where the library can be told
+    //  so. Fails with bench_fail.
     void *(*open)(void *context, bench_kind_t kind, const char *address, char *bound,
                   size_t bound_size);
     void (*close)(void *end);

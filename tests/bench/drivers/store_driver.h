@@ -1,5 +1,5 @@
-/*  store_driver - one way of keeping blobs behind a small table: appended in groups, durable after commit, the oldest
-    given up. Failures end the process with bench_fail.
+/*  store_driver - one way of keeping blobs behind a small table: appended in groups, durable after
+    commit, the oldest given up. Failures end the process with bench_fail.
 */
 #ifndef BENCH_STORE_DRIVER_H
 #define BENCH_STORE_DRIVER_H
@@ -17,7 +17,8 @@ typedef struct {
     //  An empty store in directory, with room for twice keep_bytes.
     void *(*open)(const char *directory, uint64_t keep_bytes);
     void (*close)(void *self);
-    //  Adds blob number index (0, 1, 2 ...) to the open group. blob is from malloc and the store's from now on.
+    //  Adds blob number index (0, 1, 2 ...) to the open group. blob is from malloc and the store's
+    //  from now on.
     void (*append)(void *self, uint64_t index, void *blob, size_t size);
     //  Blobs below floor are not needed any more; counts from the next commit on.
     void (*trim)(void *self, uint64_t floor);

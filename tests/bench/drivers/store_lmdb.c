@@ -1,4 +1,5 @@
-/*  LMDB, durable (no MDB_NOSYNC, no MDB_NOMETASYNC), keys ascending, each blob written once into its page. */
+/*  LMDB, durable (no MDB_NOSYNC, no MDB_NOMETASYNC), keys ascending, each blob written once into
+    its page. */
 #include <lmdb.h>
 #include <stdlib.h>
 #include <string.h>

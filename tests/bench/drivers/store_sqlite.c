@@ -1,5 +1,5 @@
-/*  SQLite: WAL, synchronous=FULL, a table of blobs by number, statements prepared once, one transaction per
-    group. */
+/*  SQLite: WAL, synchronous=FULL, a table of blobs by number, statements prepared once, one
+    transaction per group. */
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>

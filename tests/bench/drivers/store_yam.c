@@ -1,4 +1,5 @@
-/*  Yam's segment log, used as the relay uses it: entries in one channel, a checkpoint when it asks for one. */
+/*  Yam's segment log, used as the relay uses it: entries in one channel, a checkpoint when it asks
+    for one. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,17 +1,19 @@
-/*  bench - what every bench program shares: settings, message bodies that prove themselves, processes whose
-    cost is counted, and one way of reporting.
+/*  bench - what every bench program shares: settings, message bodies that prove themselves,
+    processes whose cost is counted, and one way of reporting.
 
-    A program measures each (system, size) it knows once, in the order asked for, and reports each as one
-    JSON line on stdout and in build/bench/NAME.jsonl, and as a table row for people on stderr. Repeating,
-    alternating, medians and targets are the business of tests/bench/run.
-    A run that lost, reordered, repeated or changed a message is void: reported as such, and the program
-    exits with 1.
+    A program measures each (system, size) it knows once, in the order asked for, and reports each
+    as one JSON line on stdout and in build/bench/NAME.jsonl, and as a table row for people on
+    stderr. Repeating, alternating, medians and targets are the business of tests/bench/run.
+    A run that lost, reordered, repeated or changed a message is void: reported as such, and the
+    program exits with 1.
 
     Settings come from the environment:
-        SIZES=128,1024    bytes of a body             SYSTEMS=name,name  only these (so with other names)
+        SIZES=128,1024    bytes of a body             SYSTEMS=name,name  only these (so with other
+        names)
         QUICK=1           fewer messages              MSGS=N             exactly so many
         BENCH_WORKLOAD=name  reported as this: a program may serve several workloads
-        BENCH_DIR=path    where files go [build/bench/data: the disk of the build tree, never a tmpfs]
+        BENCH_DIR=path    where files go [build/bench/data: the disk of the build tree, never a
+        tmpfs]
 */
 #ifndef BENCH_H
 #define BENCH_H
@@ -26,7 +28,8 @@
 
 //  ---- Settings
 
-//  Names the workload, opens its .jsonl for appending and prints the table's head. Call once, first.
+//  Names the workload, opens its .jsonl for appending and prints the table's head. Call once,
+//  first.
 void
 bench_start(const char *workload);
 
@@ -69,8 +72,9 @@ bench_wait_until_ns(int64_t when_ns);
 
 //  ---- Message bodies
 //
-//  u64 index, u64 checksum of index, size and time, i64 time sent in ns (0: not sampled), then bytes of a fixed
-//  random pool that start at a place given by the index. The receiver compares all of it.
+//  u64 index, u64 checksum of index, size and time, i64 time sent in ns (0: not sampled), then
+//  bytes of a fixed random pool that start at a place given by the index. The receiver compares all
+//  of it.
 
 #define BENCH_WARMUP UINT64_MAX //  index of bodies that are not counted
 #define BENCH_BODY_MIN 24
@@ -130,8 +134,9 @@ bench_shared(size_t size);
 void
 bench_fork(bench_process_t *process, const char *name, bench_role_fn role, void *arg);
 
-//  Starts a program with its output in a pipe, and waits for a line that begins with expected. The rest of
-//  that line is stored in line. Its syncs are counted. Returns 0, or -1 when it did not come within 10 s.
+//  Starts a program with its output in a pipe, and waits for a line that begins with expected. The
+//  rest of that line is stored in line. Its syncs are counted. Returns 0, or -1 when it did not
+//  come within 10 s.
 int
 bench_exec(bench_process_t *process, const char *name, const char *const argv[],
            const char *expected, char *line, size_t line_size);
@@ -172,14 +177,16 @@ typedef struct {
 void
 bench_extra(bench_result_t *result, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-//  Adds CPU and memory of processes to result; set message_count first. One member per process in extra.
+//  Adds CPU and memory of processes to result; set message_count first. One member per process in
+//  extra.
 void
 bench_add_processes(bench_result_t *result, const bench_process_t *processes, size_t count);
 
 void
 bench_report(const bench_result_t *result);
 
-//  Tells why a check failed, on stderr, and whether it did: not all of count messages, or a bad one.
+//  Tells why a check failed, on stderr, and whether it did: not all of count messages, or a bad
+//  one.
 bool
 bench_is_void(const bench_check_t *check, uint64_t count);
 

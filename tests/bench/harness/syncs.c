@@ -1,6 +1,6 @@
-/*  Counts the syncs of a process, whoever makes them: these functions stand before the C library's, also for its libraries.
-    Linked into the bench programs, and preloaded into started ones as count_syncs.so; these count into
-    memory shared with the bench, by the descriptor in BENCH_SYNCS.
+/*  Counts the syncs of a process, whoever makes them: these functions stand before the C library's,
+    also for its libraries. Linked into the bench programs, and preloaded into started ones as
+    count_syncs.so; these count into memory shared with the bench, by the descriptor in BENCH_SYNCS.
 */
 #include <stdatomic.h>
 #include <stdlib.h>

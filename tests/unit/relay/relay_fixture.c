@@ -66,7 +66,8 @@ fixture_forget(fixture_t *self)
     self->sent_count = 0;
 }
 
-//  -- the shell -----------------------------------------------------------------------------------------
+//  -- the shell
+//  -----------------------------------------------------------------------------------------
 
 static void
 s_store(fixture_t *self, const yami_entry_t *entry, uint64_t ticket)
@@ -313,7 +314,8 @@ fixture_state(const yami_relay_core_t *core)
     return block;
 }
 
-//  -- as clients --------------------------------------------------------------------------------------------
+//  -- as clients
+//  --------------------------------------------------------------------------------------------
 
 void
 fixture_send(fixture_t *self, uint64_t peer, const yami_frame_t *frame)
@@ -469,7 +471,8 @@ fixture_gone(fixture_t *self, uint64_t peer)
     fixture_step(self, &event);
 }
 
-//  -- what they got ---------------------------------------------------------------------------------------------
+//  -- what they got
+//  ---------------------------------------------------------------------------------------------
 
 bool
 fixture_take(fixture_t *self, uint64_t peer, int type)

@@ -1,7 +1,8 @@
-/*  relay_fixture - a relay core with a shell made of arrays: tests say when what is appended becomes durable.
+/*  relay_fixture - a relay core with a shell made of arrays: tests say when what is appended
+    becomes durable.
 
-    Every step is followed by yami_relay_core_check. Appended entries are the journal, from which a restart replays; what is
-    sent waits in a list until a test takes it.
+    Every step is followed by yami_relay_core_check. Appended entries are the journal, from which a
+    restart replays; what is sent waits in a list until a test takes it.
 */
 #ifndef RELAY_FIXTURE_H
 #define RELAY_FIXTURE_H
@@ -75,7 +76,8 @@ fixture_new(void);
 void
 fixture_free(fixture_t **self_p);
 
-//  A new core; what was not durable is gone, what is durable is replayed from the last checkpoint on. All peers are gone.
+//  A new core; what was not durable is gone, what is durable is replayed from the last checkpoint
+//  on. All peers are gone.
 void
 fixture_restart(fixture_t *self);
 //  The same with the first entry_count entries only.
@@ -100,7 +102,8 @@ fixture_settle_down(fixture_t *self);
 void
 fixture_advance(fixture_t *self, int64_t ms);
 
-//  -- as clients --------------------------------------------------------------------------------------
+//  -- as clients
+//  --------------------------------------------------------------------------------------
 
 void
 fixture_send(fixture_t *self, uint64_t peer, const yami_frame_t *frame);
@@ -129,9 +132,11 @@ fixture_admin(fixture_t *self, uint64_t peer, const char *command, const char *c
 void
 fixture_gone(fixture_t *self, uint64_t peer);
 
-//  -- what they got -------------------------------------------------------------------------------------
+//  -- what they got
+//  -------------------------------------------------------------------------------------
 
-//  Takes the oldest frame of that type sent to peer into self->frame (and its batch into self->batch). Whether there was one.
+//  Takes the oldest frame of that type sent to peer into self->frame (and its batch into
+//  self->batch). Whether there was one.
 bool
 fixture_take(fixture_t *self, uint64_t peer, int type);
 void

@@ -63,7 +63,8 @@ s_message(model_group_t *group, uint64_t sequence)
     return &group->messages[sequence - 1];
 }
 
-//  -- the journal ---------------------------------------------------------------------------------------------
+//  -- the journal
+//  ---------------------------------------------------------------------------------------------
 
 static void
 s_note_bodies(model_t *self, const yami_entry_t *entry)
@@ -135,7 +136,8 @@ s_observe_journal(model_t *self)
     }
 }
 
-//  -- frames ----------------------------------------------------------------------------------------------------
+//  -- frames
+//  ----------------------------------------------------------------------------------------------------
 
 static model_group_t *
 s_group_of_handle(model_t *self, uint32_t handle)
@@ -144,7 +146,8 @@ s_group_of_handle(model_t *self, uint32_t handle)
     return &self->groups[handle - 1];
 }
 
-//  Everything of DELIVER must be durable, free, and the content that was published under that sequence.
+//  Everything of DELIVER must be durable, free, and the content that was published under that
+//  sequence.
 static void
 s_observe_deliver(model_t *self, uint64_t peer)
 {
@@ -195,7 +198,8 @@ model_observe(model_t *self)
     fixture_forget(f);
 }
 
-//  -- what clients and time do --------------------------------------------------------------------------------
+//  -- what clients and time do
+//  --------------------------------------------------------------------------------
 
 static void
 s_fail(const model_t *self, const model_group_t *group, model_message_t *message, bool is_rejected)
@@ -283,7 +287,8 @@ model_purged(model_t *self, const char *channel)
     }
 }
 
-//  -- against the core --------------------------------------------------------------------------------------------
+//  -- against the core
+//  --------------------------------------------------------------------------------------------
 
 //  Where the core has it, in the model's words.
 static model_message_t

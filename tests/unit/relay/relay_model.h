@@ -1,7 +1,8 @@
-/*  relay_model - says of every sequence of every group where it must be; simple enough to be believed.
+/*  relay_model - says of every sequence of every group where it must be; simple enough to be
+    believed.
 
-    Fed with what clients do and with what the core sends and appends. Where a crash leaves more than one outcome, the model
-    checks that the core's is one of them and takes it over.
+    Fed with what clients do and with what the core sends and appends. Where a crash leaves more
+    than one outcome, the model checks that the core's is one of them and takes it over.
 */
 #ifndef RELAY_MODEL_H
 #define RELAY_MODEL_H
