@@ -67,6 +67,7 @@ LIB_SO    = $(if $(SAN),,$(BUILD)/$(SONAME))
 BINS      = $(patsubst daemons/%,$(BUILD)/bin/%,$(patsubst %/,%,$(sort $(dir $(BIN_SRC)))))
 MANS      = $(patsubst %.scd,$(BUILD)/man/%,$(wildcard daemons/*/*.scd))
 UNITS     = $(wildcard daemons/*/*.service)
+CONFS     = $(wildcard daemons/*/*.conf)
 TESTS     = $(patsubst tests/%.c,$(BUILD)/%,$(TEST_SRC))
 SIM       = $(if $(SIM_SRC),$(BUILD)/sim/sim)
 EXAMPLE_BINS = $(patsubst %.c,$(BUILD)/%,$(EXAMPLES))
@@ -204,12 +205,14 @@ install: build
 	$(if $(BINS),install -m 755 $(BINS) $(TO)/bin)
 	$(foreach man,$(MANS),install -D -m 644 $(man) $(TO)/$(call man_path,$(man))$(NEWLINE))
 	$(foreach unit,$(UNITS),install -D -m 644 $(unit) $(TO)/lib/systemd/system/$(notdir $(unit))$(NEWLINE))
+	$(foreach conf,$(CONFS),install -D -m 644 $(conf) $(TO)/share/doc/yam/$(notdir $(conf))$(NEWLINE))
 
 uninstall:
 	rm -rf $(TO)/include/yam
 	rm -f $(TO)/lib/libyam.a $(TO)/lib/$(SONAME) $(TO)/lib/libyam.so $(TO)/lib/pkgconfig/yam.pc \
 	    $(addprefix $(TO)/bin/,$(notdir $(BINS))) $(addprefix $(TO)/,$(foreach man,$(MANS),$(call man_path,$(man)))) \
 	    $(addprefix $(TO)/lib/systemd/system/,$(notdir $(UNITS)))
+	rm -rf $(TO)/share/doc/yam
 
 man_path = share/man/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
 define NEWLINE
