@@ -55,8 +55,9 @@ test_file_is_written_read_renamed_and_removed(void **state)
     assert_true(file >= 0);
     assert_int_equal(disk->open(disk, "one", true, false), -1);
     assert_int_equal(errno, EEXIST);
-    struct iovec vector[2] = {{.iov_base = "hello ", .iov_len = 6},
-                              {.iov_base = "world", .iov_len = 5}};
+    char hello[] = "hello ";
+    char world[] = "world";
+    struct iovec vector[2] = {{.iov_base = hello, .iov_len = 6}, {.iov_base = world, .iov_len = 5}};
     assert_int_equal(disk->pwritev(disk, file, vector, 2, 4), 0);
     assert_int_equal(disk->sync_data(disk, file), 0);
     assert_int_equal(disk->size(disk, file), 15);
