@@ -24,9 +24,11 @@ struct yami_commit {
     yami_store_stats_t stats;    //  under the mutex
     _Atomic uint64_t durable_lsn;
     atomic_bool has_failed;
+    atomic_bool is_short; //  the last run stopped for lack of space or descriptors
     //  The commit thread's own:
     yami_commit_queue_t writing;
     int file;                //  of the current segment; -1: none
+    bool is_file_made;       //  the current segment's, though it is not open yet
     bool is_file_dirty;      //  written since its last sync
     bool is_directory_dirty; //  the file's name is not synced
     uint64_t written_lsn;
@@ -53,6 +55,7 @@ yami_commit_new(yami_disk_t *disk, yami_spares_t *spares, uint64_t durable_lsn)
     pthread_mutex_init(&self->mutex, NULL);
     atomic_init(&self->durable_lsn, durable_lsn);
     atomic_init(&self->has_failed, false);
+    atomic_init(&self->is_short, false);
     return self;
 }
 
@@ -282,6 +285,27 @@ s_sync(yami_commit_t *self)
     return is_full;
 }
 
+//  Makes the file of a new segment, once, and opens it. 0; 1 when space or descriptors are short;
+//  -1 with errno.
+static int
+s_open_segment(yami_commit_t *self, const yami_commit_item_t *item)
+{
+    int rc =
+        self->is_file_made ? 0 : yami_spares_take(self->spares, item->number, item->file_bytes);
+    if (rc != 0) {
+        return rc;
+    }
+    self->is_file_made = true;
+    self->is_directory_dirty = true;
+    char name[YAMI_NAME_SIZE];
+    self->file = self->disk->open(self->disk, yami_name_segment(name, item->number), false, false);
+    if (self->file == -1) {
+        return yami_disk_is_short(errno) ? 1 : -1;
+    }
+    self->is_file_made = false;
+    return 0;
+}
+
 //  Sealing closed the file before (3). When it is open, this item is written once more after the
 //  disk was full.
 static int
@@ -289,16 +313,9 @@ s_run_begin(yami_commit_t *self, const yami_commit_item_t *item)
 {
     YAM_ASSERT(self->vector_count == 0);
     if (self->file == -1) {
-        int rc = yami_spares_take(self->spares, item->number, item->file_bytes);
+        int rc = s_open_segment(self, item);
         if (rc != 0) {
             return rc;
-        }
-        char name[YAMI_NAME_SIZE];
-        self->is_directory_dirty = true;
-        self->file =
-            self->disk->open(self->disk, yami_name_segment(name, item->number), false, false);
-        if (self->file == -1) {
-            return -1;
         }
     }
     int rc = s_prepare_stage(self, 0);
@@ -365,17 +382,21 @@ s_run_item(yami_commit_t *self, const yami_commit_item_t *item)
 }
 
 //  Gives back the files of durable TRIM entries (4). One that is not there any more was given back
-//  before a crash.
+//  before a crash; what lacks a descriptor now is given back next time.
 static int
 s_give_back(yami_commit_t *self)
 {
-    for (size_t index = 0; index < self->trim_count; index++) {
-        if (yami_spares_give(self->spares, self->trims[index]) == -1 && errno != ENOENT) {
-            return -1;
-        }
+    int rc = 0;
+    size_t given = 0;
+    while (rc == 0 && given < self->trim_count) {
+        rc = yami_spares_give(self->spares, self->trims[given]) == -1 && errno != ENOENT ? -1 : 0;
+        given += rc == 0 ? 1 : 0;
     }
-    self->trim_count = 0;
-    return 0;
+    self->trim_count -= given;
+    if (given > 0) {
+        memmove(self->trims, self->trims + given, self->trim_count * sizeof *self->trims);
+    }
+    return rc == -1 && yami_disk_is_short(errno) ? 0 : rc;
 }
 
 //  Writes the items of one taken queue. 0; 1 when the disk is full; -1 with errno.
@@ -451,6 +472,7 @@ yami_commit_run(yami_commit_t *self)
     if (rc == -1) {
         return s_fail(self, errno);
     }
+    atomic_store(&self->is_short, rc == 1);
     if (rc == 0) {
         yami_commit_queue_reset(&self->writing); //  drops the references to data
     }
@@ -470,6 +492,12 @@ bool
 yami_commit_has_failed(const yami_commit_t *self)
 {
     return atomic_load(&self->has_failed);
+}
+
+bool
+yami_commit_is_short(const yami_commit_t *self)
+{
+    return atomic_load(&self->is_short);
 }
 
 void

@@ -26,6 +26,12 @@ typedef struct {
     int lock; //  -1: read only
 } s_disk_t;
 
+bool
+yami_disk_is_short(int error)
+{
+    return error == ENOSPC || error == EMFILE || error == ENFILE;
+}
+
 static int
 s_open(yami_disk_t *disk, const char *name, bool create, bool read_only)
 {

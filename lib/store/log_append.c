@@ -263,7 +263,8 @@ yami_log_has_room(const yami_store_t *store)
 {
     //  the object is not const; what it says, it must remember
     yami_log_t *self = (yami_log_t *) store;
-    bool has_room = !yami_commit_has_failed(self->commit) && !yami_spares_is_low(self->spares);
+    bool has_room = !yami_commit_has_failed(self->commit) && !yami_commit_is_short(self->commit) &&
+                    !yami_spares_is_low(self->spares);
     //  One event's appends may need a new segment, unless half of this one is left.
     bool has_rest = self->active && self->active->end < self->options.segment_bytes / 2;
     has_room = has_room &&

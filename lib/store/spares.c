@@ -42,7 +42,7 @@ struct yami_spares {
     size_t promised_count;
     bool was_full; //  ready_count has reached want_count
     uint64_t next_number;
-    int error; //  why the last filling failed; 0: it did not
+    int error; //  why the last filling failed, ENOSPC for any shortage; 0: it did not
     bool is_stopping;
     int64_t look_ms;
     uint64_t look_bytes;
@@ -236,7 +236,7 @@ s_fill_one(yami_spares_t *self)
         self->error = 0;
         return 0;
     }
-    self->error = rc == 0 ? ENOMEM : error;
+    self->error = rc == 0 ? ENOMEM : yami_disk_is_short(error) ? ENOSPC : error;
     errno = self->error;
     return -1;
 }
@@ -418,7 +418,7 @@ s_take_special(yami_spares_t *self, uint64_t file_bytes, const char *segment_nam
     uint64_t number = self->next_number++;
     pthread_mutex_unlock(&self->mutex);
     int rc = s_create(self, number, file_bytes, segment_name);
-    return rc == -1 && errno == ENOSPC ? 1 : rc;
+    return rc == -1 && yami_disk_is_short(errno) ? 1 : rc;
 }
 
 int

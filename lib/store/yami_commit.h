@@ -49,7 +49,8 @@ yami_commit_seal(yami_commit_t *self, const yami_entry_header_t *header, uint64_
                  const void *footer, uint64_t trailer_offset, bool is_last);
 
 //  Writes and syncs all that was queued before the call: 1, 0 when nothing was, or no space could
-//  be had for it (call again), -1 with errno EIO.
+//  or no descriptor could be
+//  had for it (call again), -1 with errno EIO.
 int
 yami_commit_run(yami_commit_t *self);
 
@@ -58,6 +59,9 @@ uint64_t
 yami_commit_durable(const yami_commit_t *self);
 bool
 yami_commit_has_failed(const yami_commit_t *self);
+//  Whether the last run stopped since space or descriptors were short: what was queued waits.
+bool
+yami_commit_is_short(const yami_commit_t *self);
 
 //  Any thread: fills the fields entries is not one of: syncs, sync_us, max_sync_us, durable_lsn.
 void

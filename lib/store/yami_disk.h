@@ -40,6 +40,11 @@ struct yami_disk {
     void (*destroy)(yami_disk_t **self_p);
 };
 
+//  Whether error says that something ran out that may come back by itself: space, or descriptors.
+//  What failed so changed nothing and may be tried again.
+bool
+yami_disk_is_short(int error);
+
 //  The real directory path (created with mode 0700 when missing, its parent synced). Unless
 //  read_only, takes an exclusive lock on the file "lock" in it, held until destroy, and writes the
 //  process id into it. NULL with errno EWOULDBLOCK and a sentence naming the holder, or EACCES,

@@ -47,13 +47,13 @@ yami_spares_promise(yami_spares_t *self, uint64_t file_bytes, bool is_refusable)
 void
 yami_spares_release(yami_spares_t *self);
 
-//  Makes a promised segment's file, of that number. 0; 1 when there is no space now (nothing
-//  changed, try again); -1 with errno. Durable only after the directory was synced.
+//  Makes a promised segment's file, of that number. 0; 1 when there is no space or descriptor now
+//  (nothing changed, try again); -1 with errno. Durable only after the directory was synced.
 int
 yami_spares_take(yami_spares_t *self, uint64_t segment, uint64_t file_bytes);
 
 //  Turns a segment's file, which the log does not need any more, into a spare, or removes it. 0, or
-//  -1 with errno.
+//  -1 with errno; nothing changed when yami_disk_is_short says so.
 int
 yami_spares_give(yami_spares_t *self, uint64_t segment);
 

@@ -41,6 +41,7 @@ struct sim_disk {
     uint64_t die_at;
     uint64_t fail_at;
     int fail_error;
+    int open_error; //  of every open; 0: they work
     bool has_failed;
     bool ignores_syncs;
     int64_t free_bytes; //  negative: no limit
@@ -295,6 +296,12 @@ sim_disk_fail_after(sim_disk_t *self, uint64_t count, int error)
 }
 
 void
+sim_disk_deny_opens(sim_disk_t *self, int error)
+{
+    self->open_error = error;
+}
+
+void
 sim_disk_ignore_syncs(sim_disk_t *self, bool ignores)
 {
     self->ignores_syncs = ignores;
@@ -379,7 +386,7 @@ s_world(yami_disk_t *disk)
 
 //  Counts an operation; -1 with errno when it fails by plan.
 static int
-s_step(sim_disk_t *self, bool takes_space)
+s_step_kind(sim_disk_t *self, bool takes_space, bool opens)
 {
     self->operations++;
     if (self->die_at > 0 && self->operations >= self->die_at) {
@@ -387,12 +394,20 @@ s_step(sim_disk_t *self, bool takes_space)
         return -1;
     }
     bool is_due = self->fail_at > 0 && self->operations >= self->fail_at && !self->has_failed;
-    if (is_due && (self->fail_error != ENOSPC || takes_space)) {
+    bool lacks_handle = self->fail_error == EMFILE || self->fail_error == ENFILE;
+    bool may_fail = lacks_handle ? opens : self->fail_error != ENOSPC || takes_space;
+    if (is_due && may_fail) {
         self->has_failed = true;
         errno = self->fail_error;
         return -1;
     }
     return 0;
+}
+
+static int
+s_step(sim_disk_t *self, bool takes_space)
+{
+    return s_step_kind(self, takes_space, false);
 }
 
 static s_file_t *
@@ -407,7 +422,11 @@ s_open(yami_disk_t *disk, const char *name, bool create, bool read_only)
 {
     (void) read_only;
     sim_disk_t *self = s_world(disk);
-    if (s_step(self, create) == -1) {
+    if (s_step_kind(self, create, true) == -1) {
+        return -1;
+    }
+    if (self->open_error != 0) {
+        errno = self->open_error;
         return -1;
     }
     s_file_t *file = s_find(self, name);

@@ -43,9 +43,13 @@ void
 sim_disk_die_after(sim_disk_t *self, uint64_t count);
 
 //  The count-th operation from now on fails, once, with error; with ENOSPC only one that takes
-//  space.
+//  space, with EMFILE and ENFILE only one that opens a file.
 void
 sim_disk_fail_after(sim_disk_t *self, uint64_t count, int error);
+
+//  From now on no file can be opened, for that reason; 0: they can again.
+void
+sim_disk_deny_opens(sim_disk_t *self, int error);
 
 //  A disk that says synced and is not: what a harness must find out.
 void

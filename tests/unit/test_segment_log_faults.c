@@ -133,6 +133,58 @@ test_nth_operation_finds_no_space_for_every_n(void **state)
     }
 }
 
+//  Every open is one that may find no descriptor; other operations never do.
+static void
+test_nth_open_finds_no_descriptor_for_every_n(void **state)
+{
+    (void) state;
+    static const int errors[] = {EMFILE, ENFILE};
+    uint64_t count = s_count_operations();
+    for (uint64_t nth = 1; nth <= count; nth++) {
+        sim_disk_t *disk = sim_disk_new(nth);
+        log_model_t model;
+        log_model_init(&model, disk);
+        assert_true(log_model_open(&model));
+        sim_disk_fail_after(disk, nth, errors[nth % 2]);
+        assert_int_equal(s_work(&model), 0); //  the store goes on
+        for (int again = 0; again < 3; again++) {
+            assert_true(log_model_commit(&model) >= 0);
+        }
+        assert_int_equal(model.durable_count, model.count);
+        log_model_read_all(&model);
+        log_model_abandon(&model);
+        sim_disk_crash(disk);
+        assert_true(log_model_open(&model));
+        assert_int_equal(model.damage_count, 0);
+        log_model_read_all(&model);
+        log_model_clear(&model);
+        sim_disk_destroy(&disk);
+    }
+}
+
+static void
+test_without_descriptors_there_is_no_room_until_there_are_some(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(5);
+    log_model_t model;
+    log_model_init(&model, disk);
+    assert_true(log_model_open(&model));
+    assert_true(model.store->ops->has_room(model.store));
+    sim_disk_deny_opens(disk, EMFILE);
+    assert_int_equal(log_model_append(&model, 1, 1, 10, 100), 0);
+    assert_int_equal(log_model_commit(&model), 0);
+    assert_int_equal(model.durable_count, 0);
+    assert_false(model.store->ops->has_room(model.store));
+    sim_disk_deny_opens(disk, 0);
+    assert_int_equal(log_model_commit(&model), 1);
+    assert_int_equal(model.durable_count, 1);
+    assert_true(model.store->ops->has_room(model.store));
+    log_model_read_all(&model);
+    log_model_clear(&model);
+    sim_disk_destroy(&disk);
+}
+
 static void
 test_failed_sync_is_final_and_named(void **state)
 {
@@ -222,6 +274,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nth_operation_fails_with_eio_for_every_n),
         cmocka_unit_test(test_nth_operation_finds_no_space_for_every_n),
+        cmocka_unit_test(test_nth_open_finds_no_descriptor_for_every_n),
+        cmocka_unit_test(test_without_descriptors_there_is_no_room_until_there_are_some),
         cmocka_unit_test(test_failed_sync_is_final_and_named),
         cmocka_unit_test(test_what_a_failed_sync_left_in_memory_is_written_again),
         cmocka_unit_test(test_a_file_that_cannot_be_opened_is_not_an_empty_channel),
