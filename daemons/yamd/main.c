@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -108,6 +109,18 @@ s_check_config(yamd_t *self, const char *options)
     yam_relay_destroy(&relay);
     (void) puts("yamd: the configuration is right");
     return EX_OK;
+}
+
+//  Links and segments need descriptors, and nothing here waits with select, so there is no reason
+//  to stop at the soft limit. Where it cannot be raised, there are fewer.
+static void
+s_raise_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void) setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }
 
 static int
@@ -299,6 +312,7 @@ main(int argc, char **argv)
     if (s_check_values(&self.options.values) == -1) {
         return s_complain(self.options.values.config[0] ? EX_CONFIG : EX_USAGE, "", yam_error());
     }
+    s_raise_limit();
     int exit_code = s_run(&self);
     yam_relay_destroy(&self.relay);
     yam_destroy(&self.yam);

@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
 """yamd and disks that are full or fail: publishers hear of it, consumers go on, nothing confirmed is lost."""
 
+import os
 import resource
+import select
 import signal
+import socket
 import subprocess
+import time
 
 from yamd_support import (IOERR, TEMPFAIL, TIMEOUT, Relay, folder, main, read_line, spawn, write)
 
@@ -37,6 +41,48 @@ def test_store_that_fails_ends_yamd_and_keeps_what_was_confirmed():
     output, _ = pusher.communicate(timeout=TIMEOUT)
     assert output == b"0 confirmed (none)\n" and pusher.returncode != 0, output
     assert Relay().yam("pull", "q", "--wait", "500ms")[0].splitlines()[0] == "kept"
+
+
+def open_files(process):
+    return len(os.listdir(f"/proc/{process.pid}/fd"))
+
+
+def wait_until(is_true, what):
+    deadline = time.monotonic() + TIMEOUT
+    while not is_true():
+        assert time.monotonic() < deadline, what
+        select.select([], [], [], 0.01)
+
+
+def test_descriptors_that_run_out_end_nothing_and_messages_wait():
+    def limit_files():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (32, 64))
+
+    relay = spawn("yamd", "--store", folder("store"), "--segment-size", "64k", "--listen", "tcp://127.0.0.1:*",
+                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, preexec_fn=limit_files)
+    endpoint = read_line(relay.stdout).split()[1].decode()
+    soft, hard = resource.prlimit(relay.pid, resource.RLIMIT_NOFILE)
+    assert soft == hard == 64, (soft, hard)  # raised at the start
+    before = open_files(relay)
+    pusher = spawn("yam", "push", "q", "-e", endpoint, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                   stderr=subprocess.PIPE)
+    pusher.stdin.write(b"first\n")
+    pusher.stdin.flush()
+    wait_until(lambda: open_files(relay) > before, "the pusher does not connect")
+    host, port = endpoint[len("tcp://"):].split(":")
+    hogs = [socket.create_connection((host, int(port))) for _ in range(80)]
+    wait_until(lambda: open_files(relay) >= 64, "there are descriptors left")
+    pusher.stdin.write(b"".join(b"%06d%s\n" % (number, b"x" * 1000) for number in range(500)))
+    pusher.stdin.flush()
+    select.select([pusher.stdout], [], [], 1)  # an end would show now; nothing else is waited for
+    assert relay.poll() is None and pusher.poll() is None, relay.stderr.read()
+    for hog in hogs:
+        hog.close()
+    output, errors = pusher.communicate(timeout=TIMEOUT)
+    assert output == b"501 confirmed (synced)\n", (output, errors)
+    relay.send_signal(signal.SIGTERM)
+    _, errors = relay.communicate(timeout=TIMEOUT)
+    assert relay.returncode == 0, errors
 
 
 main(globals())
