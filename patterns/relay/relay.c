@@ -148,8 +148,7 @@ s_recover(yam_relay_t *self, const char *directory)
     uint64_t seed;
     yami_random(&seed, sizeof seed);
     int level = directory == NULL ? YAM_LEVEL_RECEIVED : YAM_LEVEL_SYNCED;
-    self->core =
-        yami_relay_core_new(&self->options, level, directory == NULL ? "memory" : directory, seed);
+    self->core = yami_relay_core_new(&self->options, level, "yam", seed);
     yami_store_t *store = s_open_store(self, directory);
     YAM_ASSERT(store == NULL || store->level == level);
     return store;
