@@ -55,7 +55,7 @@ s_head_is_sound(const yami_batch_t *self, const uint8_t *at, size_t size)
 }
 
 int
-yami_batch_decode(yami_batch_t *self, const void *data, size_t size)
+yami_batch_decode_head(yami_batch_t *self, const void *data, size_t size)
 {
     const uint8_t *at = data;
     if (size < YAMI_BATCH_HEADER_SIZE || size > YAMI_LIMIT_FRAME ||
@@ -76,11 +76,19 @@ yami_batch_decode(yami_batch_t *self, const void *data, size_t size)
     if (!s_head_is_sound(self, at, size)) {
         return s_malformed();
     }
-    uint32_t payload_crc = yami_get_u32(at + 48);
-    if (self->flags & YAMI_BATCH_NO_CRC) {
-        return payload_crc == 0 ? 0 : s_malformed();
+    bool has_crc = (self->flags & YAMI_BATCH_NO_CRC) == 0;
+    return has_crc || yami_get_u32(at + 48) == 0 ? 0 : s_malformed();
+}
+
+int
+yami_batch_decode(yami_batch_t *self, const void *data, size_t size)
+{
+    if (yami_batch_decode_head(self, data, size) == -1) {
+        return -1;
     }
-    if (payload_crc != yami_crc32c(0, self->payload.data, self->payload.size)) {
+    const uint8_t *at = data;
+    if ((self->flags & YAMI_BATCH_NO_CRC) == 0 &&
+        yami_get_u32(at + 48) != yami_crc32c(0, self->payload.data, self->payload.size)) {
         errno = EBADMSG;
         return -1;
     }

@@ -63,6 +63,11 @@ typedef struct {
 int
 yami_batch_decode(yami_batch_t *self, const void *data, size_t size);
 
+//  The same without looking at the payload's checksum: says whose a batch is that was damaged on
+//  its way.
+int
+yami_batch_decode_head(yami_batch_t *self, const void *data, size_t size);
+
 //  Walks every record once: 0 when all count records are well-formed and fill the payload exactly
 //  (each property map not looked into), else -1 with errno EPROTO. A relay calls this before it
 //  stores a batch.

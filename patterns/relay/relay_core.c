@@ -235,7 +235,7 @@ s_from_peer(yami_relay_core_t *core, const yami_relay_event_t *event)
     } else if (peer->session == 0) {
         (void) yami_relay_peer_fault(core, peer, 0, YAM_STATUS_NO_SESSION, "say HELLO first");
     } else if (event->type == YAMI_EVENT_BATCH) {
-        yami_relay_batch(core, peer, event->batch, event->block);
+        yami_relay_batch(core, peer, event);
     } else {
         s_session_frame(core, peer, event->frame);
     }

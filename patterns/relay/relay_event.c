@@ -27,6 +27,11 @@ yami_relay_event_decode(uint64_t peer, yami_block_t *block, yami_frame_t *frame,
         if (yami_batch_decode(batch, block->data, block->size) == 0) {
             event.type = YAMI_EVENT_BATCH;
             event.batch = batch;
+        } else if (errno == EBADMSG &&
+                   yami_batch_decode_head(batch, block->data, block->size) == 0) {
+            event.type = YAMI_EVENT_BATCH;
+            event.batch = batch;
+            event.is_damaged = true;
         } else {
             event.status = YAM_STATUS_MALFORMED;
         }

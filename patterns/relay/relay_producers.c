@@ -221,9 +221,9 @@ s_store_rest(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_ba
 }
 
 static void
-s_take(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_batch_t *batch,
-       yami_block_t *block)
+s_take(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_relay_event_t *event)
 {
+    const yami_batch_t *batch = event->batch;
     yami_relay_producer_t *producer = handle->producer;
     uint64_t expected = producer->last + 1;
     uint64_t last = batch->first_sequence + batch->count - 1;
@@ -236,6 +236,9 @@ s_take(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_batch_t 
         s_duplicate(core, handle, batch);
     } else if (batch->first_sequence > expected) {
         s_refuse(core, handle, expected, batch, YAM_STATUS_GAP);
+    } else if (event->is_damaged) {
+        //  by the way it came; whether it is given up or sent again is the producer's to say
+        s_refuse(core, handle, expected, batch, YAM_STATUS_MALFORMED);
     } else if (yami_batch_check_records(batch) == -1) {
         s_refuse(core, handle, expected, batch, YAM_STATUS_MALFORMED);
         producer->last = last; //  given up for good: what follows is welcome
@@ -246,15 +249,15 @@ s_take(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_batch_t 
         } else if (batch->first_sequence < expected) {
             s_store_rest(core, handle, batch, expected);
         } else {
-            s_store(core, handle, batch, yami_block_ref(block), batch);
+            s_store(core, handle, batch, yami_block_ref(event->block), batch);
         }
     }
 }
 
 void
-yami_relay_batch(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_batch_t *batch,
-                 yami_block_t *block)
+yami_relay_batch(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_relay_event_t *event)
 {
+    const yami_batch_t *batch = event->batch;
     yami_relay_handle_t *handle = yami_relay_handle_get(peer, batch->handle);
     if (handle == NULL || handle->role != YAMI_ROLE_PRODUCER || handle->is_leaving) {
         yami_relay_peer_error(core, peer, batch->handle, YAM_STATUS_UNKNOWN,
@@ -262,7 +265,7 @@ yami_relay_batch(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_ba
         return;
     }
     handle->received_messages += batch->count;
-    handle->received_bytes += block->size;
+    handle->received_bytes += event->block->size;
     core->messages_in += batch->count;
     //  Twice the window and one frame more than granted: that client does not count.
     if (handle->received_messages > handle->granted_messages + YAMI_LIMIT_BATCH_COUNT +
@@ -273,5 +276,5 @@ yami_relay_batch(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_ba
         yami_relay_peer_end(core, peer, true);
         return;
     }
-    s_take(core, handle, batch, block);
+    s_take(core, handle, event);
 }

@@ -67,7 +67,9 @@ typedef struct yami_relay_core yami_relay_core_t;
 
 typedef enum {
     YAMI_EVENT_FRAME, //  peer, frame (decoded, borrowed)
-    YAMI_EVENT_BATCH, //  peer, batch (decoded and its payload checksum verified, borrowed), block
+    //  peer, batch (decoded, borrowed), block; is_damaged: the header holds, but the payload's
+    //  checksum does not match
+    YAMI_EVENT_BATCH,
     //  peer, status: bytes that are no frame; status says why (malformed, version, unknown)
     YAMI_EVENT_GARBAGE,
     YAMI_EVENT_GONE,    //  peer
@@ -98,6 +100,7 @@ typedef struct {
     uint64_t peer;   //  the shell's number of a link, > 0, never used again
     const yami_frame_t *frame;
     const yami_batch_t *batch;
+    bool is_damaged;     //  BATCH
     yami_block_t *block; //  BATCH: the frame's bytes, borrowed (take a reference to keep)
     yam_status_t status;
     uint64_t ticket;

@@ -157,8 +157,7 @@ void
 yami_relay_producers_clear(yami_relay_core_t *core);
 
 void
-yami_relay_batch(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_batch_t *batch,
-                 yami_block_t *block);
+yami_relay_batch(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_relay_event_t *event);
 
 //  -- relay_channels.c
 //  ---------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 
 #include "yami_base.h"
 #include "yami_limits.h"
+#include "yami_relay_event.h"
 
 #define QUEUE YAMI_KIND_QUEUE
 
@@ -259,6 +260,43 @@ test_malformed_batch_is_given_up_and_the_next_is_taken(void **state)
     s_publish(f, 3, 1);
     fixture_durable(f);
     s_expect_confirm(f, 1, 3);
+}
+
+//  Sends first.. as bytes of which the last was changed on the way.
+static void
+s_publish_damaged(fixture_t *f, uint64_t first, uint32_t count)
+{
+    yami_block_t *sound = fixture_batch(1, 9, 1, first, count, NULL);
+    uint8_t bytes[512];
+    size_t size = sound->size;
+    assert_in_range(size, 1, sizeof bytes);
+    memcpy(bytes, sound->data, size);
+    bytes[size - 1] ^= 1;
+    yami_block_t *block = yami_block_copy(bytes, size, sizeof bytes);
+    yami_frame_t frame;
+    yami_batch_t batch;
+    yami_relay_event_t event = yami_relay_event_decode(1, block, &frame, &batch);
+    assert_int_equal(event.type, YAMI_EVENT_BATCH);
+    fixture_step(f, &event);
+    yami_block_unref(&block);
+    yami_block_unref(&sound);
+}
+
+static void
+test_batch_damaged_on_its_way_is_refused_and_may_come_again(void **state)
+{
+    fixture_t *f = s_attached(state);
+    s_publish_damaged(f, 1, 2);
+    s_expect_refuse(f, YAM_STATUS_MALFORMED, 1, 2);
+    s_publish(f, 3, 1);
+    s_expect_refuse(f, YAM_STATUS_GAP, 1, 3);
+    s_publish(f, 1, 2);
+    s_publish_damaged(f, 1, 2); //  known by its header: no refusal of what is stored
+    s_publish_damaged(f, 2, 3);
+    s_expect_refuse(f, YAM_STATUS_MALFORMED, 3, 4);
+    fixture_expect_none(f, 1, YAMI_FRAME_ERROR);
+    fixture_durable(f);
+    s_expect_confirm(f, 1, 2);
 }
 
 //  The refusal went down with the link; the client sends again, and this time it arrives in one
@@ -525,6 +563,7 @@ main(void)
         TEST(test_attached_says_only_what_is_durable),
         TEST(test_forgotten_producer_goes_on_at_first),
         TEST(test_malformed_batch_is_given_up_and_the_next_is_taken),
+        TEST(test_batch_damaged_on_its_way_is_refused_and_may_come_again),
         TEST(test_full_channel_refuses_until_there_is_room),
         TEST(test_little_disk_and_draining_refuse),
         TEST(test_credit_follows_what_became_durable),
