@@ -24,11 +24,12 @@ main(void)
 
     void *zmq_pull = zmq_socket(yam_zmq_context(yam), ZMQ_PULL);
     zmq_bind(zmq_pull, "tcp://127.0.0.1:*");
-    char bound[128] = ">";
-    size_t size = sizeof bound - 20;
-    zmq_getsockopt(zmq_pull, ZMQ_LAST_ENDPOINT, bound + 1, &size);
-    strcat(bound, "?framing=raw");
-    yam_push_t *push = yam_push_new(yam, "raw", bound);
+    char bound[128] = "";
+    size_t size = sizeof bound;
+    zmq_getsockopt(zmq_pull, ZMQ_LAST_ENDPOINT, bound, &size);
+    char endpoint[160];
+    snprintf(endpoint, sizeof endpoint, ">%s?framing=raw", bound);
+    yam_push_t *push = yam_push_new(yam, "raw", endpoint);
     yam_push_send(push, "from yam", 8);
     char buffer[32];
     int received = zmq_recv(zmq_pull, buffer, sizeof buffer, 0);

@@ -18,8 +18,9 @@ s_confirmed(void *arg, uint64_t first, uint64_t last, yam_status_t status, yam_l
         journal->orders[number].count++;
     }
     uint64_t before = atomic_fetch_add(&journal->distinct, last - first + 1);
-    if (before / 25000 != (before + last - first + 1) / 25000) {
-        printf("confirmed %llu\n", (unsigned long long) (before + last - first + 1));
+    unsigned long long confirmed = before + last - first + 1;
+    if (before / 25000 != confirmed / 25000) {
+        printf("confirmed %llu\n", confirmed);
         fflush(stdout);
     }
 }
