@@ -175,10 +175,11 @@ s_flush_consumer(yami_relay_core_t *core, yami_relay_handle_t *handle)
     if (handle->serial <= handle->told_serial) {
         return;
     }
-    handle->told_serial = handle->serial;
     if (core->waits.count >= YAMI_RELAY_WAITS) {
-        return; //  the next ACKED says it all
+        core->owes_acked = true;
+        return;
     }
+    handle->told_serial = handle->serial;
     if (core->ticket > core->durable) {
         yami_relay_wait_t wait = {.ticket = core->ticket,
                                   .type = YAMI_WAIT_ACKED,
@@ -191,6 +192,22 @@ s_flush_consumer(yami_relay_core_t *core, yami_relay_handle_t *handle)
     frame.present = YAMI_F_SERIAL;
     frame.serial = handle->serial;
     yami_relay_send(core, handle->peer, &frame, NULL);
+}
+
+void
+yami_relay_handles_late(yami_relay_core_t *core)
+{
+    //  Half of them: so many handles are looked at once in a while only.
+    if (!core->owes_acked || core->waits.count > YAMI_RELAY_WAITS / 2) {
+        return;
+    }
+    core->owes_acked = false;
+    yami_relay_handle_t *handle;
+    for (size_t index = 0; (handle = yami_relay_map_next(&core->handles, &index)) != NULL;) {
+        if (handle->serial > handle->told_serial) {
+            yami_relay_handle_touch(core, handle);
+        }
+    }
 }
 
 void

@@ -110,6 +110,7 @@ yami_relay_durable(yami_relay_core_t *core, uint64_t ticket)
         s_is_durable(core, &wait);
     }
     self->head = self->count == 0 ? 0 : self->head;
+    yami_relay_handles_late(core);
 }
 
 //  Keeps only the wakes that mean something.

@@ -96,6 +96,10 @@ yami_relay_peer_due(yami_relay_core_t *core, uint64_t id);
 void
 yami_relay_peers_clear(yami_relay_core_t *core);
 
+//  The relay goes away: all handles get DETACHED{closing}, all sessions GOODBYE.
+void
+yami_relay_peers_close(yami_relay_core_t *core);
+
 //  -- relay_attach.c, relay_handles.c
 //  ---------------------------------------------------------------
 
@@ -139,6 +143,10 @@ yami_relay_handle_line_up(yami_relay_core_t *core, yami_relay_handle_t *handle);
 //  the groups' flush.
 void
 yami_relay_handles_flush(yami_relay_core_t *core, int role);
+
+//  Touches those whose ACKED found all waits taken, when there is room for them again.
+void
+yami_relay_handles_late(yami_relay_core_t *core);
 
 //  -- relay_producers.c: who sent what, and what was taken
 //  ----------------------------------------------

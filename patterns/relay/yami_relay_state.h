@@ -333,6 +333,7 @@ struct yami_relay_core {
     size_t piece_count; //  of all groups, as of the last second
     unsigned topic_count;
     bool lacks_room; //  moves wait for it
+    bool owes_acked; //  some found all waits taken
 
     yami_damage_t *losts; //  owned; found before the first step
     size_t lost_count;
