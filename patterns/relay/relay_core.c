@@ -353,6 +353,10 @@ s_event(yami_relay_core_t *core, const yami_relay_event_t *event)
     case YAMI_EVENT_DRAIN:
         core->is_draining = true;
         break;
+    case YAMI_EVENT_CLOSE:
+        core->is_draining = true;
+        yami_relay_peers_close(core);
+        break;
     case YAMI_EVENT_FAILED:
         s_fail(core);
         break;

@@ -188,6 +188,23 @@ yami_relay_peer_due(yami_relay_core_t *core, uint64_t id)
 }
 
 void
+yami_relay_peers_close(yami_relay_core_t *core)
+{
+    yami_relay_peer_t *peer;
+    for (size_t index = 0; (peer = yami_relay_map_next(&core->peers, &index)) != NULL; index = 0) {
+        while (!TAILQ_EMPTY(&peer->handles)) {
+            yami_relay_handle_end(core, TAILQ_FIRST(&peer->handles), YAM_STATUS_CLOSING,
+                                  "the relay is going away");
+        }
+        if (peer->session != 0) {
+            yami_frame_t goodbye = yami_relay_frame(YAMI_FRAME_GOODBYE, 0);
+            yami_relay_send(core, peer, &goodbye, NULL);
+        }
+        yami_relay_peer_end(core, peer, true);
+    }
+}
+
+void
 yami_relay_peers_clear(yami_relay_core_t *core)
 {
     yami_relay_peer_t *peer;

@@ -335,6 +335,9 @@ s_run(void *arg)
         }
         atomic_store(&self->last_turn_ms, yami_clock_mono_ms());
     }
+    s_durable(self);
+    yami_relay_event_t close = {.type = YAMI_EVENT_CLOSE};
+    s_event(self, &close);
     return NULL;
 }
 

@@ -82,6 +82,7 @@ typedef enum {
     YAMI_EVENT_FAILED,
     //  refuse new messages with "closing", deliver no more; leased ones may still be settled
     YAMI_EVENT_DRAIN,
+    YAMI_EVENT_CLOSE, //  the last one: all peers are told that the relay is going away
 } yami_relay_event_type_t;
 
 //  What a FETCH is for; the shell hands it back unchanged.
