@@ -1,4 +1,4 @@
-//  sure_link - a DEALER socket that queues nothing for a relay that is not there. See
+//  sure_link - a DEALER socket that queues no batches for a relay that is not there. See
 //  yami_sure_link.h.
 
 #include "yami_sure_link.h"
@@ -16,10 +16,12 @@
 #define RECONNECT_LIMIT_MS 500
 
 void
-yami_sure_link_init(yami_sure_link_t *self, yam_t *yam, const yami_endpoint_t *endpoint)
+yami_sure_link_init(yami_sure_link_t *self, yam_t *yam, const yami_endpoint_t *endpoint,
+                    bool has_deliveries)
 {
     YAM_ASSERT(endpoint->address_count == 1 && !endpoint->addresses[0].is_bind);
-    *self = (yami_sure_link_t) {.yam = yam, .endpoint = *endpoint};
+    *self =
+        (yami_sure_link_t) {.yam = yam, .endpoint = *endpoint, .has_deliveries = has_deliveries};
 }
 
 static void
@@ -36,7 +38,10 @@ s_open(yami_sure_link_t *self)
     if (socket == NULL) {
         return -1;
     }
-    s_set(socket, ZMQ_IMMEDIATE, 1); //  a dead peer's queue would be lost without a word
+    //  Batches shall not wait in a dead peer's queue, which would be lost without a word. But with
+    //  this option libzmq takes a broken connection's messages away between two parts, and then
+    //  asserts that there were no more (fq.cpp). What a receiver sends may wait, or be lost.
+    s_set(socket, ZMQ_IMMEDIATE, !self->has_deliveries);
     s_set(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
     s_set(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_LIMIT_MS);
     if (yami_context_attach(socket, &self->endpoint, NULL, 0) == -1) {

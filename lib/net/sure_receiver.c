@@ -383,7 +383,7 @@ yami_sure_receiver_new(yam_t *yam, int kind, const char *channel, const yami_end
     (void) snprintf(self->endpoint, sizeof self->endpoint, "%s", endpoint->addresses[0].address);
     yami_monitor_init(&self->monitor);
     yami_consumer_core_init(&self->core, &config);
-    yami_sure_link_init(&self->link, yam, endpoint);
+    yami_sure_link_init(&self->link, yam, endpoint, true);
     self->task.step = yami_sure_receiver_step;
     self->task.arg = self;
     if (yami_engine_add(self->engine, &self->task) == -1) {

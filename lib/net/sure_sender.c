@@ -368,7 +368,7 @@ yami_sure_sender_new(yam_t *yam, int kind, const char *channel, const yami_endpo
     STAILQ_INIT(&self->closed);
     yami_writer_init(&self->properties, YAMI_LIMIT_PROPERTIES);
     s_init_core(self, kind, channel, options);
-    yami_sure_link_init(&self->link, yam, endpoint);
+    yami_sure_link_init(&self->link, yam, endpoint, false);
     self->task.step = yami_sure_sender_step;
     self->task.arg = self;
     if (yami_engine_add(self->engine, &self->task) == -1) {

@@ -19,10 +19,14 @@ typedef struct {
     void *socket;             //  owned, NULL for none
     uint64_t number;          //  of that socket, as the link core counts them
     bool is_leaving;          //  what was sent last is to arrive
+    bool has_deliveries;      //  messages of two parts come
 } yami_sure_link_t;
 
+//  has_deliveries: messages of two parts come. Then sending succeeds also without a connection, and
+//  waits for one; otherwise it is EAGAIN.
 void
-yami_sure_link_init(yami_sure_link_t *self, yam_t *yam, const yami_endpoint_t *endpoint);
+yami_sure_link_init(yami_sure_link_t *self, yam_t *yam, const yami_endpoint_t *endpoint,
+                    bool has_deliveries);
 
 //  Makes the socket the one wanted (0: none), and the task poll it. 0, or -1 with errno EMFILE,
 //  EINVAL ... when it could not be opened. *again_p is set when another step is needed, since one

@@ -40,8 +40,19 @@ void
 scripted_relay_clear(scripted_relay_t *self)
 {
     yami_block_unref(&self->block);
-    (void) zmq_close(self->router);
+    if (self->router != NULL) {
+        (void) zmq_close(self->router);
+    }
     (void) zmq_ctx_term(self->context);
+}
+
+void
+scripted_relay_vanish(scripted_relay_t *self)
+{
+    int wait_ms = WAIT_MS;
+    (void) zmq_setsockopt(self->router, ZMQ_LINGER, &wait_ms, sizeof wait_ms);
+    (void) zmq_close(self->router);
+    self->router = NULL;
 }
 
 void

@@ -32,6 +32,10 @@ scripted_relay_init(scripted_relay_t *self);
 void
 scripted_relay_clear(scripted_relay_t *self);
 
+//  Sends what it still has to send, and is gone as after a kill; only to be cleared then.
+void
+scripted_relay_vanish(scripted_relay_t *self);
+
 //  The endpoint a sender or receiver connects to, with default options.
 void
 scripted_relay_endpoint(const scripted_relay_t *self, yami_endpoint_t *endpoint,

@@ -177,10 +177,12 @@ s_ack(s_client_t *self, yam_message_t **message_p)
     (void) (self->sub ? yam_sub_ack(self->sub, message_p) : yam_pull_ack(self->pull, message_p));
 }
 
+//  Mostly for a moment; some for so long that checkpoints and kills come in between.
 static void
 s_nack(s_client_t *self, yam_message_t **message_p)
 {
-    int delay_ms = (int) (kill_random(&self->random) % 21);
+    bool is_long = kill_random(&self->random) % 4 == 0;
+    int delay_ms = (int) (kill_random(&self->random) % (is_long ? 800 : 21));
     (void) (self->sub ? yam_sub_nack(self->sub, message_p, delay_ms, "a test")
                       : yam_pull_nack(self->pull, message_p, delay_ms, "a test"));
 }
