@@ -162,7 +162,7 @@ test_oracle_finds_a_lost_store(void **state)
 }
 
 static void
-test_oracle_finds_what_was_acked_but_handled_by_nobody(void **state)
+test_oracle_finds_what_is_gone_and_done_by_nobody(void **state)
 {
     (void) state;
     assert_true(s_run_planted(KILL_PLANT_ACK_UNNOTED, "plant-ack-unnoted").missing > 0);
@@ -211,7 +211,7 @@ main(int argc, char **argv)
     const struct CMUnitTest oracle[] = {
         cmocka_unit_test(test_oracle_finds_what_is_confirmed_too_early),
         cmocka_unit_test(test_oracle_finds_a_lost_store),
-        cmocka_unit_test(test_oracle_finds_what_was_acked_but_handled_by_nobody),
+        cmocka_unit_test(test_oracle_finds_what_is_gone_and_done_by_nobody),
         cmocka_unit_test(test_oracle_finds_a_wrong_number),
         cmocka_unit_test(test_oracle_finds_a_flipped_bit),
         cmocka_unit_test(test_oracle_finds_what_is_stored_twice),

@@ -172,9 +172,17 @@ s_receive(s_client_t *self)
 }
 
 static void
-s_ack(s_client_t *self, yam_message_t **message_p)
+s_ack_unnoted(s_client_t *self, yam_message_t **message_p)
 {
     (void) (self->sub ? yam_sub_ack(self->sub, message_p) : yam_pull_ack(self->pull, message_p));
+}
+
+static void
+s_ack(s_client_t *self, yam_message_t **message_p)
+{
+    kill_journal_done(self->journal, self->group, yam_message_body(*message_p),
+                      yam_message_size(*message_p));
+    s_ack_unnoted(self, message_p);
 }
 
 //  Mostly for a moment; some for so long that checkpoints and kills come in between.
@@ -248,10 +256,6 @@ s_handle(s_client_t *self, yam_message_t *message)
     size_t size = yam_message_size(message);
     bool is_planted = ++self->handled % 50 == 25;
     const void *body = yam_message_body(message);
-    if (is_planted && journal->plant == KILL_PLANT_ACK_UNNOTED) {
-        s_ack(self, &message);
-        return;
-    }
     if (is_planted && journal->plant != KILL_PLANT_NONE) {
         memcpy(copy, body, size);
         copy[size - 1] ^= journal->plant == KILL_PLANT_BIT_FLIP ? 1 : 0;
@@ -259,7 +263,11 @@ s_handle(s_client_t *self, yam_message_t *message)
         body = copy;
     }
     kill_journal_receive(journal, self->group, body, size, yam_message_sequence(message));
-    s_settle(self, &message);
+    if (is_planted && journal->plant == KILL_PLANT_ACK_UNNOTED) {
+        s_ack_unnoted(self, &message);
+    } else {
+        s_settle(self, &message);
+    }
 }
 
 static int

@@ -83,20 +83,33 @@ kill_journal_confirm(kill_journal_t *self, unsigned producer, uint64_t first, ui
     }
 }
 
+//  Which message a body says it is; NULL when it was never asked.
+static kill_message_t *
+s_find(kill_journal_t *self, const void *body, size_t size, uint32_t *producer_p,
+       uint64_t *number_p)
+{
+    uint32_t magic = 0;
+    *producer_p = 0;
+    *number_p = 0;
+    if (size >= HEAD_SIZE) {
+        memcpy(&magic, body, sizeof magic);
+        memcpy(producer_p, (const uint8_t *) body + 4, sizeof *producer_p);
+        memcpy(number_p, (const uint8_t *) body + 8, sizeof *number_p);
+    }
+    bool is_asked = magic == MAGIC && *producer_p > 0 && *producer_p <= self->producer_count &&
+                    *number_p > 0 && *number_p <= self->asked[*producer_p];
+    return is_asked ? &self->messages[*producer_p][*number_p] : NULL;
+}
+
 void
 kill_journal_receive(kill_journal_t *self, unsigned group, const void *body, size_t size,
                      uint64_t sequence)
 {
     static _Thread_local uint8_t expected[KILL_BODY_LIMIT];
-    uint32_t magic = 0, producer = 0;
-    uint64_t number = 0, none = 0;
-    if (size >= HEAD_SIZE) {
-        memcpy(&magic, body, sizeof magic);
-        memcpy(&producer, (const uint8_t *) body + 4, sizeof producer);
-        memcpy(&number, (const uint8_t *) body + 8, sizeof number);
-    }
-    if (magic != MAGIC || producer == 0 || producer > self->producer_count || number == 0 ||
-        number > self->asked[producer]) {
+    uint32_t producer;
+    uint64_t number, none = 0;
+    kill_message_t *message = s_find(self, body, size, &producer, &number);
+    if (message == NULL) {
         self->alien++;
         return;
     }
@@ -104,7 +117,6 @@ kill_journal_receive(kill_journal_t *self, unsigned group, const void *body, siz
         self->wrong_body++;
         return;
     }
-    kill_message_t *message = &self->messages[producer][number];
     if (!atomic_compare_exchange_strong(&message->sequence, &none, sequence) && none != sequence &&
         self->twice++ < EXAMPLE_LIMIT) {
         (void) fprintf(stderr,
@@ -117,14 +129,28 @@ kill_journal_receive(kill_journal_t *self, unsigned group, const void *body, siz
     }
 }
 
+void
+kill_journal_done(kill_journal_t *self, unsigned group, const void *body, size_t size)
+{
+    uint32_t producer;
+    uint64_t number;
+    kill_message_t *message = s_find(self, body, size, &producer, &number);
+    if (message != NULL) {
+        message->done[group]++;
+    }
+}
+
+//  What came was durable, confirmed or not.
 static bool
 s_is_missing(const kill_journal_t *self, const kill_message_t *message)
 {
-    bool is_missing = false;
+    bool is_stored = message->state == KILL_CONFIRMED;
+    bool is_done = true;
     for (unsigned group = 0; group < self->group_count; group++) {
-        is_missing |= message->received[group] == 0;
+        is_stored |= message->received[group] > 0;
+        is_done &= message->done[group] > 0;
     }
-    return is_missing && message->state == KILL_CONFIRMED;
+    return is_stored && !is_done;
 }
 
 bool
@@ -161,7 +187,7 @@ s_judge_producer(const kill_journal_t *self, unsigned producer, kill_verdict_t *
         for (unsigned group = 0; group < self->group_count; group++) {
             verdict->duplicates += message->received[group] > 1 ? message->received[group] - 1 : 0;
         }
-        s_count(&verdict->missing, s_is_missing(self, message), "was confirmed and is missing",
+        s_count(&verdict->missing, s_is_missing(self, message), "was stored and is missing",
                 producer, number);
         s_count(&verdict->refused_received, is_received && message->state == KILL_REFUSED,
                 "was refused and came", producer, number);

@@ -41,7 +41,7 @@ typedef enum {
     KILL_PLANT_BIT_FLIP,      //  a received bit is another one
     KILL_PLANT_SENT_TWICE,    //  under two identities
     KILL_PLANT_SWAPPED,       //  two neighbours leave in the wrong order
-    KILL_PLANT_ACK_UNNOTED,   //  acked, but handled by nobody
+    KILL_PLANT_ACK_UNNOTED,   //  gone, although it was received only, and done by nobody
 } kill_plant_t;
 
 //  Where the relay lives.
@@ -54,8 +54,9 @@ typedef enum {
 typedef struct {
     _Atomic uint32_t state;
     _Atomic uint32_t received[KILL_GROUP_LIMIT];
-    _Atomic uint64_t sequence; //  the channel's, of the first reception
-    _Atomic uint64_t tick;     //  when group 0 received it first, in receptions
+    _Atomic uint32_t done[KILL_GROUP_LIMIT]; //  settled by an ack, or just about to be
+    _Atomic uint64_t sequence;               //  the channel's, of the first reception
+    _Atomic uint64_t tick;                   //  when group 0 received it first, in receptions
 } kill_message_t;
 
 typedef struct {
@@ -82,7 +83,7 @@ typedef struct {
 typedef struct {
     //  counted, right in any case
     uint64_t asked, confirmed, refused, unknown, received, duplicates;
-    uint64_t missing; //  confirmed, and some group never got it
+    uint64_t missing; //  confirmed or received, and some group never got to ack it
     uint64_t alien, wrong_body, twice;
     uint64_t refused_received; //  refused for good, and received
     uint64_t misplaced;        //  the channel's sequences are not in the producer's order
@@ -112,7 +113,12 @@ void
 kill_journal_receive(kill_journal_t *self, unsigned group, const void *body, size_t size,
                      uint64_t sequence);
 
-//  Whether all that was confirmed has been received by every group.
+//  Notes that a message is done, right before it is acked: whatever else becomes of a reception,
+//  the message has to come again.
+void
+kill_journal_done(kill_journal_t *self, unsigned group, const void *body, size_t size);
+
+//  Whether all that was confirmed, or came to anybody, is done in every group.
 bool
 kill_journal_is_complete(const kill_journal_t *self);
 
