@@ -100,7 +100,7 @@ check_again = --build build/san-$(1)-$(2) \
     $(patsubst $(BUILD)/%,build/san-$(1)-$(2)/%,$(filter-out %/interop/% tests/interop/%,$(runnable)))
 
 demo: deps
-	+@$(SUBMAKE) build
+	+@$(SUBMAKE) build examples
 	@YAM_BIN=$(abspath $(BUILD)/bin) YAM_BUILD=$(abspath $(BUILD)) examples/demo.sh
 
 bench: deps
