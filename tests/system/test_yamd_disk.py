@@ -47,6 +47,13 @@ def open_files(process):
     return len(os.listdir(f"/proc/{process.pid}/fd"))
 
 
+def connections(endpoint):
+    """How many tcp connections the relay at the endpoint has accepted."""
+    port = int(endpoint.rpartition(":")[2])
+    rows = [line.split() for line in open("/proc/net/tcp").readlines()[1:]]
+    return sum(int(row[1].rpartition(":")[2], 16) == port and row[3] == "01" for row in rows)
+
+
 def wait_until(is_true, what):
     deadline = time.monotonic() + TIMEOUT
     while not is_true():
@@ -63,12 +70,11 @@ def test_descriptors_that_run_out_end_nothing_and_messages_wait():
     endpoint = read_line(relay.stdout).split()[1].decode()
     soft, hard = resource.prlimit(relay.pid, resource.RLIMIT_NOFILE)
     assert soft == hard == 64, (soft, hard)  # raised at the start
-    before = open_files(relay)
     pusher = spawn("yam", "push", "q", "-e", endpoint, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                    stderr=subprocess.PIPE)
     pusher.stdin.write(b"first\n")
     pusher.stdin.flush()
-    wait_until(lambda: open_files(relay) > before, "the pusher does not connect")
+    wait_until(lambda: connections(endpoint) == 1, "the pusher does not connect")
     host, port = endpoint[len("tcp://"):].split(":")
     hogs = [socket.create_connection((host, int(port))) for _ in range(80)]
     wait_until(lambda: open_files(relay) >= 64, "there are descriptors left")
