@@ -14,14 +14,12 @@
 #include "yami_frame_socket.h"
 #include "yami_limits.h"
 #include "yami_relay_commit.h"
-#include "yami_relay_event.h"
+#include "yami_relay_driver.h"
 #include "yami_relay_links.h"
-#include "yami_relay_tickets.h"
 
 #define S_BURST_LIMIT 64      //  frames taken before timers, confirms and deliveries get their turn
 #define S_IDLE_TURN_MS 1000   //  the loop turns at least this often, for the watchdog
 #define S_CLOSE_LINGER_MS 500 //  last confirms may leave for so long
-#define S_CHECKPOINT_AGAIN_MS 1000 //  after one that failed: making one takes time
 
 //  What another thread asks the loop to do; one at a time.
 typedef enum {
@@ -40,13 +38,9 @@ struct yami_relay_shell {
     int wake_fd;                   //  owned; eventfd
     pthread_t thread;
 
-    yami_relay_effects_t effects;
-    yami_relay_tickets_t tickets;
-    uint64_t appended_lsn; //  of the last entry
-    uint64_t kicked_lsn;   //  the commit thread knows of all up to it
-    uint64_t durable_lsn;  //  as last told to the core
-    int64_t checkpoint_ms; //  not before: the last one failed
-    uint64_t unnumbered;   //  frames dropped since too many links are known
+    yami_relay_driver_t driver;
+    uint64_t kicked_lsn; //  the commit thread knows of all up to it
+    uint64_t unnumbered; //  frames dropped since too many links are known
     yami_log_site_t limit_site;
 
     pthread_mutex_t lock;
@@ -60,180 +54,63 @@ struct yami_relay_shell {
     bool is_idle;     //  under lock: a drain is complete
 
     _Atomic int64_t last_turn_ms;
-    atomic_bool has_failed;
 };
 
-static void
-s_fail(yami_relay_shell_t *self, int error)
-{
-    if (!atomic_exchange(&self->has_failed, true)) {
-        yami_log(YAMI_LOG_ERROR, "relay.store-failed", "error=\"%s\" action=restart-to-recover",
-                 strerror(error));
-    }
-}
+//  -- What the driver asks for
 
-//  Steps the core; what it decides is at the end of self->effects.
-static void
-s_step(yami_relay_shell_t *self, yami_relay_event_t *event)
+static int
+s_send(void *arg, uint64_t peer, yami_block_t *block, yami_block_t *data)
 {
-    event->mono_ms = yami_clock_mono_ms();
-    event->wall_ms = yami_clock_wall_ms();
-    event->has_room = self->store->ops->has_room(self->store);
-    yami_relay_core_step(self->core, event, &self->effects);
-}
-
-static void
-s_append(yami_relay_shell_t *self, yami_relay_effect_t *effect)
-{
-    if (atomic_load(&self->has_failed)) {
-        return;
-    }
-    if (self->store->ops->append(self->store, &effect->entry) == -1 ||
-        !yami_relay_tickets_push(&self->tickets, effect->ticket, effect->entry.lsn)) {
-        //  the core has built on this entry: only recovery gives a consistent state
-        s_fail(self, errno);
-        return;
-    }
-    self->appended_lsn = effect->entry.lsn;
-}
-
-//  A link whose queue is full or that is gone is dropped: its session can always begin anew.
-static void
-s_send(yami_relay_shell_t *self, const yami_relay_effect_t *effect)
-{
-    yami_block_t *routing_id = yami_relay_links_routing_id(self->links, effect->peer);
+    yami_relay_shell_t *self = arg;
+    yami_block_t *routing_id = yami_relay_links_routing_id(self->links, peer);
     if (routing_id == NULL) {
-        return;
+        return 0;
     }
     int rc = yami_socket_send(self->router, routing_id, true);
     if (rc == 0) {
-        rc = yami_socket_send(self->router, effect->block, effect->data != NULL);
+        rc = yami_socket_send(self->router, block, data != NULL);
     }
-    if (rc == 0 && effect->data != NULL) {
-        rc = yami_socket_send(self->router, effect->data, false);
+    if (rc == 0 && data != NULL) {
+        rc = yami_socket_send(self->router, data, false);
     }
-    if (rc == -1) {
-        yami_relay_links_remove(self->links, effect->peer);
-        yami_relay_event_t event = {.type = YAMI_EVENT_GONE, .peer = effect->peer};
-        s_step(self, &event);
-    }
+    return rc;
 }
 
 static void
-s_fetch(yami_relay_shell_t *self, const yami_relay_fetch_t *fetch)
+s_close_link(void *arg, uint64_t peer)
 {
-    yami_entry_t entry = {0};
-    yami_damage_t damage = {0};
-    yami_relay_event_t event = {.type = YAMI_EVENT_ENTRY, .fetch = *fetch};
-    int rc = self->store->ops->read(self->store, fetch->channel, fetch->sequence, &entry, &damage);
-    event.result = rc == 0 ? 0 : errno;
-    event.entry = rc == 0 ? &entry : NULL;
-    event.damage = &damage;
-    s_step(self, &event);
-    if (rc == 0) {
-        yami_store_release(&entry);
-    }
-}
-
-//  (2) Carries out effects in order; some of them make the core decide more, which goes to the end
-//  of the list.
-static void
-s_carry_out(yami_relay_shell_t *self)
-{
-    for (size_t index = 0; index < self->effects.count; index++) {
-        yami_relay_effect_t effect = self->effects.items[index]; //  the list may move
-        switch (effect.type) {
-        case YAMI_EFFECT_SEND:
-        case YAMI_EFFECT_DELIVER:
-            s_send(self, &effect);
-            break;
-        case YAMI_EFFECT_APPEND:
-            s_append(self, &effect);
-            break;
-        case YAMI_EFFECT_FETCH:
-            s_fetch(self, &effect.fetch);
-            break;
-        case YAMI_EFFECT_TRIM:
-            self->store->ops->trim(self->store, effect.channel, effect.sequence);
-            break;
-        case YAMI_EFFECT_CLOSE:
-            yami_relay_links_remove(self->links, effect.peer);
-            break;
-        case YAMI_EFFECT_LOG:
-            yami_log(effect.level, effect.event, "%s", effect.text);
-            break;
-        }
-    }
-    yami_relay_effects_reset(&self->effects);
+    yami_relay_shell_t *self = arg;
+    yami_relay_links_remove(self->links, peer);
 }
 
 static void
-s_event(yami_relay_shell_t *self, yami_relay_event_t *event)
+s_log(void *arg, yami_log_level_t level, const char *event, const char *text)
 {
-    s_step(self, event);
-    s_carry_out(self);
+    (void) arg;
+    yami_log(level, event, "%s", text);
 }
 
-//  The state of all entries appended so far, so between two events only.
-static void
-s_checkpoint(yami_relay_shell_t *self)
+static int64_t
+s_mono_ms(void *arg)
 {
-    if (!self->store->ops->wants_checkpoint(self->store) || atomic_load(&self->has_failed) ||
-        yami_clock_mono_ms() < self->checkpoint_ms) {
-        return;
-    }
-    yami_writer_t writer;
-    yami_writer_init(&writer, YAMI_LIMIT_ENTRY_META);
-    yami_relay_core_snapshot(self->core, &writer);
-    yami_block_t *snapshot = yami_writer_finish(&writer);
-    if (snapshot == NULL) {
-        //  the older one stays good; recovery takes longer, and no space is given back meanwhile
-        self->checkpoint_ms = yami_clock_mono_ms() + S_CHECKPOINT_AGAIN_MS;
-        yami_log_limited(&self->limit_site, YAMI_LOG_ERROR, "relay.checkpoint-failed",
-                         "error=\"%s\"", strerror(errno));
-        return;
-    }
-    yami_entry_t entry = {.kind = YAMI_ENTRY_CHECKPOINT,
-                          .time_ms = yami_clock_wall_ms(),
-                          .meta = snapshot->data,
-                          .meta_size = snapshot->size};
-    if (self->store->ops->append(self->store, &entry) == -1) {
-        s_fail(self, errno);
-    } else {
-        self->appended_lsn = entry.lsn;
-    }
-    yami_block_unref(&snapshot);
+    (void) arg;
+    return yami_clock_mono_ms();
 }
 
-//  Promise (1): the core hears of a ticket only when its entry is durable; confirms leave only
-//  then.
-static void
-s_durable(yami_relay_shell_t *self)
+static int64_t
+s_wall_ms(void *arg)
 {
-    int error = yami_relay_commit_error(self->commit);
-    if (error != 0) {
-        s_fail(self, error);
-    }
-    uint64_t durable_lsn = yami_relay_commit_durable(self->commit);
-    if (durable_lsn > self->durable_lsn) {
-        self->durable_lsn = durable_lsn;
-        uint64_t ticket = yami_relay_tickets_pop(&self->tickets, durable_lsn);
-        if (ticket > 0) {
-            yami_relay_event_t event = {.type = YAMI_EVENT_DURABLE, .ticket = ticket};
-            s_event(self, &event);
-        }
-    }
+    (void) arg;
+    return yami_clock_wall_ms();
 }
 
-//  Decodes one frame of a link and hands it to the core.
-static void
-s_frame(yami_relay_shell_t *self, uint64_t peer, yami_block_t *block)
-{
-    yami_frame_t frame;
-    yami_batch_t batch;
-    yami_relay_event_t event = yami_relay_event_decode(peer, block, &frame, &batch);
-    s_event(self, &event);
-}
+static const yami_relay_driver_ops_t s_driver_ops = {.send = s_send,
+                                                     .close = s_close_link,
+                                                     .log = s_log,
+                                                     .mono_ms = s_mono_ms,
+                                                     .wall_ms = s_wall_ms};
+
+//  -- The loop
 
 //  Takes one message off the socket. False when there is none.
 static bool
@@ -258,11 +135,9 @@ s_receive(yami_relay_shell_t *self)
             break;
         }
         if (peer != 0 && is_single && !has_more) {
-            s_frame(self, peer, block);
+            yami_relay_driver_frame(&self->driver, peer, block);
         } else if (peer != 0 && !has_more) {
-            yami_relay_event_t event = {
-                .type = YAMI_EVENT_GARBAGE, .peer = peer, .status = YAM_STATUS_MALFORMED};
-            s_event(self, &event);
+            yami_relay_driver_frame(&self->driver, peer, NULL);
         }
         is_single = false;
         yami_block_unref(&block);
@@ -284,10 +159,10 @@ s_requests(yami_relay_shell_t *self)
         }
     } else if (self->request == S_DRAIN) {
         yami_relay_event_t event = {.type = YAMI_EVENT_DRAIN};
-        s_event(self, &event);
+        yami_relay_driver_event(&self->driver, &event);
     }
     self->request = S_NOTHING;
-    self->is_idle = yami_relay_core_is_idle(self->core) && self->tickets.count == 0;
+    self->is_idle = yami_relay_driver_is_idle(&self->driver);
     bool is_stopping = self->is_stopping;
     pthread_cond_broadcast(&self->answered);
     pthread_mutex_unlock(&self->lock);
@@ -310,42 +185,43 @@ s_wait(yami_relay_shell_t *self)
     }
 }
 
+//  Promise (1): the core hears of what is durable here, and confirms leave only then.
+static void
+s_durable(yami_relay_shell_t *self)
+{
+    yami_relay_driver_durable(&self->driver, yami_relay_commit_error(self->commit),
+                              yami_relay_commit_durable(self->commit));
+}
+
 static void *
 s_run(void *arg)
 {
     yami_relay_shell_t *self = arg;
-    bool has_reported = false;
     while (!s_requests(self)) {
         s_wait(self);
         s_durable(self);
-        if (atomic_load(&self->has_failed) && !has_reported) {
-            yami_relay_event_t failed = {.type = YAMI_EVENT_FAILED};
-            s_event(self, &failed);
-            has_reported = true;
-        }
         for (int count = 0; count < S_BURST_LIMIT && s_receive(self); count++) {
-            s_checkpoint(self);
+            yami_relay_driver_checkpoint(&self->driver);
         }
         yami_relay_event_t turn = {.type = YAMI_EVENT_TURN};
-        s_event(self, &turn);
-        s_checkpoint(self);
-        if (self->appended_lsn > self->kicked_lsn) {
-            self->kicked_lsn = self->appended_lsn;
-            yami_relay_commit_kick(self->commit, self->appended_lsn);
+        yami_relay_driver_event(&self->driver, &turn);
+        yami_relay_driver_checkpoint(&self->driver);
+        if (self->driver.appended_lsn > self->kicked_lsn) {
+            self->kicked_lsn = self->driver.appended_lsn;
+            yami_relay_commit_kick(self->commit, self->kicked_lsn);
         }
         atomic_store(&self->last_turn_ms, yami_clock_mono_ms());
     }
     s_durable(self);
     yami_relay_event_t close = {.type = YAMI_EVENT_CLOSE};
-    s_event(self, &close);
+    yami_relay_driver_event(&self->driver, &close);
     return NULL;
 }
 
 static void
 s_free(yami_relay_shell_t *self)
 {
-    yami_relay_effects_clear(&self->effects);
-    yami_relay_tickets_clear(&self->tickets);
+    yami_relay_driver_clear(&self->driver);
     yami_relay_links_destroy(&self->links);
     yami_relay_core_destroy(&self->core);
     pthread_cond_destroy(&self->answered);
@@ -388,8 +264,7 @@ yami_relay_shell_new(void *router, yami_relay_core_t *core, yami_store_t *store,
     self->options = options;
     //  one more than the core takes, so that it can tell the one too many, and drops that at once
     self->links = yami_relay_links_new(YAMI_LIMIT_PEERS + 1);
-    yami_relay_effects_init(&self->effects);
-    yami_relay_tickets_init(&self->tickets);
+    yami_relay_driver_init(&self->driver, core, store, &s_driver_ops, self);
     pthread_mutex_init(&self->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -432,7 +307,7 @@ s_drain(yami_relay_shell_t *self, int timeout_ms)
     s_wake(self);
     int rc = 0;
     while (rc == 0 && (self->request == S_DRAIN || !self->is_idle) &&
-           !atomic_load(&self->has_failed)) {
+           !atomic_load(&self->driver.has_failed)) {
         rc = timeout_ms < 0 ? pthread_cond_wait(&self->answered, &self->lock)
                             : pthread_cond_timedwait(&self->answered, &self->lock, &deadline);
     }
@@ -456,7 +331,7 @@ yami_relay_shell_close(yami_relay_shell_t **self_p, int timeout_ms)
     int linger_ms = S_CLOSE_LINGER_MS;
     zmq_setsockopt(self->router, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
     zmq_close(self->router);
-    bool has_failed = atomic_load(&self->has_failed);
+    bool has_failed = atomic_load(&self->driver.has_failed);
     int rc = self->store->ops->close(&self->store);
     s_free(self);
     *self_p = NULL;
@@ -487,7 +362,7 @@ yami_relay_shell_set(yami_relay_shell_t *self, const char *name, const char *val
 bool
 yami_relay_shell_has_failed(const yami_relay_shell_t *self)
 {
-    return atomic_load(&self->has_failed);
+    return atomic_load(&self->driver.has_failed);
 }
 
 int64_t

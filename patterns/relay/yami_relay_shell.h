@@ -2,10 +2,8 @@
 
     The owner (yam_relay) makes one, asks for commands, stops it. Only the shell's own thread
     touches core, socket and store; only the commit thread calls the store's commit.
-    Invariants:
-    (1) Tickets are matched to LSNs in the order of append, so that the highest durable ticket
-    covers all below.
-    (2) Effects are carried out in the order the core gave them, before the next event is taken.
+    What it does with what the core decides is the driver's (yami_relay_driver.h), which promises
+    the order of effects and that nothing is told durable before it is.
 */
 #ifndef YAMI_RELAY_SHELL_H
 #define YAMI_RELAY_SHELL_H
