@@ -16,7 +16,6 @@
 
 #define S_HELD_LIMIT 1024    //  messages written before a flush
 #define S_HELD_BYTES 1048576 //  the same, in bytes
-#define S_CREDIT_LIMIT 65536
 #define S_CLOSE_MS 5000
 #define S_CONNECT_MS 5000 //  without a relay for so long, --wait gives up
 #define S_LOOK_MS 20      //  between looks whether it is there
@@ -330,7 +329,7 @@ s_loop(s_job_t *job)
 
 //  -- Starting ----------------------------------------------------------------------------------
 
-//  "&group=..&credit=.." for the endpoint. With --count no more than that is asked for.
+//  "&group=..&limit=.." for the endpoint. With --count no more than that is ever leased.
 static int
 s_options(const s_values_t *values, char *more, size_t size)
 {
@@ -347,12 +346,9 @@ s_options(const s_values_t *values, char *more, size_t size)
             }
         }
     }
-    if (values->count > 0 && values->count < S_CREDIT_LIMIT) {
-        char credit[24];
-        (void) snprintf(credit, sizeof credit, "%" PRId64, values->count);
-        return cli_add_option(more, size, "credit", credit);
-    }
-    return EX_OK;
+    char limit[24];
+    (void) snprintf(limit, sizeof limit, "%" PRId64, values->count);
+    return values->count > 0 ? cli_add_option(more, size, "limit", limit) : EX_OK;
 }
 
 static int

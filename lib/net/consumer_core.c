@@ -29,13 +29,20 @@ yami_consumer_core_clear(yami_consumer_core_t *self)
     yami_block_unref(&self->control);
 }
 
+bool
+yami_consumer_core_is_done(const yami_consumer_core_t *self)
+{
+    return self->config.limit_messages > 0 && self->handed_out >= self->config.limit_messages;
+}
+
 yam_message_t *
 yami_consumer_core_recv(yami_consumer_core_t *self)
 {
-    for (;;) {
+    while (!yami_consumer_core_is_done(self)) {
         yami_lease_t *malformed;
         yam_message_t *message = yami_leases_hand_out(&self->leases, &malformed);
         if (malformed == NULL) {
+            self->handed_out += message != NULL;
             return message;
         }
         //  Its checksum was right, its records are not: not to be settled, so that the relay counts
@@ -45,6 +52,7 @@ yami_consumer_core_recv(yami_consumer_core_t *self)
         self->gone_bytes += malformed->bytes_left;
         yami_leases_remove(&self->leases, malformed);
     }
+    return NULL;
 }
 
 //  One message of the lease is settled: its credit comes back.
@@ -144,15 +152,33 @@ s_attach_frame(const yami_consumer_core_t *self, yami_frame_t *frame)
     frame->present |= config->start == YAMI_START_SEQUENCE ? YAMI_F_SEQUENCE : 0;
 }
 
-//  (2) Whether a good part of the credit came back since the relay was told.
+//  (5) What may be granted in this session at the most. Never falls: messages move from "received"
+//  through "waiting" to "handed out", and those that turn out malformed make room again.
+static uint64_t
+s_most(const yami_consumer_core_t *self)
+{
+    if (self->config.limit_messages == 0) {
+        return UINT64_MAX;
+    }
+    YAM_ASSERT(self->received_messages >= self->leases.ready);
+    uint64_t before = self->received_messages - self->leases.ready;
+    uint64_t left = self->config.limit_messages - self->handed_out;
+    return before > UINT64_MAX - left ? UINT64_MAX : before + left;
+}
+
+//  (2) Whether a good part of the credit came back since the relay was told, or all that the limit
+//  still allows.
 static bool
 s_credit_frame(const yami_consumer_core_t *self, yami_frame_t *frame)
 {
     const yami_consumer_config_t *config = &self->config;
+    uint64_t most = s_most(self);
     uint64_t messages = self->gone_messages + config->credit_messages;
     uint64_t bytes = self->gone_bytes + config->credit_bytes;
+    messages = messages < most ? messages : most;
+    bool is_last = messages == most && messages > self->granted_messages;
     if (self->is_closing || self->state != YAMI_CONSUMER_ATTACHED ||
-        (messages - self->granted_messages < (config->credit_messages + 3) / 4 &&
+        (!is_last && messages - self->granted_messages < (config->credit_messages + 3) / 4 &&
          bytes - self->granted_bytes < (config->credit_bytes + 3) / 4)) {
         return false;
     }
@@ -306,6 +332,7 @@ yami_consumer_core_check(const yami_consumer_core_t *self)
     YAM_ASSERT(self->granted_messages <=
                self->gone_messages + self->config.credit_messages);                  //  (2)
     YAM_ASSERT(self->granted_bytes <= self->gone_bytes + self->config.credit_bytes); //  (2)
+    YAM_ASSERT(self->granted_messages <= s_most(self));                              //  (5)
     uint64_t on_their_way = self->control != NULL ? self->control_messages : 0;
     for (size_t index = 0; index < self->serial_count; index++) {
         on_their_way += self->serials[(self->serial_head + index) % YAMI_CONSUMER_SERIALS].messages;

@@ -45,6 +45,7 @@ s_lost(yami_consumer_core_t *self)
     self->owes_attach = false;
     self->is_urgent = false;
     self->flush_ms = 0;
+    self->received_messages = 0;
     self->gone_messages = 0;
     self->gone_bytes = 0;
     self->granted_messages = 0;
@@ -206,6 +207,7 @@ s_deliver_malformed(yami_consumer_core_t *self, const yami_frame_t *frame,
                     const yami_delivery_t *delivery)
 {
     self->dropped_count++;
+    self->received_messages += frame->last - frame->first + 1;
     self->gone_bytes += delivery->block->size;
     for (uint64_t sequence = frame->first; sequence <= frame->last; sequence++) {
         self->gone_messages++;
@@ -241,6 +243,7 @@ yami_consumer_core_deliver(yami_consumer_core_t *self, int64_t now_ms, const yam
         return;
     }
     self->frame_count++;
+    self->received_messages += count;
     self->highest = frame->last > self->highest ? frame->last : self->highest;
     self->has_position = true;
     (void) yami_leases_add(&self->leases, delivery);

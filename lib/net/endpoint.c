@@ -50,6 +50,8 @@ const yami_option_t yami_endpoint_option_table[] = {
      "most unsettled messages of a receiver (sure)"},
     {"credit-bytes", INT, OPTION(credit_bytes), 1, YAMI_LIMIT_WINDOW_BYTES, "8M", "bytes", NULL,
      "most unsettled bytes of a receiver (sure)"},
+    {"limit", INT, OPTION(limit), 0, INT64_MAX, "0", "messages", NULL,
+     "most messages a receiver is sent in all, 0: no limit (sure)"},
     {"lease", INT, OPTION(lease_ms), 0, DAY_MS, "0", "ms", NULL,
      "time to settle a message, 0: the relay's (sure)"},
     {"hwm", INT, OPTION(hwm), 0, 100000, "0", "frames", NULL,

@@ -24,7 +24,8 @@ s_self(yami_receiver_t *base)
 void
 yami_sure_receiver_signal(yami_sure_receiver_t *self)
 {
-    bool shall_be = self->core.leases.ready > 0 || self->core.state == YAMI_CONSUMER_FINAL;
+    bool shall_be = self->core.leases.ready > 0 || self->core.state == YAMI_CONSUMER_FINAL ||
+                    yami_consumer_core_is_done(&self->core);
     if (self->event_fd == -1 || shall_be == self->is_readable) {
         return;
     }
@@ -70,6 +71,11 @@ s_recv_waiting(yami_sure_receiver_t *self, int64_t timeout_ms)
             (void) s_fail_final(self);
             return NULL;
         }
+        if (yami_consumer_core_is_done(&self->core)) {
+            (void) yami_fail(ENODATA, "all %llu messages of option limit have been received",
+                             (unsigned long long) self->core.config.limit_messages);
+            return NULL;
+        }
         if (!has_time) {
             (void) s_fail_empty(self);
             return NULL;
@@ -95,6 +101,9 @@ s_recv(yami_receiver_t *base, int timeout_ms)
         self->stats.redelivered += message->deliveries > 1;
         if (self->core.leases.ready == 0) {
             yami_sure_receiver_signal(self);
+        }
+        if (yami_consumer_core_is_done(&self->core)) {
+            yami_monitor_tell(&self->monitor); //  who waits as well waits in vain
         }
     }
     yami_monitor_unlock(&self->monitor);
@@ -327,6 +336,7 @@ s_configure(yami_consumer_config_t *config, int kind, const char *channel,
         .lease_ms = options->lease_ms,
         .credit_messages = (uint64_t) options->credit,
         .credit_bytes = (uint64_t) options->credit_bytes,
+        .limit_messages = (uint64_t) options->limit,
         .heartbeat_ms = options->heartbeat_ms,
     };
     (void) snprintf(config->channel, sizeof config->channel, "%s", channel);

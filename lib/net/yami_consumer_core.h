@@ -19,6 +19,8 @@
     (3) A settle frame names leases of this session only; serials ascend from 1 in each session.
     (4) unresolved counts messages settled but neither known to be durable nor lost with their
     session.
+    (5) With a limit, messages handed out, waiting and granted but not here yet are never more than
+    it.
 */
 #ifndef YAMI_CONSUMER_CORE_H
 #define YAMI_CONSUMER_CORE_H
@@ -55,6 +57,7 @@ typedef struct {
     int64_t lease_ms;               //  0: the relay's
     uint64_t credit_messages;       //  unsettled ones asked for
     uint64_t credit_bytes;
+    uint64_t limit_messages; //  handed out in all; 0: no limit
     int64_t heartbeat_ms;
     uint64_t seed;
 } yami_consumer_config_t;
@@ -75,7 +78,9 @@ typedef struct {
     uint64_t highest;          //  channel sequence received, in any session
     bool has_position; //  a subscription of its own goes on at config.sequence in the next session
 
-    uint64_t gone_messages; //  totals since ATTACHED: settled, or given up
+    uint64_t handed_out;        //  messages, ever
+    uint64_t received_messages; //  total since ATTACHED
+    uint64_t gone_messages;     //  totals since ATTACHED: settled, or given up
     uint64_t gone_bytes;
     uint64_t granted_messages; //  totals since ATTACHED, as told
     uint64_t granted_bytes;
@@ -140,9 +145,13 @@ yami_consumer_core_output(yami_consumer_core_t *self, int64_t now_ms);
 void
 yami_consumer_core_sent(yami_consumer_core_t *self, int64_t now_ms);
 
-//  The next message, NULL when none waits. The caller owns it.
+//  The next message, NULL when none waits, or the limit is reached. The caller owns it.
 yam_message_t *
 yami_consumer_core_recv(yami_consumer_core_t *self);
+
+//  Whether as many as config.limit_messages are handed out: no more will come.
+bool
+yami_consumer_core_is_done(const yami_consumer_core_t *self);
 
 //  Settles or extends a message; type is a frame type. *wakes_p: whether output has something new
 //  to do soon, so that the engine is to run. 0, or -1 with errno ESTALE (not leased in this

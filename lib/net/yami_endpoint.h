@@ -47,6 +47,7 @@ typedef struct {
     int64_t batch_bytes;        //  most bytes of a batch frame [256 KiB]
     int64_t credit;             //  unsettled messages asked for [65536]
     int64_t credit_bytes;       //  [8 MiB]
+    int64_t limit;              //  messages received in all [0 = no limit]
     int64_t lease_ms;           //  0 = the relay's
     int64_t hwm;                //  frames in a socket's queue [0: 64; raw 1000; fast queues 4]
     int64_t send_timeout_ms;    //  -1 = for ever

@@ -4,6 +4,13 @@
     this puller: settle it with ack, nack, reject or release before the lease [30 s] ends, or extend
     it. Unsettled messages are delivered again. In the fast grade settling always succeeds and means
     nothing, so that one program fits both. Thread-safe: several threads may receive and settle.
+
+    Sure grade: at most "credit" [65536] messages are unsettled at a time. A message destroyed
+    without being settled stays unsettled: the relay still holds its lease for this puller, and a
+    program that only destroys shall not use up the delivery attempts of the whole queue. It keeps
+    its place in the credit for two leases (with lease=0, ten minutes); to look and give back at
+    once, release. Option "limit" [0 = none]: so many messages are received in all; no other is
+    ever leased to this puller, and recv then fails with ENODATA.
 */
 #ifndef YAM_PULL_H
 #define YAM_PULL_H
@@ -36,8 +43,8 @@ YAM_EXPORT uint64_t
 yam_pull_close(yam_pull_t **self_p, int timeout_ms);
 
 //  The next message; waits up to timeout_ms (0: not at all, -1: for ever). The caller owns the
-//  result. NULL with errno EAGAIN (none in time), EACCES, ENOENT, EEXIST (the channel is of another
-//  kind), EIO, ECHILD.
+//  result. NULL with errno EAGAIN (none in time), ENODATA ("limit" reached), EACCES, ENOENT, EEXIST
+//  (the channel is of another kind), EIO, ECHILD.
 YAM_EXPORT yam_message_t *
 yam_pull_recv(yam_pull_t *self, int timeout_ms);
 

@@ -5,8 +5,8 @@
     without one the subscription is its own and ends with this object. Option "start" [new; first
     for a durable group] is "first", "new" or a sequence, and counts only when the group is created;
     "subject" is a filter of words ('*' one, '>' the rest). The subscription exists at the relay
-    before yam_sub_new returns when option "connect-timeout" [5 s] allows. Leases and settling as in
-    yam_pull. Thread-safe: several threads may receive and settle.
+    before yam_sub_new returns when option "connect-timeout" [5 s] allows. Leases, settling,
+    "credit" and "limit" as in yam_pull. Thread-safe: several threads may receive and settle.
 */
 #ifndef YAM_SUB_H
 #define YAM_SUB_H
@@ -40,8 +40,8 @@ YAM_EXPORT uint64_t
 yam_sub_close(yam_sub_t **self_p, int timeout_ms);
 
 //  The next message; waits up to timeout_ms (0: not at all, -1: for ever). The caller owns the
-//  result. NULL with errno EAGAIN (none in time), EACCES, ENOENT, EEXIST (the channel is of another
-//  kind), EIO, ECHILD.
+//  result. NULL with errno EAGAIN (none in time), ENODATA ("limit" reached), EACCES, ENOENT, EEXIST
+//  (the channel is of another kind), EIO, ECHILD.
 YAM_EXPORT yam_message_t *
 yam_sub_recv(yam_sub_t *self, int timeout_ms);
 

@@ -119,6 +119,19 @@ def test_count_takes_no_more_than_it_wants():
     assert relay.yam("pull", "q", "-n1", "--format", r"%n %f\n")[0] == "4 0\n"
 
 
+def test_count_never_leases_more_than_it_wants():
+    relay = Relay()
+    relay.yam("push", "q", stdin="1\n2\n")
+    puller = spawn("yam", "pull", "q", "-n3", "-e", relay.endpoint, stdout=subprocess.PIPE, bufsize=0)
+    assert [read_line(puller.stdout), read_line(puller.stdout)] == [b"1\n", b"2\n"]
+    while rows(relay.yam("stat", "q", "--json")[0])[0]["messages"] > 0:
+        assert puller.poll() is None  # soon both are settled, and their credit has come back
+    relay.yam("push", "q", stdin="".join(f"{number}\n" for number in range(3, 11)))
+    assert read_line(puller.stdout) == b"3\n" and puller.wait(TIMEOUT) == 0
+    assert relay.yam("pull", "q", "-n7", "--format", r"%b %d\n")[0] == \
+        "".join(f"{number} 1\n" for number in range(4, 11))
+
+
 def test_interrupted_pull_ends_cleanly():
     relay = Relay()
     puller = spawn("yam", "pull", "q", "-e", relay.endpoint, stdout=subprocess.PIPE, bufsize=0)

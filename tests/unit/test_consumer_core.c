@@ -437,6 +437,96 @@ test_forgotten_messages_give_their_credit_back_after_two_leases(void **state)
     assert_int_equal(s_core.gone_messages, 2);              //  but it is not gone twice
 }
 
+//  Attaches; how many messages the first grant allows, 0 when there is none.
+static uint64_t
+s_attach_granted(void)
+{
+    assert_int_equal(s_send(), YAMI_FRAME_HELLO);
+    s_frame((yami_frame_t) {.type = YAMI_FRAME_WELCOME,
+                            .session = s_core.link.session,
+                            .heartbeat_ms = 1000,
+                            .max_frame = YAMI_LIMIT_FRAME});
+    assert_int_equal(s_send(), YAMI_FRAME_ATTACH);
+    s_frame((yami_frame_t) {.type = YAMI_FRAME_ATTACHED, .sequence = 1});
+    assert_int_equal(s_send(), YAMI_FRAME_CREDIT);
+    return s_sent.messages;
+}
+
+static void
+test_limit_is_never_exceeded_by_what_is_granted(void **state)
+{
+    (void) state;
+    s_core.config.limit_messages = 3;
+    assert_int_equal(s_attach_granted(), 3);
+    s_deliver(5, 1, 3);
+    s_ack(1);
+    s_ack(2);
+    assert_false(yami_consumer_core_is_done(&s_core));
+    s_ack(3);
+    assert_true(yami_consumer_core_is_done(&s_core));
+    assert_int_equal(s_send(), YAMI_FRAME_ACK);
+    assert_int_equal(s_send(), 0);             //  no credit for what was settled
+    assert_int_equal(s_core.gone_messages, 3); //  though it came back
+    s_deliver(6, 4, 2);                        //  a relay that does not keep to the grant
+    s_recv_none();
+}
+
+static void
+test_limit_above_the_credit_is_granted_bit_by_bit(void **state)
+{
+    (void) state;
+    s_core.config.limit_messages = CREDIT + 10;
+    assert_int_equal(s_attach_granted(), CREDIT);
+    s_deliver(5, 1, CREDIT);
+    for (uint64_t sequence = 1; sequence <= 9; sequence++) {
+        s_ack(sequence);
+    }
+    assert_int_equal(s_core.is_urgent, false);
+    assert_int_equal(s_send(), 0); //  less than a good part of the credit
+    s_ack(10);
+    yami_consumer_core_flush(&s_core);
+    assert_int_equal(s_send(), YAMI_FRAME_ACK);
+    assert_int_equal(s_send(), YAMI_FRAME_CREDIT); //  but all that the limit allows
+    assert_int_equal(s_sent.messages, CREDIT + 10);
+    s_ack(11);
+    yami_consumer_core_flush(&s_core);
+    assert_int_equal(s_send(), YAMI_FRAME_ACK);
+    assert_int_equal(s_send(), 0);
+}
+
+static void
+test_limit_counts_over_sessions_what_was_handed_out(void **state)
+{
+    (void) state;
+    s_core.config.limit_messages = 3;
+    assert_int_equal(s_attach_granted(), 3);
+    s_deliver(5, 1, 3);
+    s_ack(1);
+    s_lose_session(); //  2 and 3 were not handed out
+    assert_int_equal(s_attach_granted(), 2);
+    s_deliver(6, 2, 2);
+    s_ack(2);
+    s_ack(3);
+    assert_true(yami_consumer_core_is_done(&s_core));
+}
+
+static void
+test_malformed_deliveries_do_not_count_against_the_limit(void **state)
+{
+    (void) state;
+    s_core.config.limit_messages = 3;
+    assert_int_equal(s_attach_granted(), 3);
+    s_deliver_part(5, 1, 1, 1, 2); //  says more than it holds
+    assert_int_equal(s_send(), YAMI_FRAME_NACK);
+    assert_int_equal(s_send(), YAMI_FRAME_CREDIT);
+    assert_int_equal(s_sent.messages, 5);
+    s_deliver(6, 1, 3);
+    s_ack(1);
+    s_ack(2);
+    s_ack(3);
+    assert_true(yami_consumer_core_is_done(&s_core));
+}
+
 static void
 test_lost_session_makes_its_messages_stale(void **state)
 {
@@ -695,6 +785,10 @@ main(void)
         TEST(test_credit_is_granted_again_when_a_quarter_came_back),
         TEST(test_all_bytes_come_back_when_all_is_settled),
         TEST(test_forgotten_messages_give_their_credit_back_after_two_leases),
+        TEST(test_limit_is_never_exceeded_by_what_is_granted),
+        TEST(test_limit_above_the_credit_is_granted_bit_by_bit),
+        TEST(test_limit_counts_over_sessions_what_was_handed_out),
+        TEST(test_malformed_deliveries_do_not_count_against_the_limit),
         TEST(test_lost_session_makes_its_messages_stale),
         TEST(test_fenced_error_counts_as_stale),
         TEST(test_cumulative_acked_resolves_all_before),

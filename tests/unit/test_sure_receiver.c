@@ -190,6 +190,51 @@ test_flush_waits_for_acked(void **state)
 }
 
 static void
+test_limit_reached_is_enodata_at_once_and_readable(void **state)
+{
+    (void) state;
+    s_open_attached("limit=2");
+    assert_int_equal(s_relay.frame.messages, 2);
+    struct pollfd poller = {.fd = s_receiver->ops->fd(s_receiver), .events = POLLIN};
+    scripted_relay_deliver(&s_relay, 5, 1, 2);
+    s_ack(1);
+    s_ack(2);
+    assert_null(s_receiver->ops->recv(s_receiver, -1));
+    assert_int_equal(errno, ENODATA);
+    assert_int_equal(poll(&poller, 1, WAIT_MS), 1);
+    s_expect_settle(YAMI_FRAME_ACK, 5, 1, 2);
+    s_acked(1);
+    assert_int_equal(s_receiver->ops->flush(s_receiver, WAIT_MS), 0);
+}
+
+//  *arg becomes what recv failed with, or 0.
+static void *
+s_take_one(void *arg)
+{
+    yam_message_t *message = s_receiver->ops->recv(s_receiver, WAIT_MS);
+    *(int *) arg = message != NULL ? 0 : errno;
+    yam_message_destroy(&message);
+    return NULL;
+}
+
+static void
+test_limit_reached_by_one_thread_ends_the_wait_of_another(void **state)
+{
+    (void) state;
+    s_open_attached("limit=1");
+    pthread_t threads[2];
+    int errors[2];
+    for (int index = 0; index < 2; index++) {
+        assert_int_equal(pthread_create(&threads[index], NULL, s_take_one, &errors[index]), 0);
+    }
+    scripted_relay_deliver(&s_relay, 5, 1, 1);
+    for (int index = 0; index < 2; index++) {
+        assert_int_equal(pthread_join(threads[index], NULL), 0);
+    }
+    assert_int_equal(errors[0] + errors[1], ENODATA); //  one got it, the other heard at once
+}
+
+static void
 test_no_message_in_time_is_eagain(void **state)
 {
     (void) state;
@@ -500,6 +545,8 @@ main(void)
         TEST(test_delivered_messages_are_received_and_acked_in_one_range),
         TEST(test_ack_leaves_soon_though_messages_wait),
         TEST(test_flush_waits_for_acked),
+        TEST(test_limit_reached_is_enodata_at_once_and_readable),
+        TEST(test_limit_reached_by_one_thread_ends_the_wait_of_another),
         TEST(test_no_message_in_time_is_eagain),
         TEST(test_waiting_receiver_is_woken),
         TEST(test_descriptor_is_readable_while_messages_wait),
