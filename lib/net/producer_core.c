@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "yami_base.h"
+#include "yami_planted.h"
 
 #define STARVED_RETRY_MS 100 //  when memory is out
 
@@ -159,6 +160,9 @@ yami_producer_core_output(yami_producer_core_t *self, int64_t now_ms)
         return self->control;
     }
     const yami_window_batch_t *batch = s_next_batch(self, now_ms);
+    if (YAMI_PLANTED(WRONG_RECORD_RESENT) && batch != NULL && batch->first <= self->highest_sent) {
+        batch = yami_window_at(&self->window, 0);
+    }
     return batch == NULL ? NULL : batch->block;
 }
 

@@ -12,6 +12,7 @@
 
 #include "yami_base.h"
 #include "yami_commit_queue.h"
+#include "yami_planted.h"
 
 #define VECTOR_LIMIT 1024
 #define TRIM_LIMIT ((size_t) 1 << 24)
@@ -267,15 +268,19 @@ s_sync(yami_commit_t *self)
     if (is_full == -1) {
         return -1;
     }
-    if (self->is_file_dirty) {
+    if (self->is_file_dirty && !YAMI_PLANTED(CONFIRM_BEFORE_SYNC)) {
         int64_t start_us = yami_clock_mono_us();
-        if (self->disk->sync_data(self->disk, self->file) == -1) {
+        int rc = self->disk->sync_data(self->disk, self->file);
+        if (rc == -1 && YAMI_PLANTED(FAILED_SYNC_RETRIED)) {
+            rc = self->disk->sync_data(self->disk, self->file);
+        }
+        if (rc == -1) {
             return -1;
         }
         self->is_file_dirty = false;
         s_count_sync(self, start_us);
     }
-    if (self->is_directory_dirty) {
+    if (self->is_directory_dirty && !YAMI_PLANTED(DIRECTORY_NOT_SYNCED)) {
         if (self->disk->sync_directory(self->disk) == -1) {
             return -1;
         }

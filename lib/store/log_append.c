@@ -6,6 +6,7 @@
 #include "yami_base.h"
 #include "yami_checkpoint.h"
 #include "yami_log_state.h"
+#include "yami_planted.h"
 
 //  Bytes that the footer of a segment with so much meta takes, trailer included, and a gap between
 //  them: a trailer right behind its footer is the sign of a file that was cut there, when all in it
@@ -198,7 +199,9 @@ s_give_back(yami_log_t *self)
     }
     for (size_t index = 0; index < self->index.count;) {
         yami_segment_t *segment = self->index.segments[index];
-        if (!yami_index_is_unneeded(segment) || segment->last_lsn >= self->durable_checkpoint_lsn) {
+        bool is_covered = segment->last_lsn < self->durable_checkpoint_lsn;
+        if (!yami_index_is_unneeded(segment) ||
+            !(is_covered || YAMI_PLANTED(SEGMENT_RECYCLED_EARLY))) {
             index++;
             continue;
         }

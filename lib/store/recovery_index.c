@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "yami_base.h"
+#include "yami_planted.h"
 #include "yami_recovery.h"
 
 #define BAD_LIMIT ((size_t) 1 << 24)
@@ -43,7 +44,7 @@ s_start_scan(yami_recovery_t *self, const yami_found_t *found, const s_measure_t
 static bool
 s_is_torn(const yami_found_t *found, const s_measure_t *measure, const yami_scan_item_t *bad)
 {
-    return !found->is_whole && bad->at_lsn > measure->durable;
+    return !found->is_whole && (bad->at_lsn > measure->durable || YAMI_PLANTED(DAMAGE_READ_AS_END));
 }
 
 static int

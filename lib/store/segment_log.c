@@ -10,6 +10,7 @@
 #include "yami_base.h"
 #include "yami_log_read.h"
 #include "yami_log_state.h"
+#include "yami_planted.h"
 #include "yami_recovery.h"
 
 #define SEGMENT_BYTES_MIN (64U << 10)
@@ -73,7 +74,7 @@ s_read(yami_store_t *store, uint32_t channel, uint64_t sequence, yami_entry_t *e
     yami_log_t *self = (yami_log_t *) store;
     uint64_t durable_lsn = yami_commit_durable(self->commit);
     const yami_entry_t *cached = yami_cache_find(&self->cache, channel, sequence);
-    if (cached && cached->lsn > durable_lsn) {
+    if (cached && cached->lsn > durable_lsn && !YAMI_PLANTED(DELIVERED_BEFORE_DURABLE)) {
         errno = ENOENT;
         return -1;
     }

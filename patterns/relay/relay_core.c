@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "yami_base.h"
+#include "yami_planted.h"
 #include "yami_relay_parts.h"
 
 //  Every owner may have one wake that counts, and four stale ones before they are swept.
@@ -334,7 +335,7 @@ s_event(yami_relay_core_t *core, const yami_relay_event_t *event)
         break;
     case YAMI_EVENT_GONE:
         peer = yami_relay_map_get(&core->peers, event->peer);
-        if (peer != NULL) {
+        if (peer != NULL && !YAMI_PLANTED(LEASES_KEPT)) {
             yami_relay_peer_end(core, peer, false);
         }
         break;

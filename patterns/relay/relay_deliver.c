@@ -1,4 +1,5 @@
 #include "yami_base.h"
+#include "yami_planted.h"
 #include "yami_properties.h"
 #include "yami_relay_parts.h"
 
@@ -20,12 +21,15 @@ s_next_run(const yami_relay_core_t *core, const yami_relay_group_t *group, s_run
         *run = (s_run_t) {piece, piece->first, piece->last};
         return true;
     }
-    if (group->next >= group->channel->durable || group->pieces.total >= YAMI_LIMIT_IN_FLIGHT ||
+    const yami_relay_channel_t *channel = group->channel;
+    uint64_t end =
+        YAMI_PLANTED(DELIVERED_BEFORE_DURABLE) ? channel->next : channel->durable; //  (2)
+    if (group->next >= end || group->pieces.total >= YAMI_LIMIT_IN_FLIGHT ||
         core->piece_count + group->pieces.count >= YAMI_RELAY_PIECES) {
         return false;
     }
     uint64_t most = YAMI_LIMIT_IN_FLIGHT - group->pieces.total;
-    *run = (s_run_t) {NULL, group->next, group->channel->durable - 1}; //  (2)
+    *run = (s_run_t) {NULL, group->next, end - 1};
     if (run->last - run->first >= most) {
         run->last = run->first + most - 1;
     }

@@ -5,6 +5,7 @@
 
 #include "yami_base.h"
 #include "yami_bytes.h"
+#include "yami_planted.h"
 #include "yami_relay_parts.h"
 
 #define S_UNREAD_MS 10000 //  between two lines about entries that cannot be read
@@ -157,7 +158,8 @@ yami_relay_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
                                 last, what);
     }
     bool is_whole = event->result == 0 && event->entry->data != NULL &&
-                    event->entry->base + event->entry->count <= channel->durable;
+                    (event->entry->base + event->entry->count <= channel->durable ||
+                     YAMI_PLANTED(DELIVERED_BEFORE_DURABLE));
     if (event->fetch.purpose == YAMI_FETCH_JOB) {
         yami_relay_job_entry(core, event);
     } else {

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "yami_base.h"
+#include "yami_planted.h"
 #include "yami_relay_parts.h"
 
 yami_relay_group_t *
@@ -197,7 +198,7 @@ void
 yami_relay_group_journal(yami_relay_core_t *core, yami_relay_group_t *group, uint64_t first,
                          uint64_t last)
 {
-    if (!group->is_durable) {
+    if (!group->is_durable || YAMI_PLANTED(ACK_NOT_WRITTEN)) {
         return;
     }
     int64_t added = yami_ranges_add(&group->settled, first, last);

@@ -1,4 +1,5 @@
 #include "yami_base.h"
+#include "yami_planted.h"
 #include "yami_relay_parts.h"
 
 yami_relay_handle_t *
@@ -94,6 +95,9 @@ yami_relay_handle_attached(yami_relay_core_t *core, yami_relay_handle_t *handle)
         frame.present |= YAMI_F_EPOCH | YAMI_F_MESSAGES | YAMI_F_BYTES;
         frame.epoch = handle->epoch;
         frame.sequence = handle->producer->durable; //  it confirms: promise 1
+        if (YAMI_PLANTED(ATTACHED_BEFORE_DURABLE)) {
+            frame.sequence = handle->producer->last;
+        }
         frame.messages = handle->granted_messages;
         frame.bytes = handle->granted_bytes;
     }
@@ -137,7 +141,7 @@ static void
 s_flush_producer(yami_relay_core_t *core, yami_relay_handle_t *handle)
 {
     const yami_relay_producer_t *producer = handle->producer;
-    uint64_t durable = producer->durable;
+    uint64_t durable = YAMI_PLANTED(CONFIRM_BEFORE_DURABLE) ? producer->last : producer->durable;
     if (durable > handle->confirmed || (handle->must_confirm && durable > 0)) {
         yami_frame_t frame = yami_relay_frame(YAMI_FRAME_CONFIRM, handle->number);
         frame.present = YAMI_F_EPOCH | YAMI_F_SEQUENCE | YAMI_F_LEVEL;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "yami_base.h"
+#include "yami_planted.h"
 #include "yami_relay_parts.h"
 
 #define S_BATCH_SIZE (1u << 20) //  bytes of one batch, if records are not bigger
@@ -34,13 +35,18 @@ s_write(yami_relay_move_t *self)
     }
     YAM_ASSERT(count == self->ranges.total);
     uint64_t base = target->next;
+    const yami_ranges_t none = {0};
     uint64_t ticket =
-        yami_relay_write_move(core, target, base, count, self->origin, &self->ranges, block);
+        yami_relay_write_move(core, target, base, count, self->origin,
+                              YAMI_PLANTED(DEAD_LETTER_NOT_ATOMIC) ? &none : &self->ranges, block);
     yami_relay_channel_appended(target, base, base + count - 1, bytes, core->wall_ms);
     for (size_t index = 0; index < self->ranges.count; index++) {
         const yami_range_t *range = &self->ranges.items[index];
         uint64_t settled = yami_relay_group_settle(core, self->origin, range->first, range->last);
         YAM_ASSERT(settled == range->last - range->first + 1);
+        if (YAMI_PLANTED(DEAD_LETTER_NOT_ATOMIC)) {
+            yami_relay_group_journal(core, self->origin, range->first, range->last);
+        }
     }
     if (self->owner == NULL) {
         self->origin->counts.dead_lettered += count;

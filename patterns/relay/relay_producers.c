@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "yami_base.h"
+#include "yami_planted.h"
 #include "yami_relay_parts.h"
 
 static uint64_t
@@ -196,7 +197,7 @@ static void
 s_duplicate(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_batch_t *batch)
 {
     handle->channel->counts.duplicates += batch->count;
-    handle->resolved_messages += batch->count;
+    handle->resolved_messages += YAMI_PLANTED(CREDIT_LEAK) ? 0 : batch->count;
     handle->resolved_bytes += YAMI_BATCH_HEADER_SIZE + batch->payload.size;
     uint64_t last = batch->first_sequence + batch->count - 1;
     handle->must_confirm |= last <= handle->producer->durable;
@@ -209,13 +210,15 @@ s_store_rest(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_ba
              uint64_t expected)
 {
     uint32_t known = (uint32_t) (expected - batch->first_sequence);
-    yami_block_t *block = yami_batch_slice(batch, known, batch->count - known);
+    yami_block_t *block = yami_batch_slice(batch, YAMI_PLANTED(WRONG_RECORD_STORED) ? 0 : known,
+                                           batch->count - known);
     yami_batch_t rest;
     if (block == NULL || yami_batch_decode(&rest, block->data, block->size) == -1) {
         yami_block_unref(&block);
         s_refuse(core, handle, expected, batch, YAM_STATUS_INTERNAL);
         return;
     }
+    rest.first_sequence = expected;
     handle->channel->counts.duplicates += known;
     s_store(core, handle, &rest, block, batch);
 }

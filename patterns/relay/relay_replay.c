@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "yami_base.h"
+#include "yami_planted.h"
 #include "yami_relay_parts.h"
 
 static int
@@ -168,7 +169,7 @@ s_epoch(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_channel_t *ch
 {
     uint32_t epoch;
     yami_id_t id = s_producer(reader, &epoch);
-    if (!reader->failed) {
+    if (!reader->failed && !YAMI_PLANTED(EPOCH_NOT_REPLAYED)) {
         s_stored(core, channel, &id, epoch, 0, entry->time_ms);
     }
 }
@@ -187,7 +188,9 @@ s_data(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_channel_t *cha
         return;
     }
     s_messages(core, channel, entry);
-    s_stored(core, channel, &id, epoch, first + entry->count - 1, entry->time_ms);
+    if (!YAMI_PLANTED(DEDUPE_NOT_REPLAYED)) {
+        s_stored(core, channel, &id, epoch, first + entry->count - 1, entry->time_ms);
+    }
 }
 
 static void
@@ -207,7 +210,7 @@ s_failure(yami_relay_core_t *core, yami_reader_t *reader)
         reason.size == 0 ? NULL : yami_block_copy(reason.data, reason.size, YAMI_LIMIT_TEXT);
     for (uint32_t index = 0; index < count && group != NULL; index++) {
         yami_range_t range = s_range(reader, &end);
-        if (reader->failed) {
+        if (reader->failed || YAMI_PLANTED(FAILURES_NOT_REPLAYED)) {
             break;
         }
         s_reach(core, group->channel, range.last);

@@ -1,4 +1,5 @@
 #include "yami_base.h"
+#include "yami_planted.h"
 #include "yami_relay_parts.h"
 
 #define S_REASON_LIMIT 120 //  bytes of a reason kept with a message
@@ -48,7 +49,7 @@ s_apply(yami_relay_core_t *core, const yami_frame_t *frame, yami_relay_lease_t *
 {
     switch (frame->type) {
     case YAMI_FRAME_ACK:
-        s_ack(core, lease, range->first, range->last);
+        s_ack(core, lease, range->first, range->last + (YAMI_PLANTED(ACK_OFF_BY_ONE) ? 1 : 0));
         break;
     case YAMI_FRAME_EXTEND:
         yami_relay_lease_extend(core, lease);
@@ -75,6 +76,19 @@ s_reason(const yami_frame_t *frame)
     return yami_block_copy(frame->text.data, size, S_REASON_LIMIT);
 }
 
+//  (5) Only a live lease of this very peer and handle; NULL else.
+static yami_relay_lease_t *
+s_lease(const yami_relay_core_t *core, const yami_relay_handle_t *handle,
+        const yami_settle_t *range)
+{
+    yami_relay_lease_t *lease = yami_relay_map_get(&core->leases, range->token);
+    if (YAMI_PLANTED(LEASE_NOT_FENCED)) {
+        const yami_piece_t *piece = yami_pieces_find(&handle->group->pieces, range->first);
+        return piece != NULL ? piece->lease : NULL;
+    }
+    return lease != NULL && lease->handle == handle ? lease : NULL;
+}
+
 void
 yami_relay_settle(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
 {
@@ -94,10 +108,8 @@ yami_relay_settle(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_f
     size_t offset = 0;
     yami_settle_t range;
     while (yami_frame_range(frame, &offset, &range)) {
-        //  (5) only a live lease of this very peer and handle, and only what is open of it
-        yami_relay_lease_t *lease = yami_relay_map_get(&core->leases, range.token);
-        bool is_valid = lease != NULL && lease->handle == handle && range.first >= lease->first &&
-                        range.last <= lease->last;
+        yami_relay_lease_t *lease = s_lease(core, handle, &range);
+        bool is_valid = lease != NULL && range.first >= lease->first && range.last <= lease->last;
         uint64_t open = is_valid ? s_open(lease, range.first, range.last) : 0;
         stale += range.last - range.first + 1 - open;
         if (open > 0) {
