@@ -210,5 +210,8 @@ s_tidy(yami_recovery_t *self)
 int
 yami_recovery_finish(yami_recovery_t *self)
 {
-    return s_keep_all_aside(self) == -1 || s_finish_last(self) == -1 || s_tidy(self) == -1 ? -1 : 0;
+    if (s_keep_all_aside(self) == -1 || s_finish_last(self) == -1 || s_tidy(self) == -1) {
+        return yami_fail(errno, "store: cannot put its files in order (%s)", strerror(errno));
+    }
+    return 0;
 }
