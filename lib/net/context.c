@@ -17,7 +17,7 @@
 #define YAM_VERSION "0.0.0" //  the build says which one; a linter does not
 #endif
 #define SOCKET_LIMIT 16384
-#define ALLOCATOR_LESSON ((size_t) 4 << 20)
+#define ALLOCATOR_LESSON ((size_t) 31 << 20) //  glibc takes no more than 32 MiB for an example
 
 struct yam {
     uint64_t fork_stamp;     //  of the process that made it
@@ -52,7 +52,8 @@ s_open(yam_t *self)
 
 //  Frames of some 100 KiB come and go, in ZeroMQ's threads. glibc gives such memory back to the
 //  kernel at once, and every page of it then costs a fault when it is next wanted, more than all
-//  else we do with it. It learns by the largest piece freed so far: show it one.
+//  else we do with it. It learns by the largest piece freed so far, and keeps twice as much of free
+//  memory: show it one that is as large as the windows on their way.
 static void
 s_teach_allocator(void)
 {

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -190,6 +191,43 @@ test_errors_of_addresses_name_them(void **state)
     yam_destroy(&yam);
 }
 
+#define BURST_COUNT 128
+#define BURST_FRAME ((size_t) 256 << 10)
+
+//  Page faults of a burst of frames that come and go, as a window of them does.
+static long
+s_faults_of_a_burst(void)
+{
+    static void *frames[BURST_COUNT];
+    struct rusage before;
+    struct rusage after;
+    (void) getrusage(RUSAGE_SELF, &before);
+    for (int index = 0; index < BURST_COUNT; index++) {
+        frames[index] = malloc(BURST_FRAME);
+        assert_non_null(frames[index]);
+        memset(frames[index], 1, BURST_FRAME);
+    }
+    for (int index = 0; index < BURST_COUNT; index++) {
+        free(frames[index]);
+    }
+    (void) getrusage(RUSAGE_SELF, &after);
+    return after.ru_minflt - before.ru_minflt;
+}
+
+static void
+test_the_memory_of_a_burst_of_frames_serves_the_next(void **state)
+{
+    (void) state;
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    skip(); //  another allocator
+#endif
+    yam_t *yam = yam_new();
+    long first_count = s_faults_of_a_burst();
+    long next_count = s_faults_of_a_burst();
+    assert_true(next_count < first_count / 10);
+    yam_destroy(&yam);
+}
+
 int
 main(void)
 {
@@ -200,6 +238,7 @@ main(void)
         cmocka_unit_test(test_signals_are_left_alone),
         cmocka_unit_test(test_the_context_is_shared_with_the_applications_sockets),
         cmocka_unit_test(test_errors_of_addresses_name_them),
+        cmocka_unit_test(test_the_memory_of_a_burst_of_frames_serves_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
