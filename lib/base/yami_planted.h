@@ -28,7 +28,8 @@ enum {
     YAMI_BUG_DEDUPE_NOT_REPLAYED,    //  a restart forgets what producers had sent
     YAMI_BUG_EPOCH_NOT_REPLAYED,     //  a restart forgets the epochs given out
     YAMI_BUG_WRONG_RECORD_STORED,    //  of a batch that is known in part, the wrong rest is stored
-    YAMI_BUG_WRONG_RECORD_RESENT,    //  a producer sends the first of its window for any of them
+    YAMI_BUG_WRONG_RECORD_RESENT,    //  a producer's window that grows mixes up what is in it
+    YAMI_BUG_UNCONFIRMED_FORGOTTEN,  //  a producer attaches anew as if all were confirmed
     YAMI_BUG_CREDIT_LEAK,            //  a producer's credit for duplicates does not come back
     YAMI_BUG_FAILED_SYNC_RETRIED,    //  a sync that failed is tried again, and believed
     YAMI_BUG_DIRECTORY_NOT_SYNCED,   //  a new segment's name is not synced

@@ -119,6 +119,7 @@ static void
 s_attach_frame(const yami_producer_core_t *self, yami_frame_t *frame)
 {
     const yami_window_t *window = &self->window;
+    bool has_unconfirmed = window->count > 0 && !YAMI_PLANTED(UNCONFIRMED_FORGOTTEN);
     *frame = (yami_frame_t) {
         .type = YAMI_FRAME_ATTACH,
         .handle = YAMI_CLIENT_HANDLE,
@@ -129,7 +130,7 @@ s_attach_frame(const yami_producer_core_t *self, yami_frame_t *frame)
         .channel = yami_slice_text(self->config.channel),
         .producer = self->config.producer,
         .epoch = self->epoch,
-        .first = window->count > 0 ? yami_window_at(window, 0)->first : self->next_sequence,
+        .first = has_unconfirmed ? yami_window_at(window, 0)->first : self->next_sequence,
     };
 }
 
@@ -160,9 +161,6 @@ yami_producer_core_output(yami_producer_core_t *self, int64_t now_ms)
         return self->control;
     }
     const yami_window_batch_t *batch = s_next_batch(self, now_ms);
-    if (YAMI_PLANTED(WRONG_RECORD_RESENT) && batch != NULL && batch->first <= self->highest_sent) {
-        batch = yami_window_at(&self->window, 0);
-    }
     return batch == NULL ? NULL : batch->block;
 }
 

@@ -6,6 +6,7 @@
 
 #include "yami_base.h"
 #include "yami_limits.h"
+#include "yami_planted.h"
 
 #define FIRST_CAPACITY 16
 
@@ -48,7 +49,8 @@ s_grow(yami_window_t *self)
         return -1;
     }
     for (size_t index = 0; index < self->count; index++) {
-        batches[index] = *yami_window_at(self, index);
+        batches[index] =
+            YAMI_PLANTED(WRONG_RECORD_RESENT) ? self->batches[index] : *yami_window_at(self, index);
     }
     yami_free(self->batches);
     self->batches = batches;
