@@ -180,7 +180,7 @@ void
 scripted_relay_deliver(scripted_relay_t *self, uint64_t token, uint64_t base, uint32_t count)
 {
     yami_builder_t builder;
-    yami_builder_init(&builder, YAMI_LIMIT_FRAME);
+    yami_builder_init(&builder, 64 << 10);
     for (uint64_t sequence = base; sequence < base + count; sequence++) {
         char body[64];
         int size = snprintf(body, sizeof body, "message %" PRIu64, sequence);
