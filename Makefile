@@ -15,12 +15,19 @@ PREFIX   ?= /usr/local
 CFLAGS   ?= -O2 -g
 SAN      ?=
 BUILD    ?= build$(if $(SAN),/san-$(subst $(COMMA),-,$(SAN)))
-OBJ       = $(BUILD)/obj
 COMMA     = ,
 JOBS     ?= $(shell nproc)
 SUBMAKE   = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 RUN       = tests/tools/run_tests
 SHOW      = $(if $(V),,@echo "  $(1)";)
+
+#   PLANTED=NAME: that bug, in a folder of its own. What does not have it is shared with the usual build.
+PLANTED  ?=
+SHARED   := $(BUILD)
+OBJ       = $(SHARED)/obj
+ifneq ($(PLANTED),)
+override BUILD := $(SHARED)/planted-$(PLANTED)
+endif
 
 #   -- What the build needs. Asked lazily, and once: `deps` may just have installed it. ---------------
 
@@ -60,7 +67,8 @@ ALL_SRC   = $(LIB_SRC) $(BIN_SRC) $(TEST_SRC) $(HELP_SRC) $(SIM_SRC)
 ALL_TEXT  = $(ALL_SRC) $(EXAMPLES) $(wildcard lib/*.h $(addsuffix *.h,$(sort $(dir $(ALL_SRC) $(PUBLIC)))))
 SCRIPTS   = $(filter-out %.c %.h,$(wildcard tests/system/test_* tests/interop/test_*))
 
-objects   = $(patsubst %.c,$(OBJ)/%.o,$(1))
+objects   = $(foreach source,$(1),$(if $(filter $(source),$(BUG_SRC)),$(BUILD),$(SHARED))/obj/$(source:.c=.o))
+BUG_SRC   = $(if $(PLANTED),$(call once,BUG_SRC,$(shell grep -l 'YAMI_PLANTED($(PLANTED))' $(LIB_SRC))))
 helpers   = $(call objects,$(filter tests/support/% tests/$(1)/%,$(HELP_SRC)))
 LIB_A     = $(BUILD)/libyam.a
 LIB_SO    = $(if $(SAN),,$(BUILD)/$(SONAME))
@@ -112,6 +120,12 @@ sim: deps
 	+@$(SUBMAKE) $(SIM)
 	@$(SIM) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED))
 
+#   Whether the tests find the bugs of lib/base/yami_planted.h; BUGS=... for some of them.
+.PHONY: planted
+planted: deps
+	+@$(SUBMAKE) tests
+	@tests/tools/planted --all $(BUILD) $(BUGS)
+
 build: $(LIB_A) $(LIB_SO) $(BINS) $(MANS)
 tests: $(TESTS) $(SIM)
 examples: $(EXAMPLE_BINS)
@@ -124,22 +138,29 @@ clean:
 LIB_INCLUDE     = -Ilib/base -Ilib/wire -Ilib/store -Ilib/net
 $(OBJ)/lib/%:      INCLUDE = -Ilib/base
 $(OBJ)/lib/net/%:  INCLUDE = $(LIB_INCLUDE)
-$(OBJ)/patterns/%: INCLUDE = $(LIB_INCLUDE) -I$(BUILD)/include
-$(OBJ)/daemons/%:  INCLUDE = $(LIB_INCLUDE) -I$(BUILD)/include
-$(OBJ)/tests/%:    INCLUDE = $(LIB_INCLUDE) -I$(BUILD)/include $(addprefix -I,$(wildcard patterns/* daemons/* tests/support tests/bench/*/))
-$(OBJ)/examples/%: INCLUDE = -I$(BUILD)/include
+$(OBJ)/patterns/%: INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include
+$(OBJ)/daemons/%:  INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include
+$(OBJ)/tests/%:    INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include $(addprefix -I,$(wildcard patterns/* daemons/* tests/support tests/bench/*/))
+$(OBJ)/examples/%: INCLUDE = -I$(SHARED)/include
 
 #   The .d file says what both the object and its lint stamp depend on.
-$(OBJ)/%.o: %.c $(BUILD)/flags | $(BUILD)/include/.linked
+$(OBJ)/%.o: %.c $(SHARED)/flags | $(SHARED)/include/.linked
 	@mkdir -p $(@D)
 	$(call SHOW,cc   $<)$(CC) $(C_FLAGS) $(INCLUDE) -MMD -MP -MT '$@ $(@:.o=.tidy)' -c -o $@ $<
 
-$(BUILD)/flags: FORCE
+$(SHARED)/flags: $(if $(PLANTED),,FORCE)
 	@mkdir -p $(@D)
 	@echo "$(CC) $(C_FLAGS)" | cmp -s - $@ || echo "$(CC) $(C_FLAGS)" > $@
 
+ifneq ($(PLANTED),)
+$(BUILD)/obj/%.o: INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include
+$(BUILD)/obj/%.o: %.c | $(SHARED)/include/.linked
+	@mkdir -p $(@D)
+	$(call SHOW,bug  $<)$(CC) $(C_FLAGS) -DYAMI_PLANTED_BUG=YAMI_BUG_$(PLANTED) $(INCLUDE) -MMD -MP -c -o $@ $<
+endif
+
 #   All public headers in one folder, as they will be installed.
-$(BUILD)/include/.linked: $(PUBLIC)
+$(SHARED)/include/.linked: $(PUBLIC)
 	@mkdir -p $(@D)
 	@ln -sf $(abspath $(PUBLIC)) $(@D) && touch $@
 
