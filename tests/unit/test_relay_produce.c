@@ -70,6 +70,22 @@ test_frame_before_hello_is_no_session(void **state)
     assert_int_equal(f->frame.status, YAM_STATUS_NO_SESSION);
 }
 
+//  After a restart a producer's whole window may be on its way already.
+static void
+test_burst_from_before_a_restart_closes_nobody(void **state)
+{
+    fixture_t *f = *state;
+    unsigned logged = f->log_count;
+    for (uint64_t sequence = 1; sequence <= 500; sequence++) {
+        fixture_publish(f, 2, fixture_batch(1, 9, 1, sequence, 1, NULL));
+    }
+    fixture_expect(f, 2, YAMI_FRAME_ERROR);
+    assert_int_equal(f->frame.status, YAM_STATUS_NO_SESSION);
+    assert_int_equal(f->closed, 0);
+    assert_int_equal(f->log_count, logged);
+    fixture_hello(f, 2);
+}
+
 static void
 test_confirm_never_before_durable(void **state)
 {
@@ -551,6 +567,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_frame_before_hello_is_no_session),
+        TEST(test_burst_from_before_a_restart_closes_nobody),
         TEST(test_confirm_never_before_durable),
         TEST(test_many_batches_get_one_confirm),
         TEST(test_duplicate_is_confirmed_and_not_stored),
