@@ -232,13 +232,14 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        //  first: what others free teaches the allocator, too
+        cmocka_unit_test(test_the_memory_of_a_burst_of_frames_serves_the_next),
         cmocka_unit_test(test_a_forked_child_is_refused_and_may_destroy),
         cmocka_unit_test(test_a_child_may_make_its_own),
         cmocka_unit_test(test_without_descriptors_an_error_comes_and_no_abort),
         cmocka_unit_test(test_signals_are_left_alone),
         cmocka_unit_test(test_the_context_is_shared_with_the_applications_sockets),
         cmocka_unit_test(test_errors_of_addresses_name_them),
-        cmocka_unit_test(test_the_memory_of_a_burst_of_frames_serves_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
