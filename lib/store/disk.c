@@ -95,7 +95,7 @@ s_pread(yami_disk_t *disk, int file, void *buffer, size_t size, uint64_t offset)
             continue;
         }
         if (count == -1) {
-            return -1;
+            return yami_fail(errno, "store: reading failed (%s)", strerror(errno));
         }
         if (count == 0) {
             break;
