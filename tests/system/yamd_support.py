@@ -13,8 +13,10 @@ import tempfile
 import time
 import traceback
 
-BIN = os.environ.get("YAM_BIN") or os.path.join(os.path.dirname(__file__), "../../build/bin")
+BIN = os.path.abspath(os.environ.get("YAM_BIN") or os.path.join(os.path.dirname(__file__), "../../build/bin"))
 TIMEOUT = 30
+SKIPPED = 77
+IS_SANITIZED = "san-" in BIN
 
 #   sysexits.h
 OK, USAGE, DATAERR, NOINPUT, UNAVAILABLE, CANTCREAT, IOERR, TEMPFAIL, NOPERM, CONFIG = (
@@ -60,18 +62,20 @@ def read_line(stream, timeout=TIMEOUT):
 
 
 class Relay:
-    """A yamd that is ready; its log is in the file `log`."""
+    """A yamd that is ready, unless it may fail; its log is in the file `log`. under: words that run it, such as strace."""
 
-    def __init__(self, *arguments, store="store", listen="tcp://127.0.0.1:*", environment=None):
+    def __init__(self, *arguments, store="store", listen="tcp://127.0.0.1:*", environment=None, under=(),
+                 may_fail=False, **options):
         where = ["--memory"] if store is None else ["--store", folder(store)]
         self.log = folder("yamd.log")
         with open(self.log, "ab") as log:
-            self.process = spawn("yamd", "--listen", listen, *where, *arguments,
+            self.process = spawn(*under, os.path.join(BIN, "yamd"), "--listen", listen, *where, *arguments,
                                  environment=environment, bufsize=0, stdout=subprocess.PIPE,
-                                 stderr=log)
+                                 stderr=log, **options)
         line = read_line(self.process.stdout).decode()
-        assert line.startswith("ready "), f"{line!r}; log: {self.read_log()}"
-        self.endpoint = line.split()[1].split(",")[0]
+        self.is_ready = line.startswith("ready ")
+        assert self.is_ready or may_fail, f"{line!r}; log: {self.read_log()}"
+        self.endpoint = line.split()[1].split(",")[0] if self.is_ready else None
 
     def read_log(self):
         with open(self.log, encoding="utf-8", errors="replace") as file:
@@ -87,6 +91,11 @@ class Relay:
         """Sends a signal and returns the exit code."""
         self.process.send_signal(number)
         return self.process.wait(TIMEOUT)
+
+    def kill(self):
+        """SIGKILL, until it is gone."""
+        self.process.kill()
+        self.process.wait(TIMEOUT)
 
     def yam(self, *arguments, **options):
         return yam(arguments[0], "-e", self.endpoint, *arguments[1:], **options)
