@@ -205,6 +205,7 @@ s_give_back(yami_log_t *self)
             index++;
             continue;
         }
+        yami_scrub_forget(self->scrub, segment->header.number); //  its file may change from now on
         yami_entry_t entry = {.kind = YAMI_ENTRY_TRIM, .base = segment->header.number};
         if (s_append_any(self, &entry, NULL, 0) == -1) {
             return;

@@ -234,6 +234,15 @@ s_wants_checkpoint(const yami_store_t *store)
     return false; //  nothing is ever replayed
 }
 
+static bool
+s_scrub(yami_store_t *store, yami_scrub_progress_t *progress, yami_damage_t *damage)
+{
+    (void) store;
+    (void) damage;
+    *progress = (yami_scrub_progress_t) {.is_done = true};
+    return false; //  nothing was there before
+}
+
 static void
 s_stats(const yami_store_t *store, yami_store_stats_t *stats)
 {
@@ -266,6 +275,7 @@ static const yami_store_ops_t s_ops = {.append = s_append,
                                        .read = s_read,
                                        .trim = s_trim,
                                        .wants_checkpoint = s_wants_checkpoint,
+                                       .scrub = s_scrub,
                                        .stats = s_stats,
                                        .close = s_close};
 

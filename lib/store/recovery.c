@@ -204,9 +204,10 @@ s_handle_bad(yami_recovery_t *self, yami_found_t *found, const yami_scan_item_t 
     return yami_recovery_add_bad(self, found, item, false);
 }
 
-//  Everything from offset on in one segment.
+//  Everything from offset on in one segment; what lies before first_lsn is only checked.
 static int
-s_replay_segment(yami_recovery_t *self, yami_found_t *found, uint64_t offset, uint64_t lsn)
+s_replay_segment(yami_recovery_t *self, yami_found_t *found, uint64_t offset, uint64_t lsn,
+                 uint64_t first_lsn)
 {
     yami_segment_scan_t scan;
     yami_segment_scan_init(&scan, &self->reader, found->segment);
@@ -227,7 +228,9 @@ s_replay_segment(yami_recovery_t *self, yami_found_t *found, uint64_t offset, ui
             if (item.entry.count > 0 && !is_known) {
                 rc = yami_recovery_name_entry(self, found, &item.entry, is_from_start);
             }
-            rc = rc == 0 ? s_replay_entry(self, &item.entry) : rc;
+            if (rc == 0 && item.entry.lsn >= first_lsn) {
+                rc = s_replay_entry(self, &item.entry);
+            }
         } else if (item.type == YAMI_SCAN_END && !is_known) {
             rc = yami_recovery_name_rest(self, found, is_from_start);
         } else if (item.type == YAMI_SCAN_BAD) {
@@ -242,23 +245,27 @@ s_replay_segment(yami_recovery_t *self, yami_found_t *found, uint64_t offset, ui
     }
 }
 
+//  Opening starts at the checkpoint, if there is one. What lies before it is read all the same when
+//  that is little.
 static int
 s_replay(yami_recovery_t *self)
 {
-    bool is_opening = self->spares != NULL;
-    bool has_start = is_opening && self->checkpoint_lsn > 0;
-    for (size_t index = has_start ? self->checkpoint_found : 0; index < self->found_count;
+    bool has_start = self->spares && self->checkpoint_lsn > 0;
+    uint64_t first_lsn = has_start ? self->checkpoint_lsn : 0;
+    if (has_start && yami_recovery_unread_bytes(self) <= self->scan_bytes) {
+        self->has_read_all = true;
+    }
+    bool is_skipping = has_start && !self->has_read_all;
+    for (size_t index = is_skipping ? self->checkpoint_found : 0; index < self->found_count;
          index++) {
         yami_found_t *found = &self->found[index];
         if (!found->segment) {
             continue;
         }
-        bool is_start = has_start && index == self->checkpoint_found;
-        int rc = is_start
-                     ? s_replay_segment(self, found, self->checkpoint_offset, self->checkpoint_lsn)
-                     : s_replay_segment(self, found, YAMI_SEGMENT_HEADER_SIZE,
-                                        found->segment->header.first_lsn);
-        if (rc == -1) {
+        bool is_start = is_skipping && index == self->checkpoint_found;
+        uint64_t offset = is_start ? self->checkpoint_offset : YAMI_SEGMENT_HEADER_SIZE;
+        uint64_t lsn = is_start ? self->checkpoint_lsn : found->segment->header.first_lsn;
+        if (s_replay_segment(self, found, offset, lsn, first_lsn) == -1) {
             return -1;
         }
     }

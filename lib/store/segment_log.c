@@ -22,6 +22,8 @@ yami_log_options_init(yami_log_options_t *options)
     *options = (yami_log_options_t) {.segment_bytes = 64U << 20,
                                      .cache_bytes = 32U << 20,
                                      .spare_count = 2,
+                                     .scan_bytes = 8U << 20,
+                                     .scrub_rate = 32U << 20,
                                      .is_threaded = true};
 }
 
@@ -90,12 +92,22 @@ s_read(yami_store_t *store, uint32_t channel, uint64_t sequence, yami_entry_t *e
     return rc;
 }
 
+static bool
+s_scrub(yami_store_t *store, yami_scrub_progress_t *progress, yami_damage_t *damage)
+{
+    yami_log_t *self = (yami_log_t *) store;
+    bool is_found = yami_scrub_take(self->scrub, progress, damage);
+    YAM_ASSERT(!is_found || yami_index_find(&self->index, damage->segment));
+    return is_found;
+}
+
 static void
 s_stats(const yami_store_t *store, yami_store_stats_t *stats)
 {
     const yami_log_t *self = (const yami_log_t *) store;
     *stats = self->stats;
     yami_commit_stats(self->commit, stats);
+    stats->damaged_ranges += yami_scrub_damaged(self->scrub);
     stats->segments = self->index.count;
     stats->spare_segments = yami_spares_count(self->spares);
     stats->disk_bytes = stats->spare_segments * self->options.segment_bytes;
@@ -108,6 +120,7 @@ static void
 s_destroy(yami_log_t **self_p)
 {
     yami_log_t *self = *self_p;
+    yami_scrub_destroy(&self->scrub);
     for (size_t index = 0; index < self->index.count; index++) {
         yami_segment_reader_close(&self->reader, self->index.segments[index]);
     }
@@ -158,6 +171,7 @@ static const yami_store_ops_t s_ops = {.append = yami_log_append,
                                        .read = s_read,
                                        .trim = yami_log_trim,
                                        .wants_checkpoint = yami_log_wants_checkpoint,
+                                       .scrub = s_scrub,
                                        .stats = s_stats,
                                        .close = s_close};
 
@@ -170,8 +184,10 @@ s_recover(yami_log_t *self, yami_replay_fn replay, yami_damage_fn damaged, void 
                                 .replay = replay,
                                 .damaged = damaged,
                                 .arg = arg,
-                                .refuse_damage = self->options.refuse_damage};
+                                .refuse_damage = self->options.refuse_damage,
+                                .scan_bytes = self->options.scan_bytes};
     int rc = yami_recovery_run(&recovery);
+    rc = rc == 0 ? yami_recovery_plan_scrub(&recovery, self->scrub) : rc;
     int error = errno;
     self->next_lsn = recovery.next_lsn;
     self->next_number = recovery.next_number;
@@ -211,11 +227,12 @@ yami_segment_log_open(yami_disk_t *disk, const yami_log_options_t *options, yami
     self->disk = disk;
     self->options = *options;
     self->spares = yami_spares_new(disk, options);
+    self->scrub = yami_scrub_new(disk, options->scrub_rate, options->is_threaded);
     yami_segment_reader_init(&self->reader, disk, &self->index);
     yami_cache_init(&self->cache, options->cache_bytes);
     int rc = s_recover(self, replay, damaged, arg);
     self->commit = yami_commit_new(disk, self->spares, rc == 0 ? self->next_lsn - 1 : 0);
-    if (rc == -1 || yami_spares_start(self->spares) == -1) {
+    if (rc == -1 || yami_spares_start(self->spares) == -1 || yami_scrub_start(self->scrub) == -1) {
         int error = errno;
         s_destroy(&self);
         errno = error;

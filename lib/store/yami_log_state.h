@@ -12,6 +12,7 @@
 
 #include "yami_cache.h"
 #include "yami_commit.h"
+#include "yami_scrub.h"
 #include "yami_segment_log.h"
 #include "yami_segment_reader.h"
 
@@ -22,6 +23,7 @@ typedef struct {
     uint64_t store_id;
     yami_spares_t *spares; //  owned
     yami_commit_t *commit; //  owned
+    yami_scrub_t *scrub;   //  owned
     yami_index_t index;
     yami_segment_reader_t reader;
     yami_cache_t cache;

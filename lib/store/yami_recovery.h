@@ -7,6 +7,7 @@
         yami_recovery_index   footers, or a scan where there is none; the torn tail is found and cut
         yami_recovery_lost    whose sequences damage has hit
         yami_recovery         newest checkpoint, replay of what follows, missing segments, report
+        yami_recovery_scrub   (opening only) which entries before the checkpoint nobody has read
         yami_recovery_finish  (opening only) make the tail durable, seal it, tidy the directory
     Invariants:
     (1) Nothing in the directory changes before replay has accepted everything.
@@ -19,6 +20,7 @@
 #define YAMI_RECOVERY_H
 
 #include "yami_checkpoint.h"
+#include "yami_scrub.h"
 #include "yami_segment_scan.h"
 #include "yami_spares.h"
 
@@ -57,6 +59,7 @@ typedef struct {
     yami_damage_fn damaged; //  may be NULL
     void *arg;
     bool refuse_damage;
+    uint64_t scan_bytes; //  up to so many before the checkpoint are read, too
     //  Results:
     uint64_t next_lsn;
     uint64_t next_number;
@@ -65,6 +68,7 @@ typedef struct {
     uint64_t checkpoint_lsn; //  0: none
     uint64_t recovered_entries;
     uint64_t damaged_ranges;
+    bool has_read_all; //  also what lies before the checkpoint
     //  Its own:
     yami_segment_reader_t reader;
     yami_found_t *found; //  owned; ascending numbers
@@ -104,6 +108,18 @@ int
 yami_recovery_load_index(yami_recovery_t *self);
 int
 yami_recovery_finish(yami_recovery_t *self);
+
+//  Whether entries of a segment lie before the checkpoint and only its footer was looked at.
+bool
+yami_recovery_is_unread(const yami_recovery_t *self, const yami_found_t *found);
+
+//  Bytes of entries in all such segments.
+uint64_t
+yami_recovery_unread_bytes(const yami_recovery_t *self);
+
+//  Hands all such segments to the scrub. Returns 0, or -1 with errno ENOMEM.
+int
+yami_recovery_plan_scrub(const yami_recovery_t *self, yami_scrub_t *scrub);
 
 //  Remembers a damaged range, to be reported. Returns 0, or -1 with errno ENOMEM.
 int

@@ -47,7 +47,14 @@ typedef struct {
     uint32_t spare_count;   //  segments filled ahead [2]; up to twice as many given back are kept
     //  fail to open, with EBADMSG, when there is damage [false: report and go on]
     bool refuse_damage;
-    //  fill spares in a thread of its own; false: when needed, in commit (simulation)
+    //  open reads all entries when those before the checkpoint take no more than so many bytes
+    //  [8 MiB: under a second where a disk gives 10 MB/s]
+    uint64_t scan_bytes;
+    //  bytes per second at which a larger log is read in the background after open [32 MiB]; 0: it
+    //  is not
+    uint64_t scrub_rate;
+    //  fill spares and scrub in threads of their own; false: when needed, in commit, and in scrub
+    //  (simulation)
     bool is_threaded;
 } yami_log_options_t;
 

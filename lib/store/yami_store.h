@@ -75,8 +75,17 @@ typedef struct {
     uint64_t disk_bytes; //  occupied by segments and spares
     uint64_t durable_lsn;
     uint64_t recovered_entries; //  replayed at open
-    uint64_t damaged_ranges;    //  found at open and while reading
+    uint64_t damaged_ranges;    //  found at open, while reading, by the scrub
 } yami_store_stats_t;
+
+//  Of the background reading of what open did not read.
+typedef struct {
+    uint64_t read_bytes;
+    uint64_t left_bytes;
+    uint64_t damaged_ranges;  //  found so far
+    uint64_t unread_segments; //  that the disk would not give
+    bool is_done;             //  nothing is left, and all that was found has been told
+} yami_scrub_progress_t;
 
 typedef struct yami_store yami_store_t;
 
@@ -108,6 +117,10 @@ typedef struct {
     //  Whether the owner should append a YAMI_ENTRY_CHECKPOINT now, whose meta is its whole state
     //  as of all entries appended so far: a new segment was begun, or trimmed space waits for it.
     bool (*wants_checkpoint)(const yami_store_t *self);
+    //  The next range that was found damaged in the background, among what open did not read: true
+    //  with *damage, false when there is none now. *progress is set always. Cheap: asked in each
+    //  turn of the owner's loop. Nothing is told of what was given back.
+    bool (*scrub)(yami_store_t *self, yami_scrub_progress_t *progress, yami_damage_t *damage);
     void (*stats)(const yami_store_t *self, yami_store_stats_t *stats);
     //  Commits, seals and closes. Returns 0, or -1 with errno when what was appended could not be
     //  made durable; the store is gone in either case.

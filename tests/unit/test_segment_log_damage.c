@@ -283,6 +283,7 @@ test_damage_before_the_checkpoint_is_found_by_read_and_named(void **state)
     sim_disk_t *copy = sim_disk_clone(disk, 1);
     size_t size = 0;
     memset(sim_disk_bytes(copy, SEGMENT_1, &size) + 8192, 0, 4096);
+    model.options.scan_bytes = 0;
     s_seen_t seen = {0};
     yami_store_t *store = s_open(copy, &model.options, &seen);
     assert_non_null(store);
