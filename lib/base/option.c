@@ -15,11 +15,23 @@ typedef struct {
     int64_t factor;
 } s_suffix_t;
 
-static const s_suffix_t s_size_suffixes[] = {
-    {"k", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {NULL, 0}};
-static const s_suffix_t s_ms_suffixes[] = {
+//  What may follow a number, and how a refusal says so.
+typedef struct {
+    const s_suffix_t *known; //  up to a name that is NULL
+    const char *text;
+} s_suffixes_t;
+
+//  Either case: who writes K or m after a size means 1024 all the same, and never a thousandth.
+static const s_suffix_t s_size_table[] = {
+    {"k", 1 << 10}, {"K", 1 << 10},   {"m", 1 << 20},   {"M", 1 << 20},   {"g", 1 << 30},
+    {"G", 1 << 30}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {NULL, 0}};
+static const s_suffix_t s_ms_table[] = {
     {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}, {NULL, 0}};
-static const s_suffix_t s_second_suffixes[] = {{"s", 1}, {"m", 60}, {"h", 60 * 60}, {NULL, 0}};
+static const s_suffix_t s_second_table[] = {{"s", 1}, {"m", 60}, {"h", 60 * 60}, {NULL, 0}};
+
+static const s_suffixes_t s_sizes = {s_size_table, "k, M, G or KiB, MiB, GiB, powers of 1024"};
+static const s_suffixes_t s_milliseconds = {s_ms_table, "ms, s, m or h"};
+static const s_suffixes_t s_seconds = {s_second_table, "s, m or h"};
 
 static void *
 s_value(const yami_option_t *entry, void *values)
@@ -27,15 +39,15 @@ s_value(const yami_option_t *entry, void *values)
     return (char *) values + entry->offset;
 }
 
-//  Times take times and all else sizes: so "5m" is five minutes of a time and an error for a size.
-static const s_suffix_t *
+//  Times take times and all else sizes: so "5m" is five minutes of a time and 5 MiB of a size.
+static const s_suffixes_t *
 s_suffixes(const yami_option_t *entry)
 {
     const char *unit = entry->unit ? entry->unit : "";
     if (strcmp(unit, "ms") == 0) {
-        return s_ms_suffixes;
+        return &s_milliseconds;
     }
-    return strcmp(unit, "s") == 0 ? s_second_suffixes : s_size_suffixes;
+    return strcmp(unit, "s") == 0 ? &s_seconds : &s_sizes;
 }
 
 //  The factor of a suffix, 0 when it is none of this option's.
@@ -45,7 +57,7 @@ s_factor(const yami_option_t *entry, const char *suffix)
     if (!*suffix) {
         return 1;
     }
-    for (const s_suffix_t *known = s_suffixes(entry); known->name; known++) {
+    for (const s_suffix_t *known = s_suffixes(entry)->known; known->name; known++) {
         if (strcmp(known->name, suffix) == 0) {
             return known->factor;
         }
@@ -84,8 +96,10 @@ s_set_int(const yami_option_t *entry, void *values, const char *text)
     if (!s_parse_int(entry, text, &number) || number < entry->minimum || number > entry->maximum) {
         const char *unit = entry->unit ? entry->unit : "";
         return yami_fail(EINVAL,
-                         "option '%s' is '%.64s', but must be %" PRId64 " to %" PRId64 "%s%s",
-                         entry->name, text, entry->minimum, entry->maximum, *unit ? " " : "", unit);
+                         "option '%s' is '%.64s', but must be %" PRId64 " to %" PRId64
+                         "%s%s (a whole number, alone or with %s)",
+                         entry->name, text, entry->minimum, entry->maximum, *unit ? " " : "", unit,
+                         s_suffixes(entry)->text);
     }
     memcpy(s_value(entry, values), &number, sizeof number);
     return 0;

@@ -13,7 +13,8 @@
 #include <stdint.h>
 
 typedef enum {
-    YAMI_OPTION_INT,    //  int64_t; suffixes k M G (powers of 1024) for sizes, ms s m h for times
+    YAMI_OPTION_INT,    //  int64_t; suffixes for times ms s m h (by unit), for all else k K m M g G
+                        //  KiB MiB GiB (powers of 1024)
     YAMI_OPTION_BOOL,   //  bool; "true/false", "yes/no", "1/0"; no value means true
     YAMI_OPTION_STRING, //  char[maximum + 1] within the struct; at most maximum bytes
     YAMI_OPTION_CHOICE, //  int64_t, index into the '|'-separated words of choices

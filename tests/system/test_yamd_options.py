@@ -32,6 +32,13 @@ def test_value_out_of_range_is_refused_with_the_range():
     refused("yamd", "--memory", "--log-level", "loud", code=USAGE, says="error|warn|info|debug")
 
 
+def test_sizes_take_either_case_and_say_what_they_take():
+    for size in ["64k", "64K", "1m", "1M", "64KiB", "1MiB", "1G"]:
+        run("yamd", *PEACE, "--segment-size", size, code=OK)
+    refused("yamd", *PEACE, "--segment-size", "64KB", code=USAGE,
+            says=["segment-size", "'64KB'", "65536 to", "bytes", "k, M, G or KiB, MiB, GiB"])
+
+
 def test_store_is_needed_and_not_with_memory():
     refused("yamd", code=USAGE, says="--store DIR")
     refused("yamd", "--memory", "--store", folder("x"), code=USAGE, says="choose one")

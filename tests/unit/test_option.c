@@ -98,7 +98,13 @@ test_suffixes_follow_the_unit(void **state)
         {"window", "3", "3"},
         {"window", "2k", "2048"},
         {"window", "1M", "1048576"},
+        {"window", "2K", "2048"},
+        {"window", "2KiB", "2048"},
+        {"window", "1m", "1048576"},
+        {"window", "1MiB", "1048576"},
         {"window", "1G", "1073741824"},
+        {"window", "1g", "1073741824"},
+        {"window", "1GiB", "1073741824"},
         {"ttl", "250ms", "250"},
         {"ttl", "2s", "2000"},
         {"ttl", "5m", "300000"},
@@ -140,16 +146,20 @@ test_what_is_not_a_number_is_refused(void **state)
         "+5",
         "0x10",
         "5kk",
-        "5m",
+        "5kB",
+        "5kib",
+        "5 k",
+        "5h",
         "1.5",
         "99999999999999999999",
         "9007199254740993G",
     };
     for (size_t index = 0; index < sizeof texts / sizeof texts[0]; index++) {
-        s_assert_refused("window", texts[index], "1 to 1073741824", "must be");
+        s_assert_refused("window", texts[index], "1 to 1073741824",
+                         "alone or with k, M, G or KiB, MiB, GiB, powers of 1024");
     }
-    s_assert_refused("ttl", "5k", "'5k'", "ms");
-    s_assert_refused("interval", "5ms", "'5ms'", " s");
+    s_assert_refused("ttl", "5k", "'5k'", "alone or with ms, s, m or h");
+    s_assert_refused("interval", "5ms", "'5ms'", "alone or with s, m or h");
 }
 
 static void
