@@ -13,6 +13,7 @@
 #include "yami_disk.h"
 #include "yami_limits.h"
 #include "yami_memory_store.h"
+#include "yami_relay_damage.h"
 #include "yami_relay_shell.h"
 #include "yami_segment_log.h"
 
@@ -111,14 +112,9 @@ s_damaged(void *arg, const yami_damage_t *damage)
                  (unsigned long long) damage->size);
         return;
     }
-    yami_log(
-        YAMI_LOG_ERROR, "store.damaged",
-        "what=\"%s\" segment=%llu offset=%llu bytes=%llu first-lsn=%llu last-lsn=%llu channel=%u "
-        "first=%llu last=%llu",
-        damage->what, (unsigned long long) damage->segment, (unsigned long long) damage->offset,
-        (unsigned long long) damage->size, (unsigned long long) damage->first_lsn,
-        (unsigned long long) damage->last_lsn, damage->channel, (unsigned long long) damage->first,
-        (unsigned long long) damage->last);
+    char text[YAMI_DAMAGE_TEXT_SIZE];
+    yami_relay_damage_text(damage, text);
+    yami_log(YAMI_LOG_ERROR, "store.damaged", "%s", text);
     yami_relay_core_lost(self->core, damage);
 }
 
@@ -137,6 +133,7 @@ s_open_store(yam_relay_t *self, const char *directory)
     log.segment_bytes = (uint64_t) self->options.segment_bytes;
     log.cache_bytes = (uint64_t) self->options.cache_bytes;
     log.reserve_bytes = (uint64_t) self->options.reserve_bytes;
+    log.scrub_rate = (uint64_t) self->options.scrub_rate;
     return yami_segment_log_open(disk, &log, s_replay, s_damaged, self);
 }
 

@@ -105,18 +105,10 @@ s_apply_losts(yami_relay_core_t *core)
 {
     for (size_t index = 0; index < core->lost_count; index++) {
         const yami_damage_t *damage = &core->losts[index];
-        yami_relay_say(
-            core, YAMI_LOG_ERROR, "relay.store-damaged",
-            "segment=%llx offset=%llu size=%llu channel=%u first=%llu last=%llu what=\"%.30s\"",
-            (unsigned long long) damage->segment, (unsigned long long) damage->offset,
-            (unsigned long long) damage->size, damage->channel, (unsigned long long) damage->first,
-            (unsigned long long) damage->last, damage->what);
-        yami_relay_channel_t *channel = yami_relay_map_get(&core->channel_numbers, damage->channel);
-        if (channel != NULL && damage->first > 0 && damage->last >= damage->first &&
-            damage->last < YAMI_LIMIT_SEQUENCE && damage->last >= channel->first) {
-            uint64_t first = damage->first > channel->first ? damage->first : channel->first;
-            yami_relay_channel_lose(core, channel, first, damage->last, damage->what);
-        }
+        bool is_repeated = index > 0 && damage->segment == damage[-1].segment &&
+                           damage->offset == damage[-1].offset; //  for another channel
+        core->damaged_ranges += is_repeated ? 0 : 1;
+        yami_relay_damaged(core, damage);
     }
     yami_free(core->losts);
     core->losts = NULL;
@@ -348,6 +340,9 @@ s_event(yami_relay_core_t *core, const yami_relay_event_t *event)
     case YAMI_EVENT_ENTRY:
         yami_relay_entry(core, event);
         yami_relay_groups_pump(core);
+        break;
+    case YAMI_EVENT_SCRUB:
+        yami_relay_scrubbed(core, event->scrub, event->damage);
         break;
     case YAMI_EVENT_TURN:
         s_turn(core);

@@ -7,9 +7,12 @@
 #include <string.h>
 
 #include "yami_base.h"
+#include "yami_relay_damage.h"
 #include "yami_relay_event.h"
 
 #define S_CHECKPOINT_AGAIN_MS 1000 //  after one that failed: making one takes time
+#define S_SCRUB_BURST 64           //  damaged ranges told in one turn
+#define S_SCRUB_BYTES (1u << 20)   //  read between two words about it
 
 void
 yami_relay_driver_init(yami_relay_driver_t *self, yami_relay_core_t *core, yami_store_t *store,
@@ -159,6 +162,29 @@ yami_relay_driver_durable(yami_relay_driver_t *self, int error, uint64_t durable
         yami_relay_event_t failed = {.type = YAMI_EVENT_FAILED};
         yami_relay_driver_event(self, &failed);
         self->has_told_failure = true;
+    }
+}
+
+void
+yami_relay_driver_scrub(yami_relay_driver_t *self)
+{
+    bool is_found = !self->scrub.is_done;
+    for (int count = 0; is_found && count < S_SCRUB_BURST; count++) {
+        yami_damage_t damage;
+        yami_scrub_progress_t progress;
+        is_found = self->store->ops->scrub(self->store, &progress, &damage);
+        if (is_found) {
+            char text[YAMI_DAMAGE_TEXT_SIZE];
+            yami_relay_damage_text(&damage, text);
+            self->ops->log(self->arg, YAMI_LOG_ERROR, "store.damaged", text);
+        }
+        if (is_found || progress.is_done ||
+            progress.read_bytes - self->scrub.read_bytes >= S_SCRUB_BYTES) {
+            self->scrub = progress;
+            yami_relay_event_t event = {
+                .type = YAMI_EVENT_SCRUB, .scrub = &progress, .damage = is_found ? &damage : NULL};
+            yami_relay_driver_event(self, &event);
+        }
     }
 }
 

@@ -43,6 +43,8 @@ const yami_option_t yami_relay_option_table[] = {
           "recent messages kept in memory"),
     S_INT("reserve", reserve_bytes, 0, INT64_MAX, "1G", "bytes",
           "free disk below which publishers are refused"),
+    S_INT("scrub-rate", scrub_rate, 0, INT64_MAX, "32M", "bytes/s",
+          "a log of more than 8 MiB is checked in the background after the start, 0 = not"),
     S_INT("memory-size", memory_bytes, 1 << 20, INT64_MAX, "256M", "bytes",
           "most bytes of a store in memory"),
     S_INT("window-messages", window_messages, 1, YAMI_LIMIT_WINDOW_MESSAGES, "65536", "messages",

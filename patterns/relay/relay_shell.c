@@ -200,6 +200,7 @@ s_run(void *arg)
     while (!s_requests(self)) {
         s_wait(self);
         s_durable(self);
+        yami_relay_driver_scrub(&self->driver);
         for (int count = 0; count < S_BURST_LIMIT && s_receive(self); count++) {
             yami_relay_driver_checkpoint(&self->driver);
         }

@@ -246,6 +246,9 @@ yami_relay_stat_relay(yami_relay_core_t *core, yami_relay_peer_t *peer, const ya
     s_number(&rows, "tickets", core->ticket);
     s_number(&rows, "waiting", core->ticket - core->durable);
     s_number(&rows, "errors", core->errors);
+    s_number(&rows, "damaged", core->damaged_ranges + core->scrub.damaged_ranges);
+    s_number(&rows, "scrubbed-bytes", core->scrub.read_bytes);
+    s_number(&rows, "scrub-left-bytes", core->scrub.left_bytes);
     s_bool(&rows, "draining", core->is_draining);
     s_number(&rows, "uptime-ms", (uint64_t) (core->mono_ms - core->start_ms));
     s_number(&rows, "time", (uint64_t) core->wall_ms);

@@ -77,6 +77,9 @@ typedef enum {
     //  fetch (as the effect gave it), result 0 with entry, or an errno value as the store's read
     //  says
     YAMI_EVENT_ENTRY,
+    //  scrub: how far the store's background reading is; damage (NULL: none): a range it has found,
+    //  whose sequences, where known, count as lost in every group
+    YAMI_EVENT_SCRUB,
     YAMI_EVENT_TURN, //  nothing more: flush what was gathered, run timers
     //  the store failed: waiting confirms are refused with storage-failed, everything stops
     YAMI_EVENT_FAILED,
@@ -106,9 +109,10 @@ typedef struct {
     yam_status_t status;
     uint64_t ticket;
     yami_relay_fetch_t fetch;
-    int result;                  //  0 or an errno value
-    const yami_entry_t *entry;   //  borrowed
-    const yami_damage_t *damage; //  borrowed
+    int result;                         //  0 or an errno value
+    const yami_entry_t *entry;          //  borrowed
+    const yami_damage_t *damage;        //  borrowed
+    const yami_scrub_progress_t *scrub; //  borrowed
 } yami_relay_event_t;
 
 typedef enum {

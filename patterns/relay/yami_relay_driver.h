@@ -42,10 +42,11 @@ typedef struct {
 
     yami_relay_effects_t effects;
     yami_relay_tickets_t tickets;
-    uint64_t appended_lsn; //  of the last entry
-    uint64_t durable_lsn;  //  as last told to the core
-    int64_t checkpoint_ms; //  not before: the last one failed
-    bool has_told_failure; //  the core knows
+    uint64_t appended_lsn;       //  of the last entry
+    uint64_t durable_lsn;        //  as last told to the core
+    int64_t checkpoint_ms;       //  not before: the last one failed
+    bool has_told_failure;       //  the core knows
+    yami_scrub_progress_t scrub; //  as last told to the core
     yami_log_site_t limit_site;
     atomic_bool has_failed;
 } yami_relay_driver_t;
@@ -70,6 +71,10 @@ yami_relay_driver_frame(yami_relay_driver_t *self, uint64_t peer, yami_block_t *
 //  failure is told to the core, once.
 void
 yami_relay_driver_durable(yami_relay_driver_t *self, int error, uint64_t durable_lsn);
+
+//  Tells the core what the store's background reading has found since. Once per turn.
+void
+yami_relay_driver_scrub(yami_relay_driver_t *self);
 
 //  Appends a checkpoint when the store wants one. Between two events only: it is the state of all
 //  entries so far.

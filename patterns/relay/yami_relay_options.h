@@ -27,6 +27,7 @@ typedef struct {
     int64_t segment_bytes;
     int64_t cache_bytes;
     int64_t reserve_bytes;   //  free disk below which publishers are refused [1 GiB]
+    int64_t scrub_rate;      //  bytes per second of the check after the start, 0 = none [32 MiB]
     int64_t memory_bytes;    //  store in memory: most bytes
     int64_t window_messages; //  credit of a producer
     int64_t window_bytes;

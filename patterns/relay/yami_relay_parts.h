@@ -203,6 +203,15 @@ void
 yami_relay_channel_lose(yami_relay_core_t *core, yami_relay_channel_t *channel, uint64_t first,
                         uint64_t last, const char *what);
 
+//  Says that a range of the store is damaged, and gives up the sequences it held, where known.
+void
+yami_relay_damaged(yami_relay_core_t *core, const yami_damage_t *damage);
+
+//  News of the store's background reading; damage may be NULL. Its end is said aloud.
+void
+yami_relay_scrubbed(yami_relay_core_t *core, const yami_scrub_progress_t *progress,
+                    const yami_damage_t *damage);
+
 //  Approximate wall clock of the append of sequence, 0 when not known.
 int64_t
 yami_relay_channel_time(const yami_relay_channel_t *channel, uint64_t sequence);

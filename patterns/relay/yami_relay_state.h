@@ -338,7 +338,9 @@ struct yami_relay_core {
     yami_damage_t *losts; //  owned; found before the first step
     size_t lost_count;
     size_t lost_capacity;
-    char backoff_text[256]; //  what delays_ms was parsed from
+    uint64_t damaged_ranges;     //  found before the first step
+    yami_scrub_progress_t scrub; //  as last told
+    char backoff_text[256];      //  what delays_ms was parsed from
     int64_t delays_ms[YAMI_BACKOFF_LIMIT];
     int delay_count;
 
