@@ -99,7 +99,10 @@ yami_segment_header_decode(const uint8_t *bytes, yami_segment_header_t *header)
     header->previous = yami_get_u64(bytes + 40);
     header->file_bytes = yami_get_u64(bytes + 48);
     header->salt = yami_get_u32(bytes + 56);
-    return 0;
+    bool is_other = header->version != YAMI_FORMAT_VERSION;
+    bool is_possible = header->number <= YAMI_NUMBER_LIMIT && header->first_lsn > 0 &&
+                       header->first_lsn <= YAMI_NUMBER_LIMIT;
+    return is_other || is_possible ? 0 : s_malformed();
 }
 
 void
@@ -134,7 +137,7 @@ s_is_within_limits(const yami_entry_header_t *header)
     return header->kind != 0 && header->flags == 0 &&
            header->meta_size <= (is_own ? YAMI_LIMIT_OWN_META : YAMI_LIMIT_ENTRY_META) &&
            header->data_size <= YAMI_LIMIT_ENTRY_DATA && header->behind <= header->lsn &&
-           header->base <= UINT64_MAX - header->count;
+           header->lsn <= YAMI_NUMBER_LIMIT && header->base <= YAMI_NUMBER_LIMIT - header->count;
 }
 
 int
@@ -244,7 +247,8 @@ yami_name_parse(const char *name, uint64_t *number_p)
         }
         *number_p = strtoull(name + skip, NULL, 16);
         //  Written back it must be the very same: no signs, blanks or capitals.
-        if (strcmp(forms[index].make(expected, *number_p), name) == 0) {
+        if (*number_p <= YAMI_NUMBER_LIMIT &&
+            strcmp(forms[index].make(expected, *number_p), name) == 0) {
             return forms[index].kind;
         }
     }

@@ -17,6 +17,8 @@
 #define YAMI_TRAILER_SIZE 32U
 #define YAMI_ENTRY_ALIGNMENT 8U
 #define YAMI_NAME_SIZE 48
+//  Greatest LSN, sequence and number of a segment: what counts on from them never wraps.
+#define YAMI_NUMBER_LIMIT ((uint64_t) INT64_MAX)
 
 //  The store's own kinds, besides YAMI_ENTRY_CHECKPOINT (1). Kinds below YAMI_ENTRY_OWNER are never
 //  the owner's.

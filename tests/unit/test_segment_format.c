@@ -15,6 +15,7 @@
 #include "yami_channel_map.h"
 #include "yami_checkpoint.h"
 #include "yami_segment_format.h"
+#include "yami_segment_log.h"
 #include "yami_store.h"
 
 static void
@@ -88,6 +89,30 @@ test_entry_header_round_trip_and_every_bit(void **state)
     }
 }
 
+//  Found by fuzzing: behind an entry with the last of all LSNs the log went on with LSN 0, and what was
+//  committed then could not be read.
+static void
+test_segment_whose_numbers_would_wrap_is_refused(void **state)
+{
+    (void) state;
+    yami_segment_header_t headers[] = {
+        {.version = YAMI_FORMAT_VERSION, .number = 1, .first_lsn = UINT64_MAX},
+        {.version = YAMI_FORMAT_VERSION, .number = 1, .first_lsn = 0},
+        {.version = YAMI_FORMAT_VERSION, .number = UINT64_MAX, .first_lsn = 1},
+    };
+    uint8_t bytes[YAMI_SEGMENT_HEADER_SIZE];
+    yami_segment_header_t decoded;
+    for (size_t index = 0; index < sizeof headers / sizeof headers[0]; index++) {
+        yami_segment_header_encode(bytes, &headers[index]);
+        assert_int_equal(yami_segment_header_decode(bytes, &decoded), -1);
+        assert_int_equal(errno, EPROTO);
+    }
+    char name[YAMI_NAME_SIZE];
+    uint64_t number;
+    assert_int_equal(yami_name_parse(yami_name_segment(name, UINT64_MAX), &number),
+                     YAMI_NAME_OTHER);
+}
+
 //  A right checksum does not make sizes right.
 static void
 test_entry_header_beyond_the_limits_is_refused(void **state)
@@ -98,6 +123,8 @@ test_entry_header_beyond_the_limits_is_refused(void **state)
         {.kind = 18, .data_size = YAMI_LIMIT_ENTRY_DATA + 1},
         {.kind = 2, .meta_size = YAMI_LIMIT_OWN_META + 1},
         {.kind = 18, .base = UINT64_MAX, .count = 2},
+        {.kind = 18, .base = YAMI_NUMBER_LIMIT, .count = 1},
+        {.kind = 18, .lsn = YAMI_NUMBER_LIMIT + 1},
         {.kind = 18, .flags = 1},
         {.kind = 0},
     };
@@ -317,6 +344,7 @@ main(void)
         cmocka_unit_test(test_segment_header_has_its_golden_bytes),
         cmocka_unit_test(test_entry_header_round_trip_and_every_bit),
         cmocka_unit_test(test_entry_header_beyond_the_limits_is_refused),
+        cmocka_unit_test(test_segment_whose_numbers_would_wrap_is_refused),
         cmocka_unit_test(test_trailer_round_trip_and_every_bit),
         cmocka_unit_test(test_names_are_parsed_only_as_they_are_written),
         cmocka_unit_test(test_footer_round_trip_and_every_truncation),
