@@ -6,8 +6,11 @@
     the subscriber), since a topic may drop what a slow subscriber does not take, and lost messages
     make a run void.
 
-    QUICK leaves out ipc and zmsg. More settings: PATTERNS=push,pub  TRANSPORTS=inproc,ipc,tcp
-    PHASES=rate,latency
+    Over tcp and ipc all of it is measured once more with CURVE, against libzmq with the same keys.
+
+    QUICK leaves out ipc, CZMQ, latencies but those of the first size, and of CURVE all but the
+    rates of push. More settings: PATTERNS=push,pub  TRANSPORTS=inproc,ipc,tcp  PHASES=rate,latency
+    SECURITY=plain,curve
 */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -27,6 +30,7 @@ typedef struct {
     const char *pattern;
     const char *transport;
     bool is_latency;
+    bool is_curve;
     size_t size;
     uint64_t message_count;
     void *context;     //  of both ends, inproc only
@@ -210,7 +214,7 @@ s_message_count(const run_t *run)
     }
     bool is_inproc = strcmp(run->transport, "inproc") == 0;
     uint64_t full = run->size <= 256 ? 1500000 : 500000;
-    return bench_messages(is_inproc ? 2 * full : full);
+    return bench_messages(is_inproc ? 2 * full : run->is_curve ? full / 2 : full);
 }
 
 static void
@@ -248,8 +252,8 @@ s_measure(const run_t *wanted)
         bench_fork(&processes[process_count++], "sender", s_sender, run);
     }
     bool has_failed = bench_wait(processes, process_count, 60) == -1;
-    snprintf(phase, sizeof phase, "%s-%s-%s", run->pattern, run->transport,
-             run->is_latency ? "latency" : "rate");
+    snprintf(phase, sizeof phase, "%s-%s%s-%s", run->pattern, run->transport,
+             run->is_curve ? "-curve" : "", run->is_latency ? "latency" : "rate");
     bench_result_t result = {.system = run->driver->name,
                              .phase = phase,
                              .size = run->size,
@@ -261,16 +265,51 @@ s_measure(const run_t *wanted)
     bench_report(&result);
 }
 
+//  What the settings, or the lack of time, leave out.
+static bool
+s_is_wanted(const run_t *run)
+{
+    bool is_ipc = strcmp(run->transport, "ipc") == 0;
+    bool is_push = strcmp(run->pattern, "push") == 0;
+    if (bench_is_quick() && (is_ipc || (run->is_curve && (!is_push || run->is_latency)))) {
+        return false;
+    }
+    return bench_wants("PATTERNS", run->pattern) && bench_wants("TRANSPORTS", run->transport) &&
+           bench_wants("PHASES", run->is_latency ? "latency" : "rate") &&
+           bench_wants("SECURITY", run->is_curve ? "curve" : "plain");
+}
+
 static void
 s_measure_drivers(run_t *run)
 {
-    static const bench_driver_t *const drivers[] = {&bench_zmq, &bench_czmq, &bench_zmsg,
-                                                    &bench_yam, &bench_yam_raw};
-    for (size_t index = 0; index < sizeof drivers / sizeof drivers[0]; index++) {
-        bool is_left_out = bench_is_quick() && drivers[index] == &bench_zmsg;
-        if (drivers[index] && !is_left_out && bench_wants("SYSTEMS", drivers[index]->name)) {
+    static const bench_driver_t *const drivers[] = {&bench_zmq, &bench_yam, &bench_yam_raw,
+                                                    &bench_czmq, &bench_zmsg};
+    size_t count = bench_is_quick() ? 3 : sizeof drivers / sizeof drivers[0];
+    bench_curve = run->is_curve ? bench_curve_keys() : NULL;
+    for (size_t index = 0; index < count; index++) {
+        bool is_possible = !run->is_curve || drivers[index]->has_curve;
+        if (is_possible && bench_wants("SYSTEMS", drivers[index]->name)) {
             run->driver = drivers[index];
             s_measure(run);
+        }
+    }
+}
+
+//  Both phases at each size.
+static void
+s_measure_sizes(run_t *run)
+{
+    static const size_t defaults[] = {128, 1024, 0};
+    size_t sizes[16];
+    size_t size_count = bench_sizes(sizes, 16, defaults);
+    for (int is_latency = 0; is_latency < 2; is_latency++) {
+        run->is_latency = is_latency == 1;
+        bool is_once = run->is_latency && bench_is_quick();
+        for (size_t index = 0; index < size_count && s_is_wanted(run); index++) {
+            run->size = sizes[index];
+            if (index == 0 || !is_once) {
+                s_measure_drivers(run);
+            }
         }
     }
 }
@@ -278,22 +317,15 @@ s_measure_drivers(run_t *run)
 int
 main(void)
 {
-    static const size_t defaults[] = {128, 1024, 0};
     static const char *const patterns[] = {"push", "pub"};
     static const char *const transports[] = {"tcp", "inproc", "ipc"};
-    static const char *const phases[] = {"rate", "latency"};
-    size_t sizes[16];
     bench_start("fast");
-    size_t size_count = bench_sizes(sizes, 16, defaults);
-    size_t transport_count = bench_is_quick() ? 2 : 3;
-    for (size_t index = 0; index < size_count * 2 * transport_count * 2; index++) {
-        run_t run = {.size = sizes[index % size_count],
-                     .is_latency = index / size_count % 2 == 1,
-                     .transport = transports[index / size_count / 2 % transport_count],
-                     .pattern = patterns[index / size_count / 2 / transport_count]};
-        if (bench_wants("PATTERNS", run.pattern) && bench_wants("TRANSPORTS", run.transport) &&
-            bench_wants("PHASES", phases[run.is_latency])) {
-            s_measure_drivers(&run);
+    for (size_t index = 0; index < 2 * 3; index++) {
+        run_t run = {.pattern = patterns[index / 3], .transport = transports[index % 3]};
+        s_measure_sizes(&run);
+        if (strcmp(run.transport, "inproc") != 0) { //  where no byte leaves the process
+            run.is_curve = true;
+            s_measure_sizes(&run);
         }
     }
     return bench_finish();

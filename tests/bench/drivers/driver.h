@@ -3,6 +3,7 @@
 #ifndef BENCH_DRIVER_H
 #define BENCH_DRIVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,8 +19,23 @@ typedef enum {
 #define BENCH_DRIVER_HWM 1000 //  messages in a queue of libzmq and CZMQ: what they are fastest with
 #define BENCH_DRIVER_WAIT_MS 10000 //  longest wait for a message
 
+//  One key pair, which is both ends': what encrypting costs does not depend on whose keys they are.
+typedef struct {
+    char public_key[41]; //  Z85
+    char secret_key[41];
+    char *certificate; //  the file it is in, for libraries that read one
+} bench_curve_t;
+
+//  The keys to be used by what is opened from now on; NULL, at first: none. Before the last fork.
+extern const bench_curve_t *bench_curve;
+
+//  Makes them, once. Borrowed, for good.
+const bench_curve_t *
+bench_curve_keys(void);
+
 typedef struct {
     const char *name;
+    bool has_curve;       //  heeds bench_curve
     uint64_t ahead_limit; //  messages a publisher may be ahead of its subscriber without loss
     //  What both ends in one process share. Made after the last fork.
     void *(*context_new)(void);

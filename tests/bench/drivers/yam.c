@@ -18,7 +18,11 @@ typedef struct {
 static void *
 s_context_new(void)
 {
-    return yam_new();
+    yam_t *yam = yam_new();
+    if (bench_curve && yam_set_certificate(yam, bench_curve->certificate) == -1) {
+        bench_fail("cannot use %s: %s", bench_curve->certificate, yam_error());
+    }
+    return yam;
 }
 
 static void
@@ -54,7 +58,9 @@ s_open_with(void *context, bench_kind_t kind, const char *address, char *bound, 
 {
     char endpoint[512];
     end_t *self = calloc(1, sizeof *self);
-    snprintf(endpoint, sizeof endpoint, "%s%s", address, options);
+    bool is_client = bench_curve && *address == '>';
+    snprintf(endpoint, sizeof endpoint, "%s?%s%s%s", address, options,
+             is_client ? "&server-key=" : "", is_client ? bench_curve->public_key : "");
     self->kind = kind;
     const char *opened = s_open_object(self, context, endpoint);
     if (!opened) {
@@ -70,13 +76,13 @@ s_open_with(void *context, bench_kind_t kind, const char *address, char *bound, 
 static void *
 s_open(void *context, bench_kind_t kind, const char *address, char *bound, size_t bound_size)
 {
-    return s_open_with(context, kind, address, bound, bound_size, "");
+    return s_open_with(context, kind, address, bound, bound_size, "framing=batch");
 }
 
 static void *
 s_open_raw(void *context, bench_kind_t kind, const char *address, char *bound, size_t bound_size)
 {
-    return s_open_with(context, kind, address, bound, bound_size, "?framing=raw");
+    return s_open_with(context, kind, address, bound, bound_size, "framing=raw");
 }
 
 static void
@@ -122,6 +128,7 @@ s_receive(void *end, bench_check_t *check)
 }
 
 const bench_driver_t bench_yam = {.name = "yam",
+                                  .has_curve = true,
                                   .ahead_limit = 16384,
                                   .context_new = s_context_new,
                                   .context_destroy = s_context_destroy,
@@ -133,6 +140,7 @@ const bench_driver_t bench_yam = {.name = "yam",
 
 const bench_driver_t bench_yam_raw = {
     .name = "yam-raw",
+    .has_curve = true,
     .ahead_limit = BENCH_DRIVER_HWM / 4, //  libzmq learns of reads in steps of half of it
     .context_new = s_context_new,
     .context_destroy = s_context_destroy,

@@ -25,6 +25,27 @@ s_set(void *socket, int option, int value)
     }
 }
 
+static void
+s_set_key(void *socket, int option, const char *key)
+{
+    if (zmq_setsockopt(socket, option, key, strlen(key) + 1) == -1) {
+        bench_fail("cannot set key %d", option);
+    }
+}
+
+//  Who binds is the server; it lets in any key.
+static void
+s_set_curve(void *socket, bool is_bind)
+{
+    if (is_bind) {
+        s_set(socket, ZMQ_CURVE_SERVER, 1);
+    } else {
+        s_set_key(socket, ZMQ_CURVE_SERVERKEY, bench_curve->public_key);
+        s_set_key(socket, ZMQ_CURVE_PUBLICKEY, bench_curve->public_key);
+    }
+    s_set_key(socket, ZMQ_CURVE_SECRETKEY, bench_curve->secret_key);
+}
+
 static void *
 s_open(void *context, bench_kind_t kind, const char *address, char *bound, size_t bound_size)
 {
@@ -41,6 +62,9 @@ s_open(void *context, bench_kind_t kind, const char *address, char *bound, size_
         zmq_setsockopt(socket, ZMQ_SUBSCRIBE, "", 0);
     }
     bool is_bind = *address == '@';
+    if (bench_curve) {
+        s_set_curve(socket, is_bind);
+    }
     if ((is_bind ? zmq_bind(socket, address + 1) : zmq_connect(socket, address + 1)) == -1) {
         bench_fail("cannot open %s", address);
     }
@@ -88,6 +112,7 @@ s_receive(void *end, bench_check_t *check)
 }
 
 const bench_driver_t bench_zmq = {.name = "libzmq",
+                                  .has_curve = true,
                                   .ahead_limit = 16384,
                                   .context_new = s_context_new,
                                   .context_destroy = s_context_destroy,
