@@ -58,13 +58,19 @@ yami_block_copy(const void *data, size_t size, size_t limit)
     return self;
 }
 
+void
+yami_block_ref_many(yami_block_t *block, uint32_t count)
+{
+    uint32_t before =
+        atomic_fetch_add_explicit(&block->reference_count, count, memory_order_relaxed);
+    YAM_ASSERT(before > 0 && before <= UINT32_MAX - count);
+}
+
 yami_block_t *
 yami_block_ref(yami_block_t *block)
 {
     if (block) {
-        uint32_t before =
-            atomic_fetch_add_explicit(&block->reference_count, 1, memory_order_relaxed);
-        YAM_ASSERT(before > 0 && before < UINT32_MAX);
+        yami_block_ref_many(block, 1);
     }
     return block;
 }
@@ -80,15 +86,22 @@ yami_block_shrink(yami_block_t *block, size_t size)
 void
 yami_block_unref(yami_block_t **block_p)
 {
+    yami_block_unref_many(block_p, 1);
+}
+
+void
+yami_block_unref_many(yami_block_t **block_p, uint32_t count)
+{
     yami_block_t *block = *block_p;
-    if (!block) {
+    *block_p = NULL;
+    if (!block || count == 0) {
         return;
     }
-    *block_p = NULL;
     //  Release: our reads of the bytes come before the free. Acquire: so do those of all others.
-    uint32_t before = atomic_fetch_sub_explicit(&block->reference_count, 1, memory_order_acq_rel);
-    YAM_ASSERT(before > 0);
-    if (before > 1) {
+    uint32_t before =
+        atomic_fetch_sub_explicit(&block->reference_count, count, memory_order_acq_rel);
+    YAM_ASSERT(before >= count);
+    if (before > count) {
         return;
     }
     if (block->release) {

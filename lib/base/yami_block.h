@@ -38,6 +38,11 @@ yami_block_copy(const void *data, size_t size, size_t limit);
 yami_block_t *
 yami_block_ref(yami_block_t *block);
 
+//  Takes count (0..) more references at once. One atomic addition, so that a frame of many messages
+//  costs no more than one of few.
+void
+yami_block_ref_many(yami_block_t *block, uint32_t count);
+
 //  Shortens a block that is not shared yet (e.g. filled less than allocated). size <= block->size.
 void
 yami_block_shrink(yami_block_t *block, size_t size);
@@ -45,5 +50,9 @@ yami_block_shrink(yami_block_t *block, size_t size);
 //  Drops the caller's reference and clears it. Safe on NULL.
 void
 yami_block_unref(yami_block_t **block_p);
+
+//  Drops count (0.. as many as the caller owns) references at once and clears *block_p. Safe on NULL.
+void
+yami_block_unref_many(yami_block_t **block_p, uint32_t count);
 
 #endif

@@ -6,7 +6,8 @@
 //
 //  Invariants:
 //  (1) The socket is used under the lock, or by the leader without it; has_leader says which.
-//  (2) index < batch.count while block is not NULL: a frame used up is given back at once.
+//  (2) index < batch.count while block is not NULL: a frame used up is given back at once. Until
+//  then one reference to block is held for each of its messages that is not handed out.
 //  (3) When recv says EAGAIN, the socket's descriptor or the signal will tell of what comes later.
 
 #include <errno.h>
@@ -43,7 +44,7 @@ typedef struct {
     bool has_leader;
     void *socket;        //  (1) owned; PULL or SUB
     int wait_ms;         //  ZMQ_RCVTIMEO as set now
-    yami_block_t *block; //  (2) owned; the frame being handed out, NULL when there is none
+    yami_block_t *block; //  (2) the frame being handed out, NULL when there is none
     yami_batch_t batch;  //  in block
     size_t offset;       //  of the next record
     uint32_t index;      //  of the next record
@@ -168,6 +169,7 @@ s_open(s_receiver_t *self, s_parts_t *parts)
         parts->last = NULL;
         self->offset = 0;
         self->index = 0;
+        yami_block_ref_many(self->block, self->batch.count - 1); //  (2): one has come with it
     } else {
         self->stats.dropped++;
     }
@@ -189,6 +191,13 @@ s_read(s_receiver_t *self, yami_record_t *record)
     return yami_batch_next(&self->batch, &self->offset, record);
 }
 
+//  Lets go of the frame and of what was not handed out.
+static void
+s_drop_frame(s_receiver_t *self)
+{
+    yami_block_unref_many(&self->block, self->batch.count - self->index); //  (2)
+}
+
 //  Under the lock: the next message of the frame, NULL when there is none.
 static yam_message_t *
 s_next(s_receiver_t *self)
@@ -199,7 +208,7 @@ s_next(s_receiver_t *self)
     yami_record_t record;
     if (s_read(self, &record) == -1) {
         self->stats.dropped++;
-        yami_block_unref(&self->block);
+        s_drop_frame(self);
         return NULL;
     }
     yam_message_t *message = yami_message_received(self->block, &record);
@@ -209,7 +218,7 @@ s_next(s_receiver_t *self)
     }
     self->stats.received++;
     if (++self->index == self->batch.count) {
-        yami_block_unref(&self->block); //  (2)
+        self->block = NULL; //  (2)
     }
     return message;
 }
@@ -323,7 +332,7 @@ s_recv(yami_receiver_t *base, int timeout_ms)
 
 //  Settling means nothing here, so that one program fits both grades. It is counted all the same.
 static int
-s_settle(yami_receiver_t *base, const yam_message_t *message, yami_settle_kind_t kind, int delay_ms,
+s_settle(yami_receiver_t *base, yam_message_t *message, yami_settle_kind_t kind, int delay_ms,
          const char *reason)
 {
     s_receiver_t *self = s_self(base);
@@ -336,6 +345,13 @@ s_settle(yami_receiver_t *base, const yam_message_t *message, yami_settle_kind_t
     YAM_ASSERT(kind >= YAMI_SETTLE_ACK && kind <= YAMI_SETTLE_RELEASE);
     atomic_fetch_add_explicit(&self->settled[kind - YAMI_SETTLE_ACK], 1, memory_order_relaxed);
     return 0;
+}
+
+static int
+s_extend(yami_receiver_t *base, const yam_message_t *message)
+{
+    (void) message;
+    return yami_context_is_ours(s_self(base)->yam) ? 0 : -1;
 }
 
 static uint64_t
@@ -396,7 +412,7 @@ s_free(s_receiver_t *self)
 {
     yami_pollable_close(&self->pollable); //  before the socket, whose descriptor it watches
     yami_socket_close(self->socket);
-    yami_block_unref(&self->block);
+    s_drop_frame(self);
     (void) pthread_cond_destroy(&self->changed);
     (void) pthread_mutex_destroy(&self->lock);
     yami_free(self);
@@ -418,6 +434,7 @@ s_close(yami_receiver_t **base_p, int timeout_ms)
 static const yami_receiver_ops_t s_ops = {
     .recv = s_recv,
     .settle = s_settle,
+    .extend = s_extend,
     .flush = s_flush,
     .close = s_close,
     .fd = s_fd,

@@ -80,7 +80,7 @@ yami_leases_add(yami_leases_t *self, const yami_delivery_t *delivery)
     yami_lease_t *lease = yami_alloc(sizeof *lease);
     uint64_t count = delivery->last - delivery->first + 1;
     lease->delivery = *delivery;
-    (void) yami_block_ref(delivery->block);
+    yami_block_ref_many(delivery->block, (uint32_t) count); //  (2)
     lease->next = delivery->first;
     lease->open = count;
     lease->messages_left = count;
@@ -110,9 +110,10 @@ s_finish(yami_leases_t *self, yami_lease_t *lease)
     if (lease->delivery.block == NULL) {
         return;
     }
-    self->ready -= lease->delivery.last - lease->next + 1;
+    uint64_t left = lease->delivery.last + 1 - lease->next;
+    self->ready -= left;
     self->bytes -= lease->delivery.block->size;
-    yami_block_unref(&lease->delivery.block); //  (2)
+    yami_block_unref_many(&lease->delivery.block, (uint32_t) left); //  (2)
     lease->next = lease->delivery.last + 1;
     if (self->current == lease) {
         self->current = TAILQ_NEXT(lease, link); //  (1): all behind it are untouched
@@ -134,18 +135,17 @@ yami_leases_hand_out(yami_leases_t *self, yami_lease_t **lease_p)
         *lease_p = lease;
         return NULL;
     }
-    yam_message_t *message = yami_message_received(delivery->block, &record);
+    yam_message_t *message = yami_message_received(delivery->block, &record); //  (2)
     message->sequence = lease->next;
     message->token = delivery->token;
     message->time_ms = delivery->time_ms;
     message->deliveries = delivery->deliveries;
     message->failures = delivery->failures;
-    if (lease->next == delivery->last) {
-        s_finish(self, lease);
-        return message;
-    }
     lease->next++;
     self->ready--;
+    if (lease->next > delivery->last) {
+        s_finish(self, lease);
+    }
     return message;
 }
 

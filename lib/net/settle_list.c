@@ -116,11 +116,35 @@ s_group(yami_settle_list_t *self, uint8_t type, int64_t delay_ms, const char *re
     return s_new_group(self, type, delay_ms, reason);
 }
 
+//  Extends the last range of acks by the next message of its lease, as nearly every ack does. Acks
+//  have neither delay nor reason, so all of them are of one group.
+static bool
+s_extend_acks(yami_settle_list_t *self, uint8_t type, uint64_t token, uint64_t sequence)
+{
+    if (type != YAMI_FRAME_ACK || self->count == 0) {
+        return false;
+    }
+    const yami_settle_group_t *group = &self->groups[self->latest];
+    if (group->type != YAMI_FRAME_ACK || group->count == 0) {
+        return false;
+    }
+    yami_settle_t *last = &group->ranges[group->count - 1];
+    if (last->token != token || last->last + 1 != sequence) {
+        return false;
+    }
+    last->last = sequence;
+    self->messages++;
+    return true;
+}
+
 int
 yami_settle_list_add(yami_settle_list_t *self, uint8_t type, int64_t delay_ms, const char *reason,
                      uint64_t token, uint64_t sequence)
 {
     YAM_ASSERT(type >= YAMI_FRAME_ACK && type <= YAMI_FRAME_RELEASE && token > 0 && sequence > 0);
+    if (s_extend_acks(self, type, token, sequence)) {
+        return 0;
+    }
     bool has_reason = type == YAMI_FRAME_NACK || type == YAMI_FRAME_REJECT;
     yami_settle_group_t *group =
         s_group(self, type, type == YAMI_FRAME_NACK ? delay_ms : -1, has_reason ? reason : NULL);

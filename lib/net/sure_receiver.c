@@ -154,24 +154,71 @@ s_count(yam_receiver_stats_t *stats, yami_settle_kind_t kind)
     }
 }
 
+//  Under the lock: drops the references of settled messages.
+static void
+s_drop_spent(yami_sure_receiver_t *self)
+{
+    yami_block_unref_many(&self->spent, self->spent_count);
+    self->spent_count = 0;
+}
+
+//  Under the lock: takes a settled message's reference to its frame, which the message would drop
+//  by an atomic operation of its own.
+static void
+s_keep_spent(yami_sure_receiver_t *self, yam_message_t *message)
+{
+    if (self->spent != message->block) {
+        s_drop_spent(self);
+        self->spent = message->block;
+    }
+    self->spent_count++;
+    message->block = NULL;
+    if (self->core.leases.open == 0) {
+        s_drop_spent(self); //  (3)
+    }
+}
+
+//  Under the lock.
 static int
-s_settle(yami_receiver_t *base, const yam_message_t *message, yami_settle_kind_t kind, int delay_ms,
+s_settle_core(yami_sure_receiver_t *self, const yam_message_t *message, yami_settle_kind_t kind,
+              int delay_ms, const char *reason)
+{
+    bool wakes;
+    int rc =
+        yami_consumer_core_settle(&self->core, message, (uint8_t) kind, delay_ms, reason, &wakes);
+    if (wakes) {
+        yami_engine_wake(self->engine, &self->task);
+    }
+    return rc;
+}
+
+static int
+s_settle(yami_receiver_t *base, yam_message_t *message, yami_settle_kind_t kind, int delay_ms,
          const char *reason)
 {
     yami_sure_receiver_t *self = s_self(base);
     if (!yami_context_is_ours(self->yam)) {
         return -1;
     }
-    bool wakes;
     yami_monitor_lock(&self->monitor);
-    int rc =
-        yami_consumer_core_settle(&self->core, message, (uint8_t) kind, delay_ms, reason, &wakes);
+    int rc = s_settle_core(self, message, kind, delay_ms, reason);
     if (rc == 0) {
         s_count(&self->stats, kind);
+        s_keep_spent(self, message);
     }
-    if (wakes) {
-        yami_engine_wake(self->engine, &self->task);
+    yami_monitor_unlock(&self->monitor);
+    return rc;
+}
+
+static int
+s_extend(yami_receiver_t *base, const yam_message_t *message)
+{
+    yami_sure_receiver_t *self = s_self(base);
+    if (!yami_context_is_ours(self->yam)) {
+        return -1;
     }
+    yami_monitor_lock(&self->monitor);
+    int rc = s_settle_core(self, message, YAMI_SETTLE_EXTEND, 0, NULL);
     yami_monitor_unlock(&self->monitor);
     return rc;
 }
@@ -246,6 +293,7 @@ s_free(yami_sure_receiver_t *self)
     if (self->event_fd != -1) {
         (void) close(self->event_fd);
     }
+    s_drop_spent(self);
     yami_consumer_core_clear(&self->core);
     yami_monitor_destroy(&self->monitor);
     yami_free(self);
@@ -296,6 +344,7 @@ s_close(yami_receiver_t **base_p, int timeout_ms)
 static const yami_receiver_ops_t s_ops = {
     .recv = s_recv,
     .settle = s_settle,
+    .extend = s_extend,
     .flush = s_flush,
     .close = s_close,
     .fd = s_fd,

@@ -5,7 +5,8 @@
     in any order; it goes when all are settled. In a list by arrival and in a table by token.
     Invariants (yami_leases_check):
     (1) current is the first lease with messages to hand out; all before it are handed out.
-    (2) Exactly leases with messages to hand out hold a block.
+    (2) A lease holds a block exactly while it has messages to hand out, and one reference to it for
+    each of them: a message handed out takes its own along.
     (3) ready and open are the sums over all leases.
 */
 #ifndef YAMI_LEASES_H

@@ -25,9 +25,11 @@ typedef enum {
 
 typedef struct {
     yam_message_t *(*recv)(yami_receiver_t *self, int timeout_ms);
-    //  Does not free the message. delay_ms and reason as yam_pull_nack, where they apply.
-    int (*settle)(yami_receiver_t *self, const yam_message_t *message, yami_settle_kind_t kind,
+    //  Does not free the message, but is the last to use it: its bytes may be gone then. delay_ms
+    //  and reason as yam_pull_nack, where they apply; kind is not YAMI_SETTLE_EXTEND.
+    int (*settle)(yami_receiver_t *self, yam_message_t *message, yami_settle_kind_t kind,
                   int delay_ms, const char *reason);
+    int (*extend)(yami_receiver_t *self, const yam_message_t *message);
     uint64_t (*flush)(yami_receiver_t *self, int timeout_ms);
     uint64_t (*close)(yami_receiver_t **self_p, int timeout_ms);
     int (*fd)(yami_receiver_t *self);

@@ -8,6 +8,8 @@
     (1) The socket is the engine thread's alone.
     (2) event_fd, once asked for, is readable exactly while messages wait, or recv has something to
     say for good.
+    (3) spent is NULL, or the frame settled from last; spent_count references to it are held. They
+    go when a message of another frame is settled, or the last one there is.
 */
 #ifndef YAMI_SURE_RECEIVER_H
 #define YAMI_SURE_RECEIVER_H
@@ -30,9 +32,11 @@ typedef struct {
 
     yami_monitor_t monitor; //  guards from here to the next mark
     yami_consumer_core_t core;
-    int event_fd;       //  owned; -1 until asked for
-    bool is_readable;   //  event_fd is
-    uint64_t lost_told; //  of the core's lost messages, those that flush has spoken of
+    int event_fd;         //  owned; -1 until asked for
+    yami_block_t *spent;  //  (3)
+    uint32_t spent_count; //  (3) references of settled messages, dropped in one go
+    bool is_readable;     //  event_fd is
+    uint64_t lost_told;   //  of the core's lost messages, those that flush has spoken of
     yam_receiver_stats_t stats;
 
     //  The engine thread's.

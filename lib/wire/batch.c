@@ -149,15 +149,33 @@ yami_batch_next(const yami_batch_t *self, size_t *offset_p, yami_record_t *recor
     return 0;
 }
 
+//  Bytes of the record at offset when it is sound and has no times, as nearly all; else 0: look
+//  closer. One load and few branches, since a relay does this for every message.
+static size_t
+s_plain_size(const yami_batch_t *self, size_t offset)
+{
+    size_t left = self->payload.size - offset;
+    if (left < YAMI_RECORD_HEADER_SIZE) {
+        return 0;
+    }
+    uint64_t head = yami_get_u64(self->payload.data + offset);
+    size_t body_size = (uint32_t) head;
+    size_t size = YAMI_RECORD_HEADER_SIZE + body_size + (uint16_t) (head >> 32);
+    bool is_plain = (uint8_t) (head >> 48) == 0 && head >> 56 <= YAMI_PRIORITY_LIMIT;
+    return is_plain && body_size <= YAMI_LIMIT_BODY && size <= left ? size : 0;
+}
+
 int
 yami_batch_check_records(const yami_batch_t *self)
 {
     size_t offset = 0;
     yami_record_t record;
     for (uint32_t index = 0; index < self->count; index++) {
-        if (yami_batch_next(self, &offset, &record) == -1) {
+        size_t size = s_plain_size(self, offset);
+        if (size == 0 && yami_batch_next(self, &offset, &record) == -1) {
             return -1;
         }
+        offset += size;
     }
     return offset == self->payload.size ? 0 : s_malformed();
 }

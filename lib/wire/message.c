@@ -63,7 +63,7 @@ yami_message_received(yami_block_t *block, const yami_record_t *record)
 {
     yam_message_t *self = s_new(0);
     YAM_ASSERT(self != NULL && block != NULL); //  (1)
-    self->block = yami_block_ref(block);
+    self->block = block;
     self->record = *record;
     return self;
 }

@@ -25,8 +25,8 @@ struct yam_message {
     char *subject;  //  owned; subject taken from a transport frame, NULL otherwise
 };
 
-//  A received message: takes one more reference to block. Never NULL (one fixed-size allocation,
-//  not zeroed beyond need: hot path).
+//  A received message: takes over one reference to block of the caller's, who has taken those of a
+//  whole frame at once. Never NULL (one fixed-size allocation, not zeroed beyond need: hot path).
 yam_message_t *
 yami_message_received(yami_block_t *block, const yami_record_t *record);
 

@@ -99,7 +99,7 @@ yam_sub_release(yam_sub_t *self, yam_message_t **message_p)
 int
 yam_sub_extend(yam_sub_t *self, const yam_message_t *message)
 {
-    return self->receiver->ops->settle(self->receiver, message, YAMI_SETTLE_EXTEND, 0, NULL);
+    return self->receiver->ops->extend(self->receiver, message);
 }
 
 uint64_t

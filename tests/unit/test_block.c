@@ -43,6 +43,29 @@ test_the_last_reference_releases_once(void **state)
     assert_null(yami_block_ref(NULL));
 }
 
+static void
+test_many_references_are_taken_and_dropped_at_once(void **state)
+{
+    (void) state;
+    int release_count = 0;
+    yami_block_t *block = yami_block_new("abc", 3, s_count_release, &release_count);
+    yami_block_t *message = block;
+    yami_block_t *rest = block;
+    yami_block_ref_many(block, 1000);
+    yami_block_ref_many(block, 0);
+    yami_block_unref(&message);
+    yami_block_unref_many(&rest, 999);
+    assert_null(rest);
+    assert_int_equal(release_count, 0);
+    rest = block;
+    yami_block_unref_many(&rest, 0);
+    assert_null(rest);
+    assert_int_equal(release_count, 0);
+    yami_block_unref(&block);
+    assert_int_equal(release_count, 1);
+    yami_block_unref_many(&block, 7);
+}
+
 static void *
 s_take_and_drop(void *arg)
 {
@@ -125,6 +148,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_last_reference_releases_once),
+        cmocka_unit_test(test_many_references_are_taken_and_dropped_at_once),
         cmocka_unit_test(test_threads_that_take_and_drop_release_once),
         cmocka_unit_test(test_allocated_bytes_can_be_filled_and_shrunk),
         cmocka_unit_test(test_a_copy_is_independent_and_may_be_empty),
