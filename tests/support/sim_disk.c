@@ -287,6 +287,12 @@ sim_disk_die_after(sim_disk_t *self, uint64_t count)
     self->die_at = self->operations + count;
 }
 
+bool
+sim_disk_is_dead(const sim_disk_t *self)
+{
+    return self->die_at > 0 && self->operations >= self->die_at;
+}
+
 void
 sim_disk_fail_after(sim_disk_t *self, uint64_t count, int error)
 {

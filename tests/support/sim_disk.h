@@ -42,6 +42,10 @@ sim_disk_revive(sim_disk_t *self);
 void
 sim_disk_die_after(sim_disk_t *self, uint64_t count);
 
+//  Whether that has happened.
+bool
+sim_disk_is_dead(const sim_disk_t *self);
+
 //  The count-th operation from now on fails, once, with error; with ENOSPC only one that takes
 //  space, with EMFILE and ENFILE only one that opens a file.
 void

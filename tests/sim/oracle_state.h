@@ -1,0 +1,122 @@
+/*  oracle_state - what the oracle remembers, shared by its two halves; nobody else includes this.
+
+    oracle.c knows messages and what clients say, oracle_relay.c what the relay may do with them.
+*/
+#ifndef ORACLE_STATE_H
+#define ORACLE_STATE_H
+
+#include "oracle.h"
+
+#define ORACLE_NAME 48
+#define ORACLE_CHANNELS 16u
+#define ORACLE_GROUPS 32u
+#define ORACLE_NONE UINT32_MAX
+
+typedef struct {
+    unsigned channel;
+    uint64_t stream;
+    uint32_t epoch;
+    uint64_t sequence; //  the producer's
+    size_t size;
+    oracle_fate_t fate;
+    uint64_t first_at;  //  its first sequence in the channel; 0: not seen
+    uint64_t latest_at; //  after redrives, its last one
+} oracle_message_t;
+
+typedef enum {
+    ORACLE_FREE, //  also: never delivered
+    ORACLE_LEASED,
+    ORACLE_ACKED,
+    ORACLE_DEAD //  rejected, or failed too often
+} oracle_where_t;
+
+//  One sequence in one group.
+typedef struct {
+    oracle_where_t where;
+    bool is_unsure; //  after a crash: it may as well be free
+    bool is_told;   //  that it is settled was said to be durable
+    bool is_moved;  //  its dead letter was seen, or what became of that
+    uint64_t token; //  LEASED
+    uint64_t link;
+    int64_t deadline_ms;
+    int64_t not_before_ms;
+    uint32_t deliveries_low, deliveries_high;
+    uint32_t failures_low, failures_high;
+    uint32_t durable_failures;
+    bool was_rejected;
+} oracle_place_t;
+
+typedef struct {
+    unsigned channel;
+    char name[ORACLE_NAME];
+    oracle_place_t *places; //  owned; by sequence - 1
+    size_t capacity;
+    uint64_t last_first; //  highest sequence that was delivered for the first time
+} oracle_group_t;
+
+typedef struct {
+    char name[ORACLE_NAME];
+    int kind;
+    bool is_dead;
+    unsigned origin; //  of dead letters: the channel they come from
+    uint64_t *ids;   //  owned; by sequence - 1; 0: not seen
+    size_t capacity;
+    uint64_t highest;
+} oracle_channel_t;
+
+typedef struct {
+    uint64_t serial;
+    uint64_t sequence;
+    uint8_t type;
+    uint32_t failures; //  NACK: as many then
+} oracle_settled_t;
+
+//  A link of the relay.
+typedef struct {
+    unsigned group;  //  that it is a member of; or ORACLE_NONE
+    unsigned former; //  the one before
+    int64_t lease_ms;
+    int64_t heartbeat_ms;
+    int64_t heard_ms;
+    oracle_settled_t *settled; //  owned; not said to be durable yet
+    size_t settled_count;
+    size_t settled_capacity;
+} oracle_link_t;
+
+typedef struct {
+    uint64_t stream;
+    uint32_t epoch;
+    uint64_t incarnation;
+} oracle_epoch_t;
+
+struct oracle {
+    world_t *world;
+    oracle_rules_t rules;
+    oracle_message_t *messages; //  owned; by id - 1
+    size_t message_count;
+    size_t message_capacity;
+    oracle_channel_t channels[ORACLE_CHANNELS];
+    unsigned channel_count;
+    oracle_group_t groups[ORACLE_GROUPS];
+    unsigned group_count;
+    oracle_link_t *links; //  owned; by number - 1
+    size_t link_count;
+    size_t link_capacity;
+    oracle_epoch_t *epochs; //  owned
+    size_t epoch_count;
+    size_t epoch_capacity;
+    int64_t next_deadline_ms; //  no lease ends before
+    uint64_t redrives;
+    oracle_counts_t counts;
+};
+
+//  The message whose body this is; NULL when it is nobody's, or altered.
+oracle_message_t *
+oracle_find(oracle_t *self, yami_slice_t body, uint64_t *id_p);
+oracle_place_t *
+oracle_place(oracle_group_t *group, uint64_t sequence);
+//  The sequence stands for that message from now on; checks that it did before.
+void
+oracle_see(oracle_t *self, unsigned channel, uint64_t sequence, uint64_t id);
+
+#endif

@@ -1,0 +1,188 @@
+//  The scenarios. See scenario.h.
+
+#include "scenario.h"
+
+#include <stddef.h>
+
+#include "yami_frame.h"
+
+#define QUEUE YAMI_KIND_QUEUE
+#define TOPIC YAMI_KIND_TOPIC
+
+#define ALL_FAULTS                                                                                 \
+    {                                                                                              \
+        [FAULT_RELAY_KILL] = 6, [FAULT_RELAY_POWER] = 6, [FAULT_RELAY_STEP] = 12,                  \
+        [FAULT_RELAY_DISK] = 12, [FAULT_RECOVERY] = 4, [FAULT_RELAY_STOP] = 4,                     \
+        [FAULT_RELAY_FREEZE] = 4, [FAULT_DISK_ERROR] = 4, [FAULT_DISK_FULL] = 3,                   \
+        [FAULT_NO_FILES] = 3, [FAULT_CLOCK] = 3, [FAULT_CUT] = 8, [FAULT_HALF_OPEN] = 6,           \
+        [FAULT_UNREACHABLE] = 3, [FAULT_SLOW] = 4, [FAULT_CHAOS] = 4, [FAULT_CLIENT_CRASH] = 12,   \
+        [FAULT_CLIENT_FREEZE] = 6, [FAULT_CLIENT_LEAVE] = 5                                        \
+    }
+#define RELAY_FAULTS                                                                               \
+    {                                                                                              \
+        [FAULT_RELAY_KILL] = 3, [FAULT_RELAY_POWER] = 6, [FAULT_RELAY_STEP] = 20,                  \
+        [FAULT_RELAY_DISK] = 20, [FAULT_RECOVERY] = 5, [FAULT_CUT] = 2, [FAULT_CLIENT_CRASH] = 4   \
+    }
+#define CLIENT_FAULTS                                                                              \
+    {                                                                                              \
+        [FAULT_RELAY_STEP] = 5, [FAULT_RELAY_FREEZE] = 2, [FAULT_CUT] = 10,                        \
+        [FAULT_HALF_OPEN] = 10, [FAULT_SLOW] = 5, [FAULT_CLIENT_CRASH] = 20,                       \
+        [FAULT_CLIENT_FREEZE] = 20, [FAULT_CLIENT_LEAVE] = 10                                      \
+    }
+
+const scenario_t scenario_table[] = {
+    {
+        .name = "queue",
+        .what = "one queue, a named and an anonymous producer, three consumers, any fault",
+        .channels = {{"q", QUEUE}},
+        .producers = {{0, "billing", 60, 5, 12000, 400}, {0, NULL, 60, 5, 12000, 400}},
+        .consumers = {{0, "", 20, 6, 8000, 60, 20, 30, 40, 30, false},
+                      {0, "", 8, 2, 15000, 100, 10, 50, 50, 30, false},
+                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+        .poison = 20,
+        .faults = 8,
+        .faults_ms = 1500,
+        .lease_ms = 400,
+        .window = 100,
+        .weights = ALL_FAULTS,
+    },
+    {
+        .name = "topic",
+        .what = "a topic with two durable groups, any fault",
+        .channels = {{"t", TOPIC}},
+        .producers = {{0, "news", 60, 6, 12000, 300}, {0, NULL, 30, 3, 20000, 300}},
+        .consumers = {{0, "audit", 30, 8, 4000, 30, 10, 20, 20, 10, false},
+                      {0, "mail", 10, 3, 9000, 60, 20, 20, 40, 20, false},
+                      {0, "mail", 10, 3, 9000, 60, 20, 20, 40, 20, false},
+                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+        .poison = 15,
+        .faults = 8,
+        .faults_ms = 1500,
+        .lease_ms = 400,
+        .window = 60,
+        .weights = ALL_FAULTS,
+    },
+    {
+        .name = "relay-crashes",
+        .what = "the relay dies again and again, at any step and operation, and while it recovers",
+        .channels = {{"q", QUEUE}, {"t", TOPIC}},
+        .producers = {{0, "a", 80, 8, 8000, 3000}, {1, "b", 60, 6, 8000, 3000}},
+        .consumers = {{0, "", 25, 8, 3000, 40, 5, 20, 20, 5, false},
+                      {1, "g", 25, 8, 3000, 40, 5, 20, 20, 5, false},
+                      {1, "", 20, 8, 2000, 0, 0, 0, 0, 0, true},
+                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+        .poison = 10,
+        .faults = 14,
+        .faults_ms = 2500,
+        .lease_ms = 500,
+        .window = 50,
+        .weights = RELAY_FAULTS,
+    },
+    {
+        .name = "clients-crash",
+        .what = "producers and consumers die, freeze, lose their links",
+        .channels = {{"q", QUEUE}},
+        .producers = {{0, "a", 80, 6, 6000, 200}, {0, NULL, 40, 4, 8000, 200}},
+        .consumers = {{0, "", 12, 5, 8000, 40, 10, 40, 60, 50, false},
+                      {0, "", 12, 5, 8000, 40, 10, 40, 60, 50, false},
+                      {0, "", 4, 1, 20000, 40, 10, 40, 60, 50, false},
+                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+        .poison = 10,
+        .faults = 16,
+        .faults_ms = 2000,
+        .lease_ms = 250,
+        .window = 80,
+        .weights = CLIENT_FAULTS,
+    },
+    {
+        .name = "rivals",
+        .what = "two producers of one name fence each other, over crashes of the relay",
+        .channels = {{"q", QUEUE}},
+        .producers = {{0, "same", 60, 6, 8000, 200}, {0, "same", 60, 6, 8000, 200}},
+        .consumers = {{0, "", 40, 12, 2000, 10, 0, 0, 0, 0, false},
+                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+        .faults = 12,
+        .faults_ms = 2000,
+        .lease_ms = 400,
+        .window = 80,
+        .weights = RELAY_FAULTS,
+    },
+    {
+        .name = "segments",
+        .what = "large messages: segments are begun, sealed, recycled; checkpoints; crashes",
+        .channels = {{"q", QUEUE}},
+        .producers = {{0, "a", 120, 8, 6000, 30000}},
+        .consumers = {{0, "", 30, 10, 1500, 20, 5, 10, 10, 5, false},
+                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+        .faults = 10,
+        .faults_ms = 2500,
+        .lease_ms = 400,
+        .window = 40,
+        .weights = RELAY_FAULTS,
+    },
+    {
+        .name = "disk",
+        .what = "the disk fails, fills up, has no descriptors; a full channel refuses",
+        .channels = {{"q", QUEUE}},
+        .producers = {{0, "a", 100, 8, 6000, 12000}, {0, NULL, 40, 4, 8000, 2000}},
+        .consumers = {{0, "", 20, 8, 6000, 20, 5, 10, 10, 5, false},
+                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+        .faults = 10,
+        .faults_ms = 2000,
+        .lease_ms = 400,
+        .window = 60,
+        .limit = 40,
+        .weights = {[FAULT_DISK_ERROR] = 10,
+                    [FAULT_DISK_FULL] = 20,
+                    [FAULT_NO_FILES] = 15,
+                    [FAULT_RELAY_DISK] = 6,
+                    [FAULT_RELAY_POWER] = 4,
+                    [FAULT_RELAY_STOP] = 6},
+    },
+    {
+        .name = "proxy",
+        .what = "a hostile proxy drops, repeats, swaps and damages frames",
+        .channels = {{"q", QUEUE}},
+        .producers = {{0, "a", 100, 6, 6000, 300}, {0, NULL, 60, 4, 8000, 300}},
+        .consumers = {{0, "", 20, 6, 5000, 30, 10, 30, 30, 10, false},
+                      {0, "", 20, 6, 5000, 30, 10, 30, 30, 10, false},
+                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+        .faults = 10,
+        .faults_ms = 2000,
+        .lease_ms = 300,
+        .window = 60,
+        .weights =
+            {[FAULT_CHAOS] = 30, [FAULT_CUT] = 5, [FAULT_RELAY_STEP] = 4, [FAULT_CLIENT_CRASH] = 4},
+    },
+};
+
+const unsigned scenario_count = sizeof scenario_table / sizeof scenario_table[0];
+
+const char *
+scenario_fault_name(fault_type_t type)
+{
+    static const char *const names[] = {
+        [FAULT_RELAY_KILL] = "relay-kill",
+        [FAULT_RELAY_POWER] = "relay-power",
+        [FAULT_RELAY_STEP] = "relay-step",
+        [FAULT_RELAY_DISK] = "relay-disk",
+        [FAULT_RECOVERY] = "recovery",
+        [FAULT_RELAY_STOP] = "relay-stop",
+        [FAULT_RELAY_FREEZE] = "relay-freeze",
+        [FAULT_DISK_ERROR] = "disk-error",
+        [FAULT_DISK_FULL] = "disk-full",
+        [FAULT_NO_FILES] = "no-files",
+        [FAULT_NO_MEMORY] = "no-memory",
+        [FAULT_CLOCK] = "clock",
+        [FAULT_CUT] = "cut",
+        [FAULT_HALF_OPEN] = "half-open",
+        [FAULT_UNREACHABLE] = "unreachable",
+        [FAULT_SLOW] = "slow",
+        [FAULT_CHAOS] = "chaos",
+        [FAULT_CLIENT_CRASH] = "client-crash",
+        [FAULT_CLIENT_FREEZE] = "client-freeze",
+        [FAULT_CLIENT_LEAVE] = "client-leave",
+        [FAULT_REDRIVE] = "redrive",
+    };
+    return names[type];
+}
