@@ -211,7 +211,7 @@ s_next(s_receiver_t *self)
         s_drop_frame(self);
         return NULL;
     }
-    yam_message_t *message = yami_message_received(self->block, &record);
+    yam_message_t *message = yami_message_received(NULL, self->block, &record);
     message->sequence = self->is_raw ? 0 : self->batch.first_sequence + self->index;
     if (self->subject[0]) {
         message->subject = yami_strdup(self->subject);
@@ -332,11 +332,10 @@ s_recv(yami_receiver_t *base, int timeout_ms)
 
 //  Settling means nothing here, so that one program fits both grades. It is counted all the same.
 static int
-s_settle(yami_receiver_t *base, yam_message_t *message, yami_settle_kind_t kind, int delay_ms,
+s_settle(yami_receiver_t *base, yam_message_t **message_p, yami_settle_kind_t kind, int delay_ms,
          const char *reason)
 {
     s_receiver_t *self = s_self(base);
-    (void) message;
     (void) delay_ms;
     (void) reason;
     if (!yami_context_is_ours(self->yam)) {
@@ -344,6 +343,7 @@ s_settle(yami_receiver_t *base, yam_message_t *message, yami_settle_kind_t kind,
     }
     YAM_ASSERT(kind >= YAMI_SETTLE_ACK && kind <= YAMI_SETTLE_RELEASE);
     atomic_fetch_add_explicit(&self->settled[kind - YAMI_SETTLE_ACK], 1, memory_order_relaxed);
+    yam_message_destroy(message_p);
     return 0;
 }
 

@@ -135,7 +135,7 @@ yami_leases_hand_out(yami_leases_t *self, yami_lease_t **lease_p)
         *lease_p = lease;
         return NULL;
     }
-    yam_message_t *message = yami_message_received(delivery->block, &record); //  (2)
+    yam_message_t *message = yami_message_received(&self->spare, delivery->block, &record); //  (2)
     message->sequence = lease->next;
     message->token = delivery->token;
     message->time_ms = delivery->time_ms;
@@ -174,6 +174,7 @@ yami_leases_clear(yami_leases_t *self)
     while (!TAILQ_EMPTY(&self->list)) {
         yami_leases_remove(self, TAILQ_FIRST(&self->list));
     }
+    yami_message_pool_clear(&self->spare);
 }
 
 void

@@ -162,17 +162,19 @@ s_drop_spent(yami_sure_receiver_t *self)
     self->spent_count = 0;
 }
 
-//  Under the lock: takes a settled message's reference to its frame, which the message would drop
+//  Under the lock: takes a settled message in, with its reference to the frame, which it would drop
 //  by an atomic operation of its own.
 static void
-s_keep_spent(yami_sure_receiver_t *self, yam_message_t *message)
+s_keep_spent(yami_sure_receiver_t *self, yam_message_t **message_p)
 {
+    yam_message_t *message = *message_p;
     if (self->spent != message->block) {
         s_drop_spent(self);
         self->spent = message->block;
     }
     self->spent_count++;
     message->block = NULL;
+    yami_message_pool_put(&self->core.leases.spare, message_p);
     if (self->core.leases.open == 0) {
         s_drop_spent(self); //  (3)
     }
@@ -193,18 +195,19 @@ s_settle_core(yami_sure_receiver_t *self, const yam_message_t *message, yami_set
 }
 
 static int
-s_settle(yami_receiver_t *base, yam_message_t *message, yami_settle_kind_t kind, int delay_ms,
+s_settle(yami_receiver_t *base, yam_message_t **message_p, yami_settle_kind_t kind, int delay_ms,
          const char *reason)
 {
     yami_sure_receiver_t *self = s_self(base);
     if (!yami_context_is_ours(self->yam)) {
         return -1;
     }
+    YAM_ASSERT(kind != YAMI_SETTLE_EXTEND);
     yami_monitor_lock(&self->monitor);
-    int rc = s_settle_core(self, message, kind, delay_ms, reason);
+    int rc = s_settle_core(self, *message_p, kind, delay_ms, reason);
     if (rc == 0) {
         s_count(&self->stats, kind);
-        s_keep_spent(self, message);
+        s_keep_spent(self, message_p);
     }
     yami_monitor_unlock(&self->monitor);
     return rc;

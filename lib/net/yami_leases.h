@@ -21,6 +21,7 @@
 #include "yami_batch.h"
 #include "yami_block.h"
 #include "yami_frame.h"
+#include "yami_message.h"
 
 #define YAMI_LEASES_BUCKETS 4096u
 
@@ -57,6 +58,8 @@ typedef struct {
     yami_lease_t *current;                        //  (1); NULL: nothing to hand out
     yami_lease_t *latest;                         //  found last; or NULL
     yami_lease_t *buckets[YAMI_LEASES_BUCKETS];
+    yami_message_pool_t
+        spare; //  memory for messages to hand out; whoever settles them may add to it
     size_t count;
     uint64_t ready; //  messages to hand out
     uint64_t open;  //  messages not settled

@@ -25,9 +25,9 @@ typedef enum {
 
 typedef struct {
     yam_message_t *(*recv)(yami_receiver_t *self, int timeout_ms);
-    //  Does not free the message, but is the last to use it: its bytes may be gone then. delay_ms
-    //  and reason as yam_pull_nack, where they apply; kind is not YAMI_SETTLE_EXTEND.
-    int (*settle)(yami_receiver_t *self, yam_message_t *message, yami_settle_kind_t kind,
+    //  Frees the message and clears *message_p; after a failure both are as before. delay_ms and
+    //  reason as yam_pull_nack, where they apply; kind is not YAMI_SETTLE_EXTEND.
+    int (*settle)(yami_receiver_t *self, yam_message_t **message_p, yami_settle_kind_t kind,
                   int delay_ms, const char *reason);
     int (*extend)(yami_receiver_t *self, const yam_message_t *message);
     uint64_t (*flush)(yami_receiver_t *self, int timeout_ms);

@@ -18,12 +18,8 @@
 //  Own fields of a message; malloc and not yami_alloc, since every message received comes by here
 //  and all fields are set anyway.
 static yam_message_t *
-s_new(size_t body_size)
+s_init(yam_message_t *self)
 {
-    yam_message_t *self = malloc(sizeof *self + body_size);
-    if (self == NULL) {
-        return NULL;
-    }
     self->block = NULL;
     self->sequence = 0;
     self->token = 0;
@@ -34,6 +30,13 @@ s_new(size_t body_size)
     self->built = NULL;
     self->subject = NULL;
     return self;
+}
+
+static yam_message_t *
+s_new(size_t body_size)
+{
+    yam_message_t *self = malloc(sizeof *self + body_size);
+    return self != NULL ? s_init(self) : NULL;
 }
 
 yam_message_t *
@@ -59,13 +62,26 @@ yam_message_new(const void *body, size_t size)
 }
 
 yam_message_t *
-yami_message_received(yami_block_t *block, const yami_record_t *record)
+yami_message_received(yami_message_pool_t *pool, yami_block_t *block, const yami_record_t *record)
 {
-    yam_message_t *self = s_new(0);
+    bool has_spare = pool != NULL && pool->count > 0;
+    yam_message_t *self = has_spare ? s_init(pool->items[--pool->count]) : s_new(0);
     YAM_ASSERT(self != NULL && block != NULL); //  (1)
     self->block = block;
     self->record = *record;
     return self;
+}
+
+//  Lets go of what the message holds, but not of itself.
+static void
+s_empty(yam_message_t *self)
+{
+    yami_block_unref(&self->block);
+    if (self->scratch != NULL || self->built != NULL || self->subject != NULL) {
+        yami_free(self->scratch);
+        yami_free(self->built);
+        yami_free(self->subject);
+    }
 }
 
 void
@@ -76,13 +92,28 @@ yam_message_destroy(yam_message_t **self_p)
         return;
     }
     *self_p = NULL;
-    yami_block_unref(&self->block);
-    if (self->scratch != NULL || self->built != NULL || self->subject != NULL) {
-        yami_free(self->scratch);
-        yami_free(self->built);
-        yami_free(self->subject);
-    }
+    s_empty(self);
     free(self);
+}
+
+void
+yami_message_pool_put(yami_message_pool_t *pool, yam_message_t **self_p)
+{
+    if (pool->count == YAMI_MESSAGE_POOL_LIMIT) {
+        yam_message_destroy(self_p);
+        return;
+    }
+    s_empty(*self_p);
+    pool->items[pool->count++] = *self_p;
+    *self_p = NULL;
+}
+
+void
+yami_message_pool_clear(yami_message_pool_t *pool)
+{
+    while (pool->count > 0) {
+        free(pool->items[--pool->count]);
+    }
 }
 
 const void *

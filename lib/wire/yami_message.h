@@ -25,9 +25,26 @@ struct yam_message {
     char *subject;  //  owned; subject taken from a transport frame, NULL otherwise
 };
 
-//  A received message: takes over one reference to block of the caller's, who has taken those of a
-//  whole frame at once. Never NULL (one fixed-size allocation, not zeroed beyond need: hot path).
+//  Memory of messages done with, for those received next. Not thread-safe; zeroed it is empty.
+#define YAMI_MESSAGE_POOL_LIMIT 64u
+
+typedef struct {
+    yam_message_t *items[YAMI_MESSAGE_POOL_LIMIT]; //  owned
+    uint32_t count;
+} yami_message_pool_t;
+
+//  A received message, from pool (may be NULL) or new: takes over one reference to block of the
+//  caller's, who has taken those of a whole frame at once. Never NULL (one fixed-size allocation, not
+//  zeroed beyond need: hot path).
 yam_message_t *
-yami_message_received(yami_block_t *block, const yami_record_t *record);
+yami_message_received(yami_message_pool_t *pool, yami_block_t *block, const yami_record_t *record);
+
+//  yam_message_destroy that keeps the memory, as long as there is room, of a received message.
+void
+yami_message_pool_put(yami_message_pool_t *pool, yam_message_t **self_p);
+
+//  Frees what it holds; empty then.
+void
+yami_message_pool_clear(yami_message_pool_t *pool);
 
 #endif

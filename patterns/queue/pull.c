@@ -65,7 +65,7 @@ s_settle(yam_pull_t *self, yam_message_t **message_p, yami_settle_kind_t kind, i
     if (!message_p || !*message_p) {
         return yami_fail(EINVAL, "there is no message to settle");
     }
-    int rc = self->receiver->ops->settle(self->receiver, *message_p, kind, delay_ms, reason);
+    int rc = self->receiver->ops->settle(self->receiver, message_p, kind, delay_ms, reason);
     int error = errno;
     yam_message_destroy(message_p);
     errno = error;

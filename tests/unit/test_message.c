@@ -162,7 +162,7 @@ test_a_received_message_keeps_its_frame(void **state)
     yami_block_t *block = wire_batch_sample_encode(&wire_batch_samples[1]);
     assert_int_equal(yami_batch_decode(&batch, block->data, block->size), 0);
     assert_int_equal(yami_batch_next(&batch, &offset, &record), 0);
-    yam_message_t *message = yami_message_received(block, &record);
+    yam_message_t *message = yami_message_received(NULL, block, &record);
     assert_memory_equal(yam_message_body(message), "{\"order\": 1}", 12);
     assert_string_equal(yam_message_get(message, "key"), "customer-7");
     assert_string_equal(yam_message_get(message, "attempt"), "-1");
@@ -172,12 +172,42 @@ test_a_received_message_keeps_its_frame(void **state)
 }
 
 static void
+test_a_message_done_with_gives_its_memory_to_the_next(void **state)
+{
+    (void) state;
+    yami_message_pool_t pool = {0};
+    yami_block_t *block = yami_block_copy("x", 1, 1);
+    yami_record_t record = {.properties = yami_slice("\x81\xa1k\xa1v", 5),
+                            .body = yami_slice(block->data, 1)};
+    yam_message_t *messages[YAMI_MESSAGE_POOL_LIMIT + 1];
+    yami_block_ref_many(block, YAMI_MESSAGE_POOL_LIMIT + 1);
+    for (size_t index = 0; index <= YAMI_MESSAGE_POOL_LIMIT; index++) {
+        messages[index] = yami_message_received(&pool, block, &record);
+        assert_string_equal(yam_message_get(messages[index], "k"), "v");
+        messages[index]->sequence = index;
+    }
+    for (size_t index = YAMI_MESSAGE_POOL_LIMIT + 1; index > 0; index--) {
+        yami_message_pool_put(&pool, &messages[index - 1]); //  the last one finds no room
+        assert_null(messages[index - 1]);
+    }
+    assert_int_equal(pool.count, YAMI_MESSAGE_POOL_LIMIT);
+    assert_int_equal(block->reference_count, 1);
+    yam_message_t *next = yami_message_received(&pool, block, &record);
+    assert_int_equal(pool.count, YAMI_MESSAGE_POOL_LIMIT - 1);
+    assert_int_equal(yam_message_sequence(next), 0);
+    assert_null(next->scratch);
+    yam_message_destroy(&next);
+    yami_message_pool_clear(&pool);
+    assert_int_equal(pool.count, 0);
+}
+
+static void
 test_a_received_message_cannot_be_changed(void **state)
 {
     (void) state;
     yami_block_t *block = yami_block_copy("x", 1, 1);
     yami_record_t record = {.body = yami_slice(block->data, 1)};
-    yam_message_t *message = yami_message_received(block, &record);
+    yam_message_t *message = yami_message_received(NULL, block, &record);
     assert_int_equal(yam_message_set(message, "tag", "v"), -1);
     assert_int_equal(errno, EINVAL);
     yam_message_destroy(&message);
@@ -189,7 +219,7 @@ test_malformed_properties_of_a_peer_read_as_none(void **state)
     (void) state;
     yami_block_t *block = yami_block_copy("\x82\xa1k\x01", 4, 4);
     yami_record_t record = {.properties = yami_slice(block->data, 4)};
-    yam_message_t *message = yami_message_received(block, &record);
+    yam_message_t *message = yami_message_received(NULL, block, &record);
     assert_null(yam_message_get(message, "k"));
     assert_string_equal(yam_message_subject(message), "");
     assert_null(yam_message_property_name(message, 1));
@@ -220,6 +250,7 @@ main(void)
         cmocka_unit_test(test_more_bytes_of_properties_than_the_limit_are_refused),
         cmocka_unit_test(test_a_failing_allocation_is_told_and_changes_nothing),
         cmocka_unit_test(test_a_received_message_keeps_its_frame),
+        cmocka_unit_test(test_a_message_done_with_gives_its_memory_to_the_next),
         cmocka_unit_test(test_a_received_message_cannot_be_changed),
         cmocka_unit_test(test_malformed_properties_of_a_peer_read_as_none),
         cmocka_unit_test(test_a_subject_of_the_transport_comes_first),

@@ -81,16 +81,16 @@ s_recv(uint64_t sequence)
 }
 
 static int
-s_settle(yam_message_t *message, yami_settle_kind_t kind)
+s_settle(yam_message_t **message_p, yami_settle_kind_t kind)
 {
-    return s_receiver->ops->settle(s_receiver, message, kind, -1, NULL);
+    return s_receiver->ops->settle(s_receiver, message_p, kind, -1, NULL);
 }
 
 static void
 s_ack(uint64_t sequence)
 {
     yam_message_t *message = s_recv(sequence);
-    assert_int_equal(s_settle(message, YAMI_SETTLE_ACK), 0);
+    assert_int_equal(s_settle(&message, YAMI_SETTLE_ACK), 0);
     yam_message_destroy(&message);
 }
 
@@ -137,7 +137,7 @@ test_delivered_messages_are_received_and_acked_in_one_range(void **state)
         messages[sequence - 1] = s_recv(sequence);
     }
     for (int index = 0; index < 9; index++) { //  the queue is empty: these may leave in any groups
-        assert_int_equal(s_settle(messages[index], YAMI_SETTLE_RELEASE), 0);
+        assert_int_equal(s_settle(&messages[index], YAMI_SETTLE_RELEASE), 0);
     }
     for (uint64_t next = 1; next < 10;) {
         size_t offset = 0;
@@ -297,7 +297,7 @@ test_new_session_makes_old_messages_stale(void **state)
     s_error(YAM_STATUS_NO_SESSION);
     scripted_relay_attach(&s_relay, 0, 1);
     scripted_relay_expect(&s_relay, YAMI_FRAME_CREDIT);
-    assert_int_equal(s_settle(message, YAMI_SETTLE_ACK), -1);
+    assert_int_equal(s_settle(&message, YAMI_SETTLE_ACK), -1);
     assert_int_equal(errno, ESTALE);
     yam_message_destroy(&message);
     scripted_relay_deliver(&s_relay, 6, 1, 3);
@@ -476,7 +476,7 @@ s_consume(void *arg)
         yam_message_t *message = s_receiver->ops->recv(s_receiver, 10);
         if (message != NULL) {
             s_received++;
-            (void) s_settle(message, YAMI_SETTLE_ACK);
+            (void) s_settle(&message, YAMI_SETTLE_ACK);
             yam_message_destroy(&message);
         }
     }
