@@ -79,6 +79,7 @@ s_final(yami_consumer_core_t *self, yam_status_t status)
 static void
 s_started(yami_consumer_core_t *self, int64_t now_ms)
 {
+    yami_block_unref(&self->control); //  a HELLO that was to be repeated, and has its answer now
     if (self->is_closing) {
         self->state = YAMI_CONSUMER_LEFT;
         yami_link_core_leave(&self->link);

@@ -68,6 +68,7 @@ s_started(yami_producer_core_t *self, int64_t now_ms)
     if (self->patience_ms == 0) {
         self->patience_ms = PATIENCE_MIN_MS;
     }
+    yami_block_unref(&self->control); //  a HELLO that was to be repeated, and has its answer now
     self->state = YAMI_PRODUCER_ATTACHING;
     self->owes_attach = true;
     self->progress_ms = now_ms;

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 
+#include "yami_consumer_core.h"
 #include "yami_link_core.h"
 
 #define START 1000
@@ -290,6 +291,36 @@ test_socket_that_cannot_be_opened_is_tried_again(void **state)
 
 #define TEST(name) cmocka_unit_test_setup(name, s_setup)
 
+//  The core above had made the second HELLO, which the socket did not take.
+static void
+test_welcome_while_a_consumers_repeated_hello_waits_begins_the_session(void **state)
+{
+    (void) state;
+    yami_consumer_core_t core;
+    yami_consumer_config_t config = {.kind = YAMI_KIND_QUEUE,
+                                     .channel = "orders",
+                                     .credit_messages = 1,
+                                     .credit_bytes = 1,
+                                     .heartbeat_ms = 1000};
+    yami_consumer_core_init(&core, &config);
+    yami_consumer_core_turn(&core, 1000);
+    assert_non_null(yami_consumer_core_output(&core, 1000));
+    yami_consumer_core_sent(&core, 1000);
+    yami_consumer_core_turn(&core, 2000);
+    assert_non_null(yami_consumer_core_output(&core, 2000));
+    yami_frame_t welcome = {.type = YAMI_FRAME_WELCOME,
+                            .session = core.link.session,
+                            .heartbeat_ms = 1000,
+                            .max_frame = YAMI_LIMIT_FRAME};
+    yami_consumer_core_frame(&core, 2000, &welcome);
+    yami_block_t *next = yami_consumer_core_output(&core, 2000);
+    yami_frame_t frame;
+    assert_int_equal(yami_frame_decode(&frame, next->data, next->size), 0);
+    assert_int_equal(frame.type, YAMI_FRAME_ATTACH);
+    yami_consumer_core_sent(&core, 2000);
+    yami_consumer_core_clear(&core);
+}
+
 int
 main(void)
 {
@@ -311,6 +342,7 @@ main(void)
         TEST(test_leave_says_goodbye_and_ends),
         TEST(test_leave_without_a_session_ends_at_once),
         TEST(test_socket_that_cannot_be_opened_is_tried_again),
+        TEST(test_welcome_while_a_consumers_repeated_hello_waits_begins_the_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -639,6 +639,22 @@ test_frame_not_taken_by_the_socket_is_given_again(void **state)
 }
 
 static void
+test_welcome_while_a_repeated_hello_waits_for_the_socket_begins_the_session(void **state)
+{
+    (void) state;
+    s_expect_control(YAMI_FRAME_HELLO);
+    s_now += 1000;
+    yami_producer_core_turn(&s_core, s_now);
+    assert_int_equal(s_look(), 'c'); //  the second HELLO; the socket does not take it
+    assert_int_equal(s_control.type, YAMI_FRAME_HELLO);
+    s_frame((yami_frame_t) {.type = YAMI_FRAME_WELCOME,
+                            .session = s_core.link.session,
+                            .heartbeat_ms = 1000,
+                            .max_frame = YAMI_LIMIT_FRAME});
+    s_expect_control(YAMI_FRAME_ATTACH);
+}
+
+static void
 test_leave_detaches_and_says_goodbye(void **state)
 {
     (void) state;
@@ -690,6 +706,7 @@ main(void)
         TEST(test_relay_that_does_not_answer_loses_patience),
         TEST(test_batch_larger_than_the_relay_takes_is_refused_here),
         TEST(test_frame_not_taken_by_the_socket_is_given_again),
+        TEST(test_welcome_while_a_repeated_hello_waits_for_the_socket_begins_the_session),
         TEST(test_leave_detaches_and_says_goodbye),
         TEST(test_producer_id_is_the_blake2b_of_the_name),
     };
