@@ -1,4 +1,4 @@
-//  From names and strings to senders and receivers.
+//  Places: what a name and an endpoint string mean. See yami_place.h.
 
 #include "yami_place.h"
 
@@ -92,6 +92,8 @@ s_embed(yami_place_t *self, yami_endpoint_t *endpoint)
         return -1;
     }
     memcpy(self->relay, directory, strlen(directory) + 1);
+    const char *bound = self->embedding->endpoints(self->yam, directory);
+    (void) snprintf(self->bound, sizeof self->bound, "%.*s", (int) strcspn(bound, ","), bound);
     endpoint->address_count = 1;
     endpoint->addresses[0].is_bind = false;
     (void) snprintf(endpoint->addresses[0].address, sizeof endpoint->addresses[0].address, "%s",
@@ -99,20 +101,9 @@ s_embed(yami_place_t *self, yami_endpoint_t *endpoint)
     return 0;
 }
 
-static void
-s_leave(yami_place_t *self, int timeout_ms)
-{
-    if (self->relay[0] && yami_context_is_ours(self->yam)) {
-        int error = errno;
-        self->embedding->unembed(self->yam, self->relay, timeout_ms);
-        self->relay[0] = '\0';
-        errno = error;
-    }
-}
-
-static int
-s_open(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam, const char *channel,
-       const char *text, yami_endpoint_t *endpoint)
+int
+yami_place_open(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam, const char *channel,
+                const char *text, yami_endpoint_t *endpoint)
 {
     *self = (yami_place_t) {.yam = yam, .embedding = kind->embedding};
     memset(endpoint, 0, sizeof *endpoint);
@@ -125,64 +116,23 @@ s_open(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam, const char
     return s_embed(self, endpoint);
 }
 
-yami_sender_t *
-yami_place_sender(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam,
-                  const char *channel, const char *text)
-{
-    yami_endpoint_t endpoint;
-    if (s_open(self, kind, yam, channel, text, &endpoint) == -1) {
-        return NULL;
-    }
-    yami_sender_t *sender = endpoint.options.grade == YAMI_GRADE_FAST
-                                ? yami_fast_sender_new(yam, kind->kind, &endpoint)
-                                : yami_sure_sender_new(yam, kind->kind, channel, &endpoint);
-    if (!sender) {
-        s_leave(self, 0);
-    }
-    return sender;
-}
-
-yami_receiver_t *
-yami_place_receiver(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam,
-                    const char *channel, const char *text)
-{
-    yami_endpoint_t endpoint;
-    if (s_open(self, kind, yam, channel, text, &endpoint) == -1) {
-        return NULL;
-    }
-    yami_receiver_t *receiver = endpoint.options.grade == YAMI_GRADE_FAST
-                                    ? yami_fast_receiver_new(yam, kind->kind, &endpoint)
-                                    : yami_sure_receiver_new(yam, kind->kind, channel, &endpoint);
-    if (!receiver) {
-        s_leave(self, 0);
-    }
-    return receiver;
-}
-
 static int
-s_left_ms(int timeout_ms, int64_t begun_ms)
+s_left_ms(int64_t until_ms)
 {
-    if (timeout_ms < 0) {
+    if (until_ms == INT64_MAX) {
         return -1;
     }
-    int64_t left_ms = begun_ms + timeout_ms - yami_clock_mono_ms();
+    int64_t left_ms = until_ms - yami_clock_mono_ms();
     return left_ms > 0 ? (int) left_ms : 0;
 }
 
-uint64_t
-yami_place_close_sender(yami_place_t *self, yami_sender_t **sender_p, int timeout_ms)
+void
+yami_place_leave(yami_place_t *self, int64_t until_ms)
 {
-    int64_t begun_ms = yami_clock_mono_ms();
-    uint64_t left = (*sender_p)->ops->close(sender_p, timeout_ms);
-    s_leave(self, s_left_ms(timeout_ms, begun_ms));
-    return left;
-}
-
-uint64_t
-yami_place_close_receiver(yami_place_t *self, yami_receiver_t **receiver_p, int timeout_ms)
-{
-    int64_t begun_ms = yami_clock_mono_ms();
-    uint64_t left = (*receiver_p)->ops->close(receiver_p, timeout_ms);
-    s_leave(self, s_left_ms(timeout_ms, begun_ms));
-    return left;
+    if (self->relay[0] && yami_context_is_ours(self->yam)) {
+        int error = errno;
+        self->embedding->unembed(self->yam, self->relay, s_left_ms(until_ms));
+        self->relay[0] = '\0';
+        errno = error;
+    }
 }

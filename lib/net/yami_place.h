@@ -1,8 +1,8 @@
-/*  yami_place - what the four wrappers share: from a name and an endpoint string to a sender or
-    receiver.
+/*  yami_place - from a name and an endpoint string to where the messages go.
 
     Decides the grade, and where the relay is: far away, or embedded in this process. lib/net knows
-    no relay, so who wraps hands in how to embed one.
+    no relay, so who wraps hands in how to embed one. Used by outlets and inlets; not thread-safe
+    but for reading bound.
 */
 #ifndef YAMI_PLACE_H
 #define YAMI_PLACE_H
@@ -12,13 +12,12 @@
 #include <stdint.h>
 
 #include "yami_context.h"
-#include "yami_receiver.h"
-#include "yami_sender.h"
 
 //  Embedding as in yam_relay_embed.h.
 typedef struct {
     int (*embed)(yam_t *yam, const char *endpoints, const char *directory, char *inproc,
                  size_t size);
+    const char *(*endpoints)(yam_t *yam, const char *directory);
     void (*unembed)(yam_t *yam, const char *directory, int timeout_ms);
 } yami_embedding_t;
 
@@ -33,23 +32,20 @@ typedef struct {
 typedef struct {
     yam_t *yam; //  borrowed
     const yami_embedding_t *embedding;
-    char relay[1024]; //  its directory; "" when there is none
+    char relay[1024];                            //  its directory; "" when there is none
+    char bound[YAMI_ENDPOINT_ADDRESS_LIMIT + 1]; //  where it really listens first; "" likewise
 } yami_place_t;
 
-//  Opens the sender (receiver) of that channel. NULL with errno as yam_push_new and a sentence;
-//  *self is empty then.
-yami_sender_t *
-yami_place_sender(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam,
-                  const char *channel, const char *text);
-yami_receiver_t *
-yami_place_receiver(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam,
-                    const char *channel, const char *text);
+//  Parses text and embeds the relay it asks for. *endpoint becomes what a sender or receiver of
+//  options.grade is to be made from. 0, or -1 with errno as yam_push_new and a sentence; nothing is
+//  held then.
+int
+yami_place_open(yami_place_t *self, const yami_place_kind_t *kind, yam_t *yam, const char *channel,
+                const char *text, yami_endpoint_t *endpoint);
 
-//  Closes it, then gives the share of the relay back; both within timeout_ms (-1: no deadline).
-//  Returns what close returned.
-uint64_t
-yami_place_close_sender(yami_place_t *self, yami_sender_t **sender_p, int timeout_ms);
-uint64_t
-yami_place_close_receiver(yami_place_t *self, yami_receiver_t **receiver_p, int timeout_ms);
+//  Gives the share of the relay back, if there is one, when nobody uses it any more; the last one
+//  closes it until until_ms (monotonic; INT64_MAX: for ever). Keeps errno.
+void
+yami_place_leave(yami_place_t *self, int64_t until_ms);
 
 #endif

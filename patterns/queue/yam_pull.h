@@ -87,6 +87,8 @@ typedef yam_receiver_stats_t yam_pull_stats_t;
 YAM_EXPORT void
 yam_pull_stats(yam_pull_t *self, yam_pull_stats_t *stats);
 
+//  The first endpoint really bound, by itself or by the relay in this process, with the port that
+//  '*' got; the endpoint given when it connects. Borrowed.
 YAM_EXPORT const char *
 yam_pull_endpoint(const yam_pull_t *self);
 

@@ -74,8 +74,8 @@ typedef yam_sender_stats_t yam_push_stats_t;
 YAM_EXPORT void
 yam_push_stats(yam_push_t *self, yam_push_stats_t *stats);
 
-//  The endpoint really bound, with the port that '*' got; the endpoint given when it connects.
-//  Borrowed.
+//  The first endpoint really bound, by itself or by the relay in this process, with the port that
+//  '*' got; the endpoint given when it connects. Borrowed.
 YAM_EXPORT const char *
 yam_push_endpoint(const yam_push_t *self);
 

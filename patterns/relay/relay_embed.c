@@ -1,3 +1,5 @@
+//  relay_embed - relays shared by directory. See yam_relay_embed.h.
+
 #include "yam_relay_embed.h"
 
 #include <errno.h>
@@ -95,6 +97,17 @@ yam_relay_embed(yam_t *yam, const char *endpoints, const char *directory, char *
     pthread_mutex_unlock(&s_lock);
     errno = error;
     return self == NULL ? -1 : 0;
+}
+
+const char *
+yam_relay_embedded_endpoints(yam_t *yam, const char *directory)
+{
+    pthread_mutex_lock(&s_lock);
+    const s_embedded_t *self = *s_find(yam, directory);
+    YAM_ASSERT(self != NULL && self->share_count > 0);
+    const char *endpoints = yam_relay_endpoints(self->relay);
+    pthread_mutex_unlock(&s_lock);
+    return endpoints;
 }
 
 void

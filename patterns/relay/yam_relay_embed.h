@@ -20,6 +20,12 @@ YAM_EXPORT int
 yam_relay_embed(yam_t *yam, const char *endpoints, const char *directory, char *inproc,
                 size_t size);
 
+//  The endpoints of that relay, comma-separated, in the order in which embed got them, with the
+//  ports '*' got; its inproc address is the last. The caller holds a share, and may use the text
+//  until it gives that back.
+YAM_EXPORT const char *
+yam_relay_embedded_endpoints(yam_t *yam, const char *directory);
+
 //  Gives the share back; the last one drains and closes the relay, in at most timeout_ms.
 YAM_EXPORT void
 yam_relay_unembed(yam_t *yam, const char *directory, int timeout_ms);

@@ -84,6 +84,8 @@ typedef yam_receiver_stats_t yam_sub_stats_t;
 YAM_EXPORT void
 yam_sub_stats(yam_sub_t *self, yam_sub_stats_t *stats);
 
+//  The first endpoint really bound, by itself or by the relay in this process, with the port that
+//  '*' got; the endpoint given when it connects. Borrowed.
 YAM_EXPORT const char *
 yam_sub_endpoint(const yam_sub_t *self);
 
