@@ -50,13 +50,17 @@ s_wrap(zmq_msg_t *message, bool *more_p)
     return yami_block_new(zmq_msg_data(kept), size, s_close_message, kept);
 }
 
+//  fd_p may be NULL: asking costs as much as receiving a small frame.
 static yami_block_t *
-s_recv(void *socket, bool *more_p, int flags)
+s_recv(void *socket, bool *more_p, int flags, int *fd_p)
 {
     zmq_msg_t message;
     (void) zmq_msg_init(&message);
     if (zmq_msg_recv(&message, socket, flags) == -1) {
         return NULL;
+    }
+    if (fd_p) {
+        *fd_p = zmq_msg_get(&message, ZMQ_SRCFD);
     }
     return s_wrap(&message, more_p);
 }
@@ -64,13 +68,19 @@ s_recv(void *socket, bool *more_p, int flags)
 yami_block_t *
 yami_socket_recv(void *socket, bool *more_p)
 {
-    return s_recv(socket, more_p, ZMQ_DONTWAIT);
+    return s_recv(socket, more_p, ZMQ_DONTWAIT, NULL);
+}
+
+yami_block_t *
+yami_socket_recv_from(void *socket, bool *more_p, int *fd_p)
+{
+    return s_recv(socket, more_p, ZMQ_DONTWAIT, fd_p);
 }
 
 yami_block_t *
 yami_socket_recv_wait(void *socket, bool *more_p)
 {
-    return s_recv(socket, more_p, 0);
+    return s_recv(socket, more_p, 0, NULL);
 }
 
 static void
@@ -103,6 +113,40 @@ yami_socket_send_shared(void *socket, yami_block_t *block, bool more)
         return -1;
     }
     (void) yami_block_ref(block);
+    return s_send(socket, &message, more);
+}
+
+typedef struct {
+    yami_block_t *block;   //  a reference
+    yami_outbox_t *outbox; //  charged
+    uint64_t charge;
+} s_counted_t;
+
+static void
+s_drop_counted(void *data, void *hint)
+{
+    s_counted_t *counted = hint;
+    (void) data;
+    TAKE_OVER(counted);
+    yami_block_unref(&counted->block);
+    yami_outbox_discharge(counted->outbox, counted->charge);
+    yami_free(counted);
+}
+
+int
+yami_socket_send_counted(void *socket, yami_block_t *block, bool more, yami_outbox_t *outbox,
+                         uint64_t charge)
+{
+    zmq_msg_t message;
+    s_counted_t *counted = yami_alloc(sizeof *counted);
+    *counted = (s_counted_t) {yami_block_ref(block), outbox, charge};
+    yami_outbox_charge(outbox, charge);
+    if (zmq_msg_init_data(&message, (void *) block->data, block->size, s_drop_counted, counted) ==
+        -1) {
+        s_drop_counted(NULL, counted);
+        return yami_fail(ENOMEM, "out of memory for a frame of %zu bytes", block->size);
+    }
+    HAND_OVER(counted);
     return s_send(socket, &message, more);
 }
 

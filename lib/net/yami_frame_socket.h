@@ -7,12 +7,17 @@
 #include <stddef.h>
 
 #include "yami_block.h"
+#include "yami_outbox.h"
 
 //  Receives one frame part, without waiting. *more_p says whether another part of the same message
 //  follows. The caller owns the block, which wraps the zmq_msg_t, or is a copy of a small one. NULL
 //  with errno EAGAIN, ETERM, ENOMEM.
 yami_block_t *
 yami_socket_recv(void *socket, bool *more_p);
+
+//  The same, and the descriptor of the connection it came by: -1 for transports that have none.
+yami_block_t *
+yami_socket_recv_from(void *socket, bool *more_p, int *fd_p);
 
 //  The same, waiting as long as the socket's ZMQ_RCVTIMEO says. Also EINTR.
 yami_block_t *
@@ -29,6 +34,12 @@ yami_socket_send(void *socket, yami_block_t *block, bool more);
 //  The same, never copied: for who wants to see the reference dropped.
 int
 yami_socket_send_shared(void *socket, yami_block_t *block, bool more);
+
+//  The same, never copied, and charged to outbox until ZeroMQ lets go of it (see yami_outbox.h).
+//  Also ENOMEM.
+int
+yami_socket_send_counted(void *socket, yami_block_t *block, bool more, yami_outbox_t *outbox,
+                         uint64_t charge);
 
 //  The same for bytes that are no block: always copied.
 int

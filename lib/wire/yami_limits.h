@@ -20,15 +20,23 @@
 #define YAMI_LIMIT_SUBJECT 250u      //  bytes of a subject or subject filter
 #define YAMI_LIMIT_SUBJECT_WORDS 16u //  words of a subject
 #define YAMI_LIMIT_TEXT 1024u        //  bytes of a reason or error text
-#define YAMI_LIMIT_HEARTBEAT_MS 3600000u    //  longest interval between signs of life
-#define YAMI_LIMIT_HANDLES 1024u            //  attached channels of one link
-#define YAMI_LIMIT_PEERS 4096u              //  links of one relay
-#define YAMI_LIMIT_CHANNELS 16384u          //  channels of one relay, dead letters included
-#define YAMI_LIMIT_GROUPS 16384u            //  groups of one relay
-#define YAMI_LIMIT_PRODUCERS 65536u         //  producers whose last sequence a relay remembers
-#define YAMI_LIMIT_IN_FLIGHT 1048576u       //  leased messages of one group
-#define YAMI_LIMIT_WINDOW_MESSAGES 65536u   //  unconfirmed messages of one producer
-#define YAMI_LIMIT_WINDOW_BYTES (64u << 20) //  unconfirmed bytes of one producer
+#define YAMI_LIMIT_HEARTBEAT_MS 3600000u      //  longest interval between signs of life
+#define YAMI_LIMIT_CONNECTIONS 8192u          //  connections of one relay, with or without HELLO
+#define YAMI_LIMIT_GREETING_MS 10000u         //  until HELLO on a new connection
+#define YAMI_LIMIT_UNTAKEN_BYTES (40u << 20)  //  received on one connection since its last message
+#define YAMI_LIMIT_UNTAKEN_TOTAL (512u << 20) //  the same on all connections
+#define YAMI_LIMIT_UNSENT_BYTES (16u << 20) //  queued for one link; more, and it gets no deliveries
+#define YAMI_LIMIT_UNSENT_TOTAL (256u << 20) //  queued for all; more, and a link keeps a share only
+#define YAMI_LIMIT_UNSENT_MOST (64u << 20)   //  queued for one link: it is ended
+#define YAMI_LIMIT_UNSENT_FRAMES 16384u      //  the same, frames
+#define YAMI_LIMIT_HANDLES 1024u             //  attached channels of one link
+#define YAMI_LIMIT_PEERS 4096u               //  links of one relay
+#define YAMI_LIMIT_CHANNELS 16384u           //  channels of one relay, dead letters included
+#define YAMI_LIMIT_GROUPS 16384u             //  groups of one relay
+#define YAMI_LIMIT_PRODUCERS 65536u          //  producers whose last sequence a relay remembers
+#define YAMI_LIMIT_IN_FLIGHT 1048576u        //  leased messages of one group
+#define YAMI_LIMIT_WINDOW_MESSAGES 65536u    //  unconfirmed messages of one producer
+#define YAMI_LIMIT_WINDOW_BYTES (64u << 20)  //  unconfirmed bytes of one producer
 #define YAMI_LIMIT_SEQUENCE ((uint64_t) INT64_MAX) //  greatest sequence: last + 1 never overflows
 #define YAMI_LIMIT_TIME_MS ((1ll << 53) - 1)       //  greatest time or duration, exact in a double
 

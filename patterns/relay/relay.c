@@ -14,11 +14,15 @@
 #include "yami_limits.h"
 #include "yami_memory_store.h"
 #include "yami_relay_damage.h"
+#include "yami_relay_door.h"
 #include "yami_relay_shell.h"
 #include "yami_segment_log.h"
 
-#define S_SEND_HWM 131072 //  frames queued for one link; its credit keeps it far below
+//  Over inproc a queue is the consumer's own, however small the batches its credit allows.
+#define S_INPROC_HWM 131072
 #define S_RECEIVE_HWM 256 //  frames taken from one link ahead of the loop
+#define S_BACKLOG 1024    //  connections the kernel holds until they are accepted
+#define S_STUCK_MS 60000  //  who takes nothing of what was sent for so long is gone
 
 struct yam_relay {
     yam_t *yam; //  borrowed
@@ -151,10 +155,35 @@ s_recover(yam_relay_t *self, const char *directory)
     return store;
 }
 
-static void *
+static void
+s_set(void *router, int option, int value)
+{
+    int rc = zmq_setsockopt(router, option, &value, sizeof value);
+    YAM_ASSERT(rc == 0);
+}
+
+//  Binds one address after the other: a limit set in between holds for the next one.
+static int
+s_bind_all(yam_relay_t *self, void *router)
+{
+    char *at = self->endpoints;
+    for (size_t index = 0; index < self->endpoint.address_count; index++) {
+        yami_endpoint_t one = {.address_count = 1, .options = self->endpoint.options};
+        one.addresses[0] = self->endpoint.addresses[index];
+        bool is_inproc = strncmp(one.addresses[0].address, "inproc://", 9) == 0;
+        s_set(router, ZMQ_SNDHWM, is_inproc ? S_INPROC_HWM : (int) YAMI_LIMIT_UNSENT_FRAMES);
+        char bound[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
+        if (yami_context_attach(router, &one, bound, sizeof bound) == -1) {
+            return -1;
+        }
+        at += sprintf(at, "%s%s", index == 0 ? "" : ",", bound);
+    }
+    return 0;
+}
+
+static yami_relay_door_t *
 s_bind(yam_relay_t *self)
 {
-    yami_endpoint_options_t *options = &self->endpoint.options;
     if (self->options.certificate[0] != '\0') {
         self->credentials =
             yami_credentials_new(self->yam, self->options.certificate, self->options.clients);
@@ -162,33 +191,24 @@ s_bind(yam_relay_t *self)
             return NULL;
         }
     }
-    void *router = yami_context_socket(self->yam, ZMQ_ROUTER, options);
+    void *router = yami_context_socket(self->yam, ZMQ_ROUTER, &self->endpoint.options);
     if (router == NULL) {
         return NULL;
     }
-    int mandatory = 1;
-    int send_hwm = S_SEND_HWM;
-    int receive_hwm = S_RECEIVE_HWM;
-    zmq_setsockopt(router, ZMQ_ROUTER_MANDATORY, &mandatory, sizeof mandatory);
-    zmq_setsockopt(router, ZMQ_SNDHWM, &send_hwm, sizeof send_hwm);
-    zmq_setsockopt(router, ZMQ_RCVHWM, &receive_hwm, sizeof receive_hwm);
+    s_set(router, ZMQ_ROUTER_MANDATORY, 1);
+    s_set(router, ZMQ_RCVHWM, S_RECEIVE_HWM);
+    s_set(router, ZMQ_BACKLOG, S_BACKLOG);
+    s_set(router, ZMQ_TCP_MAXRT, S_STUCK_MS);
     if (self->credentials != NULL) {
         yami_credentials_serve(self->credentials, router);
     }
-    char *at = self->endpoints;
-    for (size_t index = 0; index < self->endpoint.address_count; index++) {
-        yami_endpoint_t one = {.address_count = 1, .options = *options};
-        one.addresses[0] = self->endpoint.addresses[index];
-        char bound[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
-        if (yami_context_attach(router, &one, bound, sizeof bound) == -1) {
-            int error = errno;
-            zmq_close(router);
-            errno = error;
-            return NULL;
-        }
-        at += sprintf(at, "%s%s", index == 0 ? "" : ",", bound);
+    yami_relay_door_t *door = yami_relay_door_new(yam_zmq_context(self->yam), router);
+    if (door != NULL && s_bind_all(self, router) == -1) {
+        int error = errno;
+        yami_relay_door_destroy(&door, 0);
+        errno = error;
     }
-    return router;
+    return door;
 }
 
 //  Binds last: nobody is answered before the store is recovered.
@@ -203,8 +223,8 @@ s_open(yam_relay_t *self, const char *endpoints, const char *directory, const ch
     if (store == NULL) {
         return -1;
     }
-    void *router = s_bind(self);
-    if (router == NULL) {
+    yami_relay_door_t *door = s_bind(self);
+    if (door == NULL) {
         int error = errno;
         store->ops->close(&store);
         errno = error;
@@ -212,7 +232,7 @@ s_open(yam_relay_t *self, const char *endpoints, const char *directory, const ch
     }
     yami_relay_core_t *core = self->core;
     self->core = NULL;
-    self->shell = yami_relay_shell_new(router, core, store, &self->options);
+    self->shell = yami_relay_shell_new(door, core, store, &self->options);
     return self->shell == NULL ? -1 : 0;
 }
 

@@ -150,12 +150,39 @@ static const struct {
     {"remove", s_remove},
 };
 
+//  Whether one more of these may come in this second.
+static bool
+s_count(int64_t *window_ms_p, unsigned *count_p, int64_t now_ms, unsigned limit)
+{
+    if (now_ms - *window_ms_p >= 1000) {
+        *window_ms_p = now_ms;
+        *count_p = 0;
+    }
+    *count_p += *count_p <= limit ? 1 : 0;
+    return *count_p <= limit;
+}
+
+//  Some requests look at all there is: whoever asks without end gets an answer that costs nothing.
+static bool
+s_may_ask(yami_relay_core_t *core, yami_relay_peer_t *peer)
+{
+    return s_count(&peer->request_window_ms, &peer->request_count, core->mono_ms,
+                   YAMI_RELAY_REQUESTS) &&
+           s_count(&core->request_window_ms, &core->request_count, core->mono_ms,
+                   YAMI_RELAY_ALL_REQUESTS);
+}
+
 void
 yami_relay_admin(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
 {
     if ((peer->rights & YAMI_RIGHT_ADMIN) == 0) {
         yami_relay_reply(core, peer->id, frame->serial, YAM_STATUS_NOT_ALLOWED,
                          "no right to administrate", NULL, 0);
+        return;
+    }
+    if (!s_may_ask(core, peer)) {
+        yami_relay_reply(core, peer->id, frame->serial, YAM_STATUS_LIMIT,
+                         "too many requests in one second", NULL, 0);
         return;
     }
     for (size_t index = 0; index < sizeof s_commands / sizeof s_commands[0]; index++) {

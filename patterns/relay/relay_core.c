@@ -59,6 +59,7 @@ yami_relay_core_new(const yami_relay_options_t *options, int level, const char *
     TAILQ_INIT(&self->dirty_channels);
     TAILQ_INIT(&self->cached_groups);
     yami_heap_init(&self->wakes, S_WAKES_LIMIT);
+    self->budget = YAMI_RELAY_TURN_BYTES;
     return self;
 }
 
@@ -302,8 +303,12 @@ s_slow(yami_relay_core_t *core)
 }
 
 static void
-s_turn(yami_relay_core_t *core)
+s_turn(yami_relay_core_t *core, const yami_relay_gauges_t *gauges)
 {
+    core->budget = YAMI_RELAY_TURN_BYTES;
+    if (gauges != NULL) {
+        core->gauges = *gauges;
+    }
     yami_relay_run_timers(core);
     if (core->mono_ms - core->slow_ms >= S_SLOW_MS) {
         s_slow(core);
@@ -345,7 +350,7 @@ s_event(yami_relay_core_t *core, const yami_relay_event_t *event)
         yami_relay_scrubbed(core, event->scrub, event->damage);
         break;
     case YAMI_EVENT_TURN:
-        s_turn(core);
+        s_turn(core, event->gauges);
         break;
     case YAMI_EVENT_DRAIN:
         core->is_draining = true;
@@ -356,6 +361,12 @@ s_event(yami_relay_core_t *core, const yami_relay_event_t *event)
         break;
     case YAMI_EVENT_FAILED:
         s_fail(core);
+        break;
+    case YAMI_EVENT_PRESSED:
+        peer = yami_relay_map_get(&core->peers, event->peer);
+        if (peer != NULL) {
+            yami_relay_peer_press(core, peer, event->is_pressed);
+        }
         break;
     }
 }
@@ -388,6 +399,7 @@ yami_relay_core_deadline(const yami_relay_core_t *self)
         return deadline;
     }
     if (!self->has_started || yami_relay_jobs_are_due(self) ||
+        (self->budget <= 0 && !TAILQ_EMPTY(&self->dirty_groups)) ||
         !TAILQ_EMPTY(&self->settled_groups) ||
         !TAILQ_EMPTY(&self->dirty_handles[YAMI_ROLE_PRODUCER]) ||
         !TAILQ_EMPTY(&self->dirty_handles[YAMI_ROLE_CONSUMER])) {
@@ -401,6 +413,13 @@ yami_relay_core_deadline(const yami_relay_core_t *self)
         deadline = self->slow_ms + S_SLOW_MS;
     }
     return deadline;
+}
+
+bool
+yami_relay_core_has_session(const yami_relay_core_t *self, uint64_t peer)
+{
+    const yami_relay_peer_t *found = yami_relay_map_get(&self->peers, peer);
+    return found != NULL && found->session != 0;
 }
 
 bool

@@ -98,6 +98,7 @@ s_skip(yami_relay_core_t *core, yami_relay_group_t *group, const s_run_t *run)
         return false;
     }
     group->counts.filtered += sequence - run->first;
+    core->budget -= (int64_t) (sequence - run->first) * YAMI_RELAY_SKIP_COST;
     (void) yami_relay_group_settle(core, group, run->first, sequence - 1);
     yami_relay_group_journal(core, group, run->first, sequence - 1);
     return true;
@@ -218,6 +219,7 @@ s_serve(yami_relay_core_t *core, yami_relay_group_t *group, yami_relay_handle_t 
         return S_NO_MEMORY;
     }
     bytes = data->size;
+    core->budget -= YAMI_RELAY_DELIVERY_COST + (data != cache->block ? (int64_t) bytes : 0);
     yami_relay_lease_t *lease = s_lease(core, group, member, run);
     lease->bytes = bytes;
     member->in_flight_bytes += bytes;
@@ -244,7 +246,7 @@ yami_relay_group_pump(yami_relay_core_t *core, yami_relay_group_t *group)
     }
     uint64_t number = group->number;
     s_run_t run;
-    while (!TAILQ_EMPTY(&group->credited) && s_next_run(core, group, &run)) {
+    while (core->budget > 0 && !TAILQ_EMPTY(&group->credited) && s_next_run(core, group, &run)) {
         const yami_relay_cache_t *cache = &group->cache;
         if (cache->block == NULL || run.first < cache->base ||
             run.first >= cache->base + cache->batch.count) {
@@ -283,11 +285,17 @@ yami_relay_groups_pump(yami_relay_core_t *core)
     yami_relay_groups_t groups = TAILQ_HEAD_INITIALIZER(groups);
     TAILQ_CONCAT(&groups, &core->dirty_groups, of_dirty);
     yami_relay_group_t *group;
-    while ((group = TAILQ_FIRST(&groups)) != NULL) {
+    while (core->budget > 0 && (group = TAILQ_FIRST(&groups)) != NULL) {
         TAILQ_REMOVE(&groups, group, of_dirty);
         group->is_dirty = false;
-        if (yami_relay_group_pump(core, group)) {
-            yami_relay_dead_pump(core, group);
+        if (!yami_relay_group_pump(core, group)) {
+            continue;
+        }
+        yami_relay_dead_pump(core, group);
+        if (core->budget <= 0) {
+            yami_relay_group_touch(core, group); //  it may have more: behind all others
         }
     }
+    TAILQ_CONCAT(&groups, &core->dirty_groups, of_dirty);
+    TAILQ_CONCAT(&core->dirty_groups, &groups, of_dirty);
 }

@@ -107,6 +107,7 @@ yami_relay_fetch(yami_relay_core_t *core, const yami_relay_channel_t *channel, u
                  uint32_t purpose, uint64_t argument)
 {
     YAM_ASSERT(sequence < channel->durable); //  invariant (2)
+    core->budget -= YAMI_RELAY_DELIVERY_COST;
     yami_relay_effect_t *effect = yami_relay_effect(core, YAMI_EFFECT_FETCH);
     effect->fetch = (yami_relay_fetch_t) {channel->number, sequence, purpose, argument};
 }

@@ -157,6 +157,9 @@ yami_relay_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
         yami_relay_channel_lose(core, channel, first < channel->first ? channel->first : first,
                                 last, what);
     }
+    if (event->result == 0 && event->entry->data != NULL) {
+        core->budget -= (int64_t) event->entry->data->size;
+    }
     bool is_whole = event->result == 0 && event->entry->data != NULL &&
                     (event->entry->base + event->entry->count <= channel->durable ||
                      YAMI_PLANTED(DELIVERED_BEFORE_DURABLE));

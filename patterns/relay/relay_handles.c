@@ -127,13 +127,22 @@ yami_relay_handle_line_up(yami_relay_core_t *core, yami_relay_handle_t *handle)
     }
 }
 
-//  (9) However much is granted: what nobody settles may still lie in our own queues.
+//  (9) However much is granted: what nobody settles, or takes, lies in our memory.
 bool
 yami_relay_handle_wants(const yami_relay_handle_t *handle)
 {
     return handle->granted_messages > handle->sent_messages &&
            handle->granted_bytes > handle->sent_bytes &&
-           handle->in_flight_bytes < YAMI_LIMIT_WINDOW_BYTES;
+           handle->in_flight_bytes < YAMI_LIMIT_WINDOW_BYTES && !handle->peer->is_pressed;
+}
+
+void
+yami_relay_handle_stand_back(yami_relay_handle_t *handle)
+{
+    if (handle->is_credited) {
+        handle->is_credited = false;
+        TAILQ_REMOVE(&handle->group->credited, handle, of_credited);
+    }
 }
 
 //  One cumulative CONFIRM for all that became durable, and new credit when a quarter was used.

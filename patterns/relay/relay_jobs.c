@@ -353,7 +353,7 @@ yami_relay_job_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
     } else if (core->has_room) {
         s_redrive_entry(core, job, event->entry, &batch);
     }
-    if (job->type == YAMI_JOB_PEEK) {
-        s_pump(core, job);
+    if (job->type == YAMI_JOB_PEEK && core->budget > 0) {
+        s_pump(core, job); //  else in the next turn: others get theirs
     }
 }

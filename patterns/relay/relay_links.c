@@ -6,15 +6,10 @@
 
 #define S_ROUTING_ID_LIMIT 255
 
-typedef struct {
-    uint64_t number;
-    yami_block_t *routing_id; //  owned
-} s_link_t;
-
 struct yami_relay_links {
-    zhashx_t *by_id;     //  owned; routing id block -> link
-    zhashx_t *by_number; //  owned; number -> link (owner of the links)
-    s_link_t *latest;    //  borrowed; the link asked for last, NULL when it is gone
+    zhashx_t *by_id;           //  owned; routing id block -> link
+    zhashx_t *by_number;       //  owned; number -> link (owner of the links)
+    yami_relay_link_t *latest; //  borrowed; the link asked for last, NULL when it is gone
     size_t limit;
     uint64_t last_number;
 };
@@ -54,7 +49,7 @@ s_compare_number(const void *left, const void *right)
 static void
 s_link_destroy(void **item)
 {
-    s_link_t *link = *item;
+    yami_relay_link_t *link = *item;
     yami_block_unref(&link->routing_id);
     yami_free(link);
     *item = NULL;
@@ -93,21 +88,22 @@ yami_relay_links_destroy(yami_relay_links_t **self_p)
     }
 }
 
-uint64_t
-yami_relay_links_number(yami_relay_links_t *self, const yami_block_t *routing_id)
+yami_relay_link_t *
+yami_relay_links_find(yami_relay_links_t *self, const yami_block_t *routing_id)
 {
     if (self->latest != NULL && s_compare_id(self->latest->routing_id, routing_id) == 0) {
-        return self->latest->number; //  most frames come in runs from one link
+        return self->latest; //  most frames come in runs from one link
     }
-    s_link_t *link = zhashx_lookup(self->by_id, routing_id);
+    yami_relay_link_t *link = zhashx_lookup(self->by_id, routing_id);
     if (link == NULL) {
-        if (zhashx_size(self->by_number) >= self->limit || routing_id->size > S_ROUTING_ID_LIMIT) {
-            return 0;
+        if (zhashx_size(self->by_number) >= self->limit || routing_id->size == 0 ||
+            routing_id->size > S_ROUTING_ID_LIMIT) {
+            return NULL;
         }
         yami_block_t *copy =
             yami_block_copy(routing_id->data, routing_id->size, S_ROUTING_ID_LIMIT);
         if (copy == NULL) {
-            return 0;
+            return NULL;
         }
         link = yami_alloc(sizeof *link);
         link->number = ++self->last_number;
@@ -116,20 +112,19 @@ yami_relay_links_number(yami_relay_links_t *self, const yami_block_t *routing_id
         zhashx_insert(self->by_number, &link->number, link);
     }
     self->latest = link;
-    return link->number;
+    return link;
 }
 
-yami_block_t *
-yami_relay_links_routing_id(yami_relay_links_t *self, uint64_t number)
+yami_relay_link_t *
+yami_relay_links_get(const yami_relay_links_t *self, uint64_t number)
 {
-    s_link_t *link = zhashx_lookup(self->by_number, &number);
-    return link == NULL ? NULL : link->routing_id;
+    return zhashx_lookup(self->by_number, &number);
 }
 
 void
 yami_relay_links_remove(yami_relay_links_t *self, uint64_t number)
 {
-    s_link_t *link = zhashx_lookup(self->by_number, &number);
+    yami_relay_link_t *link = zhashx_lookup(self->by_number, &number);
     if (link == NULL) {
         return;
     }

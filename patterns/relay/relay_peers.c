@@ -170,6 +170,21 @@ yami_relay_peer_fault(yami_relay_core_t *core, yami_relay_peer_t *peer, uint32_t
 }
 
 void
+yami_relay_peer_press(yami_relay_core_t *core, yami_relay_peer_t *peer, bool is_pressed)
+{
+    yami_relay_handle_t *handle = NULL;
+    peer->is_pressed = is_pressed;
+    TAILQ_FOREACH(handle, &peer->handles, of_peer)
+    {
+        if (handle->role == YAMI_ROLE_CONSUMER && is_pressed) {
+            yami_relay_handle_stand_back(handle);
+        } else if (handle->role == YAMI_ROLE_CONSUMER) {
+            yami_relay_handle_line_up(core, handle);
+        }
+    }
+}
+
+void
 yami_relay_peer_due(yami_relay_core_t *core, uint64_t id)
 {
     yami_relay_peer_t *peer = yami_relay_map_get(&core->peers, id);

@@ -4,18 +4,15 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <zmq.h>
 
 #include "yam_error.h"
 #include "yami_base.h"
-#include "yami_frame_socket.h"
-#include "yami_limits.h"
 #include "yami_relay_commit.h"
+#include "yami_relay_door.h"
 #include "yami_relay_driver.h"
-#include "yami_relay_links.h"
 
 #define S_BURST_LIMIT 64      //  frames taken before timers, confirms and deliveries get their turn
 #define S_IDLE_TURN_MS 1000   //  the loop turns at least this often, for the watchdog
@@ -29,19 +26,16 @@ typedef enum {
 } s_request_t;
 
 struct yami_relay_shell {
-    void *router;                  //  owned
+    yami_relay_door_t *door;       //  owned
     yami_relay_core_t *core;       //  owned
     yami_store_t *store;           //  owned
     yami_relay_options_t *options; //  borrowed
     yami_relay_commit_t *commit;   //  owned
-    yami_relay_links_t *links;     //  owned
-    int wake_fd;                   //  owned; eventfd
+    int wake_fd;                   //  the door's
     pthread_t thread;
 
     yami_relay_driver_t driver;
     uint64_t kicked_lsn; //  the commit thread knows of all up to it
-    uint64_t unnumbered; //  frames dropped since too many links are known
-    yami_log_site_t limit_site;
 
     pthread_mutex_t lock;
     pthread_cond_t answered;
@@ -62,25 +56,14 @@ static int
 s_send(void *arg, uint64_t peer, yami_block_t *block, yami_block_t *data)
 {
     yami_relay_shell_t *self = arg;
-    yami_block_t *routing_id = yami_relay_links_routing_id(self->links, peer);
-    if (routing_id == NULL) {
-        return 0;
-    }
-    int rc = yami_socket_send(self->router, routing_id, true);
-    if (rc == 0) {
-        rc = yami_socket_send(self->router, block, data != NULL);
-    }
-    if (rc == 0 && data != NULL) {
-        rc = yami_socket_send(self->router, data, false);
-    }
-    return rc;
+    return yami_relay_door_send(self->door, peer, block, data, yami_clock_mono_ms());
 }
 
 static void
 s_close_link(void *arg, uint64_t peer)
 {
     yami_relay_shell_t *self = arg;
-    yami_relay_links_remove(self->links, peer);
+    yami_relay_door_close_link(self->door, peer, yami_clock_mono_ms());
 }
 
 static void
@@ -116,33 +99,38 @@ static const yami_relay_driver_ops_t s_driver_ops = {.send = s_send,
 static bool
 s_receive(yami_relay_shell_t *self)
 {
-    bool has_more = false;
-    yami_block_t *routing_id = yami_socket_recv(self->router, &has_more);
-    if (routing_id == NULL) {
+    yami_relay_arrival_t arrival;
+    if (!yami_relay_door_receive(self->door, &arrival, yami_clock_mono_ms())) {
         return false;
     }
-    uint64_t peer = yami_relay_links_number(self->links, routing_id);
-    yami_block_unref(&routing_id);
-    if (peer == 0) {
-        self->unnumbered++;
-        yami_log_limited(&self->limit_site, YAMI_LOG_WARN, "relay.too-many-links", "dropped=%llu",
-                         (unsigned long long) self->unnumbered);
-    }
-    bool is_single = has_more; //  a message of ours has one part after the routing id
-    while (has_more) {
-        yami_block_t *block = yami_socket_recv(self->router, &has_more);
-        if (block == NULL) {
-            break;
+    if (arrival.peer != 0) {
+        yami_relay_driver_frame(&self->driver, arrival.peer, arrival.block);
+        if (yami_relay_door_is_silent(self->door, arrival.peer) &&
+            yami_relay_core_has_session(self->core, arrival.peer)) {
+            yami_relay_door_greeted(self->door, arrival.peer);
         }
-        if (peer != 0 && is_single && !has_more) {
-            yami_relay_driver_frame(&self->driver, peer, block);
-        } else if (peer != 0 && !has_more) {
-            yami_relay_driver_frame(&self->driver, peer, NULL);
-        }
-        is_single = false;
-        yami_block_unref(&block);
     }
+    yami_block_unref(&arrival.block);
     return true;
+}
+
+static void
+s_tell_pressed(void *arg, uint64_t peer, bool is_pressed)
+{
+    yami_relay_shell_t *self = arg;
+    yami_relay_event_t event = {.type = YAMI_EVENT_PRESSED, .peer = peer, .is_pressed = is_pressed};
+    yami_relay_driver_event(&self->driver, &event);
+}
+
+static void
+s_turn(yami_relay_shell_t *self)
+{
+    yami_relay_gauges_t gauges;
+    yami_relay_door_step(self->door, yami_clock_mono_ms(), s_tell_pressed, self);
+    yami_relay_door_count(self->door, &gauges);
+    yami_relay_event_t turn = {.type = YAMI_EVENT_TURN, .gauges = &gauges};
+    yami_relay_driver_event(&self->driver, &turn);
+    yami_relay_driver_checkpoint(&self->driver);
 }
 
 //  Answers what other threads ask. Returns whether the loop shall end.
@@ -172,14 +160,16 @@ s_requests(yami_relay_shell_t *self)
 static void
 s_wait(yami_relay_shell_t *self)
 {
-    zmq_pollitem_t items[] = {{self->router, 0, ZMQ_POLLIN, 0},
-                              {NULL, self->wake_fd, ZMQ_POLLIN, 0}};
-    int64_t wait_ms = yami_relay_core_deadline(self->core) - yami_clock_mono_ms();
+    zmq_pollitem_t items[YAMI_RELAY_DOOR_ITEMS];
+    yami_relay_door_poll_items(self->door, items);
+    int64_t deadline_ms = yami_relay_core_deadline(self->core);
+    int64_t door_ms = yami_relay_door_deadline(self->door);
+    int64_t wait_ms = (door_ms < deadline_ms ? door_ms : deadline_ms) - yami_clock_mono_ms();
     wait_ms = wait_ms < 0 ? 0 : wait_ms > S_IDLE_TURN_MS ? S_IDLE_TURN_MS : wait_ms;
-    int rc = zmq_poll(items, 2, (long) wait_ms);
+    int rc = zmq_poll(items, YAMI_RELAY_DOOR_ITEMS, (long) wait_ms);
     YAM_ASSERT(rc >= 0 || errno == EINTR || errno == ETERM);
     uint64_t ignored;
-    if (rc > 0 && (items[1].revents & ZMQ_POLLIN) != 0) {
+    if (rc > 0 && (items[YAMI_RELAY_DOOR_ITEMS - 1].revents & ZMQ_POLLIN) != 0) {
         ssize_t size = read(self->wake_fd, &ignored, sizeof ignored);
         YAM_ASSERT(size == (ssize_t) sizeof ignored || errno == EAGAIN);
     }
@@ -204,9 +194,7 @@ s_run(void *arg)
         for (int count = 0; count < S_BURST_LIMIT && s_receive(self); count++) {
             yami_relay_driver_checkpoint(&self->driver);
         }
-        yami_relay_event_t turn = {.type = YAMI_EVENT_TURN};
-        yami_relay_driver_event(&self->driver, &turn);
-        yami_relay_driver_checkpoint(&self->driver);
+        s_turn(self);
         if (self->driver.appended_lsn > self->kicked_lsn) {
             self->kicked_lsn = self->driver.appended_lsn;
             yami_relay_commit_kick(self->commit, self->kicked_lsn);
@@ -223,24 +211,15 @@ static void
 s_free(yami_relay_shell_t *self)
 {
     yami_relay_driver_clear(&self->driver);
-    yami_relay_links_destroy(&self->links);
     yami_relay_core_destroy(&self->core);
     pthread_cond_destroy(&self->answered);
     pthread_mutex_destroy(&self->lock);
-    if (self->wake_fd != -1) {
-        close(self->wake_fd);
-    }
     yami_free(self);
 }
 
 static int
 s_start(yami_relay_shell_t *self)
 {
-    self->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (self->wake_fd == -1) {
-        return yami_fail(errno,
-                         "relay: no descriptor for its event (raise the limit on open files)");
-    }
     self->commit = yami_relay_commit_new(self->store, self->wake_fd);
     if (self->commit == NULL) {
         return -1;
@@ -254,17 +233,16 @@ s_start(yami_relay_shell_t *self)
 }
 
 yami_relay_shell_t *
-yami_relay_shell_new(void *router, yami_relay_core_t *core, yami_store_t *store,
+yami_relay_shell_new(yami_relay_door_t *door, yami_relay_core_t *core, yami_store_t *store,
                      yami_relay_options_t *options)
 {
-    YAM_ASSERT(router != NULL && core != NULL && store != NULL && options != NULL);
+    YAM_ASSERT(door != NULL && core != NULL && store != NULL && options != NULL);
     yami_relay_shell_t *self = yami_alloc(sizeof *self);
-    self->router = router;
+    self->door = door;
+    self->wake_fd = yami_relay_door_wake_fd(door);
     self->core = core;
     self->store = store;
     self->options = options;
-    //  one more than the core takes, so that it can tell the one too many, and drops that at once
-    self->links = yami_relay_links_new(YAMI_LIMIT_PEERS + 1);
     yami_relay_driver_init(&self->driver, core, store, &s_driver_ops, self);
     pthread_mutex_init(&self->lock, NULL);
     pthread_condattr_t monotonic;
@@ -275,7 +253,7 @@ yami_relay_shell_new(void *router, yami_relay_core_t *core, yami_store_t *store,
     atomic_store(&self->last_turn_ms, yami_clock_mono_ms());
     if (s_start(self) == -1) {
         int error = errno;
-        zmq_close(self->router);
+        yami_relay_door_destroy(&self->door, 0);
         self->store->ops->close(&self->store);
         s_free(self);
         errno = error;
@@ -329,9 +307,7 @@ yami_relay_shell_close(yami_relay_shell_t **self_p, int timeout_ms)
     pthread_join(self->thread, NULL);
 
     yami_relay_commit_destroy(&self->commit);
-    int linger_ms = S_CLOSE_LINGER_MS;
-    zmq_setsockopt(self->router, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
-    zmq_close(self->router);
+    yami_relay_door_destroy(&self->door, S_CLOSE_LINGER_MS);
     bool has_failed = atomic_load(&self->driver.has_failed);
     int rc = self->store->ops->close(&self->store);
     s_free(self);

@@ -210,6 +210,18 @@ yami_relay_stat(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_fra
     s_reply(&rows, core, peer, frame);
 }
 
+static void
+s_gauges(s_rows_t *rows, const yami_relay_gauges_t *gauges)
+{
+    s_number(rows, "connections", gauges->connections);
+    s_number(rows, "connections-silent", gauges->connections_silent);
+    s_number(rows, "connections-accepted", gauges->connections_accepted);
+    s_number(rows, "connections-ended", gauges->connections_ended);
+    s_number(rows, "unsent-bytes", gauges->unsent_bytes);
+    s_number(rows, "pressed", gauges->pressed);
+    s_number(rows, "unnumbered", gauges->unnumbered);
+}
+
 void
 yami_relay_stat_relay(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
 {
@@ -249,6 +261,7 @@ yami_relay_stat_relay(yami_relay_core_t *core, yami_relay_peer_t *peer, const ya
     s_number(&rows, "damaged", core->damaged_ranges + core->scrub.damaged_ranges);
     s_number(&rows, "scrubbed-bytes", core->scrub.read_bytes);
     s_number(&rows, "scrub-left-bytes", core->scrub.left_bytes);
+    s_gauges(&rows, &core->gauges);
     s_bool(&rows, "draining", core->is_draining);
     s_number(&rows, "uptime-ms", (uint64_t) (core->mono_ms - core->start_ms));
     s_number(&rows, "time", (uint64_t) core->wall_ms);

@@ -16,6 +16,10 @@
                        deadline has come         CLOSE    drop the peer's link
         FAILED         the store has failed      LOG      a line for people
         DRAIN          refuse new work
+        PRESSED        a peer takes too little
+
+    Between two TURNs it reads and delivers a bounded amount only (YAMI_RELAY_TURN_BYTES); with more
+    to do its deadline has come at once, and whoever waited longest goes first.
 
     Only the shell knows LSNs: it keeps (ticket, LSN) in order and steps DURABLE with the highest
     durable ticket.
@@ -86,6 +90,9 @@ typedef enum {
     //  refuse new messages with "closing", deliver no more; leased ones may still be settled
     YAMI_EVENT_DRAIN,
     YAMI_EVENT_CLOSE, //  the last one: all peers are told that the relay is going away
+    //  peer, is_pressed: much of what was sent to it waits to be taken (or does not any more), so
+    //  it gets no deliveries meanwhile
+    YAMI_EVENT_PRESSED,
 } yami_relay_event_type_t;
 
 //  What a FETCH is for; the shell hands it back unchanged.
@@ -96,6 +103,17 @@ typedef struct {
     uint64_t argument; //  the core's own
 } yami_relay_fetch_t;
 
+//  What only the shell knows, for statistics.
+typedef struct {
+    uint64_t connections;          //  open now
+    uint64_t connections_silent;   //  of them, have not said HELLO
+    uint64_t connections_accepted; //  ever
+    uint64_t connections_ended;    //  by the relay, ever
+    uint64_t unsent_bytes;         //  queued for all links
+    uint64_t pressed;              //  links that take too little of it
+    uint64_t unnumbered;           //  messages dropped since too many links are known
+} yami_relay_gauges_t;
+
 typedef struct {
     yami_relay_event_type_t type;
     int64_t mono_ms; //  leases, timeouts
@@ -104,7 +122,9 @@ typedef struct {
     uint64_t peer;   //  the shell's number of a link, > 0, never used again
     const yami_frame_t *frame;
     const yami_batch_t *batch;
-    bool is_damaged;     //  BATCH
+    bool is_damaged;                   //  BATCH
+    bool is_pressed;                   //  PRESSED
+    const yami_relay_gauges_t *gauges; //  TURN: borrowed, or NULL
     yami_block_t *block; //  BATCH: the frame's bytes, borrowed (take a reference to keep)
     yam_status_t status;
     uint64_t ticket;
@@ -186,6 +206,10 @@ yami_relay_core_step(yami_relay_core_t *self, const yami_relay_event_t *event,
 //  Monotonic ms at which a TURN is due, INT64_MAX when nothing waits.
 int64_t
 yami_relay_core_deadline(const yami_relay_core_t *self);
+
+//  Whether this peer has said HELLO, and its session has not ended.
+bool
+yami_relay_core_has_session(const yami_relay_core_t *self, uint64_t peer);
 
 //  Nothing leased, nothing waiting for durability: a drain is complete.
 bool

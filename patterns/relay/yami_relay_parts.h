@@ -90,6 +90,10 @@ bool
 yami_relay_peer_fault(yami_relay_core_t *core, yami_relay_peer_t *peer, uint32_t handle,
                       yam_status_t status, const char *text);
 
+//  Its consumers stand back, or line up again.
+void
+yami_relay_peer_press(yami_relay_core_t *core, yami_relay_peer_t *peer, bool is_pressed);
+
 void
 yami_relay_peer_due(yami_relay_core_t *core, uint64_t id);
 
@@ -138,6 +142,8 @@ bool
 yami_relay_handle_wants(const yami_relay_handle_t *handle);
 void
 yami_relay_handle_line_up(yami_relay_core_t *core, yami_relay_handle_t *handle);
+void
+yami_relay_handle_stand_back(yami_relay_handle_t *handle);
 
 //  CONFIRM and CREDIT of all touched producers, or ACKED of all touched consumers: those only after
 //  the groups' flush.

@@ -13,15 +13,16 @@
 
 #include "yam_context.h"
 #include "yami_relay_core.h"
+#include "yami_relay_door.h"
 #include "yami_relay_options.h"
 #include "yami_store.h"
 
 typedef struct yami_relay_shell yami_relay_shell_t;
 
-//  Starts both threads. Takes router (bound), core and store in any case; options is borrowed and
+//  Starts both threads. Takes door (bound), core and store in any case; options is borrowed and
 //  changed only through yami_relay_shell_set. NULL with errno EAGAIN or EMFILE and a sentence.
 yami_relay_shell_t *
-yami_relay_shell_new(void *router, yami_relay_core_t *core, yami_store_t *store,
+yami_relay_shell_new(yami_relay_door_t *door, yami_relay_core_t *core, yami_store_t *store,
                      yami_relay_options_t *options);
 
 //  Drains for at most timeout_ms (-1: until done), stops both threads, seals the store and frees.

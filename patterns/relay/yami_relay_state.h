@@ -22,6 +22,11 @@
 #define YAMI_RELAY_CACHE                                                                           \
     (64u << 20)               //  bytes of entries kept for groups whose members have little credit
 #define YAMI_RELAY_ERRORS 16u //  errors a peer is told per second
+#define YAMI_RELAY_REQUESTS 128u        //  administration requests of a peer per second
+#define YAMI_RELAY_ALL_REQUESTS 512u    //  the same of all peers
+#define YAMI_RELAY_TURN_BYTES (8 << 20) //  read and delivered between two turns
+#define YAMI_RELAY_DELIVERY_COST 4096 //  what a delivery or a read costs beside its bytes, in bytes
+#define YAMI_RELAY_SKIP_COST 64       //  what a message costs that a filter leaves out
 #define YAMI_RELAY_WAITS                                                                           \
     1048576u //  things that wait for durability; more, and new work is refused for now
 #define YAMI_RELAY_WAIT_BYTES                                                                      \
@@ -72,6 +77,9 @@ struct yami_relay_peer {
     int64_t wake_ms;
     int64_t error_window_ms;
     unsigned error_count; //  in that second
+    int64_t request_window_ms;
+    unsigned request_count; //  in that second
+    bool is_pressed;        //  takes too little of what is sent to it
     yami_relay_map_t by_number;
     yami_relay_handles_t handles; //  owned
 };
@@ -332,8 +340,11 @@ struct yami_relay_core {
     size_t cached_bytes;
     size_t piece_count; //  of all groups, as of the last second
     unsigned topic_count;
-    bool lacks_room; //  moves wait for it
-    bool owes_acked; //  some found all waits taken
+    int64_t budget; //  bytes that may still be read and delivered before the next turn
+    int64_t request_window_ms;
+    unsigned request_count; //  in that second
+    bool lacks_room;        //  moves wait for it
+    bool owes_acked;        //  some found all waits taken
 
     yami_damage_t *losts; //  owned; found before the first step
     size_t lost_count;
@@ -344,6 +355,7 @@ struct yami_relay_core {
     int64_t delays_ms[YAMI_BACKOFF_LIMIT];
     int delay_count;
 
+    yami_relay_gauges_t gauges; //  as told last
     uint64_t errors;
     uint64_t bytes_in;
     uint64_t bytes_out;
