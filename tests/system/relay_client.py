@@ -80,6 +80,9 @@ class Journal:
         self.sent_acks = set()
         self.settled = set()  # the ack is durable
         self.durable_nacks = {}
+        self.failures = {}  # as the last delivery said
+        self.moments = {}  # of the last delivery, monotonic
+        self.times = {}  # the relay's own of each message, seconds since 1970
         self.copies = 0  # deliveries beyond the first
         self.wrong = []
 
@@ -107,6 +110,8 @@ class Journal:
             self.blame(number, "came after its ack was durable")
         if failures < self.durable_nacks.get(number, 0):
             self.blame(number, f"has {failures} failures, and {self.durable_nacks[number]} were durable")
+        self.failures[number] = failures
+        self.moments[number] = time.monotonic()
         self.copies += 1 if number in self.deliveries else 0
         self.deliveries[number] = self.deliveries.get(number, 0) + 1
         return number
@@ -140,6 +145,7 @@ class Client:
         self.refusals = []
         self.serial = 0
         self.unsettled = {}  # serial -> (frame type, numbers)
+        self.taken = {}  # what settle() needs, by number
         self.fenced = 0  # answers to stale settles
         self.lease_ms = lease_ms
         self.failed = False
@@ -217,6 +223,8 @@ class Client:
             if fields["first"] <= sequence <= fields["last"]:
                 number = self.journal.receive(body, sequence, fields.get("failures", 0))
                 if number is not None:
+                    self.journal.times[number] = fields["time"] / 1000
+                    self.taken[number] = fields["token"], sequence, number
                     choice = self.choose(number, self.journal.deliveries[number])
                     chosen.setdefault(choice, []).append((fields["token"], sequence, number))
         for choice, messages in chosen.items():
@@ -235,7 +243,7 @@ class Client:
 
     #   -- Sending ---------------------------------------------------------------------------------------
 
-    def open(self, produce=True, consume=True):
+    def open(self, produce=True, consume=True, credit=1 << 40):
         journal, session = self.journal, random.randrange(1, 1 << 64)
         self.socket.send(control(HELLO, session=session, name="client", max_frame=20971520, heartbeat_ms=3600000))
         self._wait(WELCOME)
@@ -247,7 +255,7 @@ class Client:
         if consume:
             self.socket.send(control(ATTACH, CONSUMER, role=2, kind=1, channel=journal.queue, lease_ms=self.lease_ms))
             self._wait(ATTACHED)
-            self.socket.send(control(CREDIT, CONSUMER, messages=1 << 40, bytes=1 << 40))
+            self.socket.send(control(CREDIT, CONSUMER, messages=credit, bytes=1 << 40))
         return self
 
     def ask(self, count):
@@ -262,6 +270,10 @@ class Client:
             bodies = [journal.body(number) for number in range(self.next, last + 1)]
             self.socket.send(batch(journal.producer, journal.epoch, self.next, bodies))
             self.next, most = last + 1, most - 1
+
+    def settle_taken(self, choice, numbers):
+        """Settles what choose() left alone."""
+        self.settle(choice, [self.taken[number] for number in numbers])
 
     def settle(self, choice, messages):
         """messages: (token, sequence, number) each."""
@@ -283,13 +295,16 @@ class Client:
             self.send()
             assert self.step(deadline - time.monotonic()), "not all is confirmed in time"
 
-    def left(self):
-        """How many messages of the queue are not settled, as the relay says."""
+    def stat(self):
+        """What the relay says about the queue's group, such as "messages" that are not settled."""
         self.serial += 1
         self.socket.send(control(ADMIN, serial=self.serial, command="stat", channel=self.journal.queue))
         fields = self._wait(REPLY)
         assert fields["status"] == 0, fields
-        return sum(row["messages"] for row in msgpack.unpackb(fields["rows"]))
+        return msgpack.unpackb(fields["rows"])[0]
+
+    def left(self):
+        return self.stat()["messages"]
 
     def drain(self, timeout=PATIENCE):
         """Takes and acks until the relay has nothing left, and says that it never forgets that."""
