@@ -135,7 +135,7 @@ clean:
 
 #   -- Compiling: a layer sees itself and what is below; of a pattern, others see only yam_*.h ---------
 
-LIB_INCLUDE     = -Ilib/base -Ilib/wire -Ilib/store -Ilib/net
+LIB_INCLUDE     = -Ilib/base -Ilib/wire -Ilib/store -Ilib/sql -Ilib/net
 $(OBJ)/lib/%:      INCLUDE = -Ilib/base
 $(OBJ)/lib/net/%:  INCLUDE = $(LIB_INCLUDE)
 $(OBJ)/patterns/%: INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include

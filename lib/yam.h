@@ -4,6 +4,7 @@
         yam_push/pull  queues: each message to one consumer            yam_push.h  yam_pull.h
         yam_pub/sub    topics: each message to every subscription      yam_pub.h   yam_sub.h
         yam_relay      a store between them                            yam_relay.h
+        yam_inbox      a message is handled once                       yam_inbox.h
         yam_message    a message with properties                       yam_message.h
         yam_error()    what went wrong, in words                       yam_error.h
 */
@@ -13,6 +14,7 @@
 #include "yam_confirm.h"
 #include "yam_context.h"
 #include "yam_error.h"
+#include "yam_inbox.h"
 #include "yam_message.h"
 #include "yam_pub.h"
 #include "yam_pull.h"

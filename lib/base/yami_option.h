@@ -49,4 +49,15 @@ yami_options_set(const yami_option_t *table, void *values, const char *name, con
 const char *
 yami_options_get(const yami_option_t *entry, const void *values, char *buffer, size_t size);
 
+//  Sets options from "name=value&name=value" (NULL: none); a name alone is one without a value.
+//  Values are as they stand: no escapes. Returns 0, or -1 with errno EINVAL and a sentence; those
+//  before the wrong one are set then.
+int
+yami_options_read(const yami_option_t *table, void *values, const char *text);
+
+//  Writes one line per option into buffer: name, default, unit and meaning. The buffer must be big
+//  enough (asserted).
+void
+yami_options_help(const yami_option_t *table, char *buffer, size_t size);
+
 #endif

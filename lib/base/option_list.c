@@ -1,0 +1,49 @@
+//  yami_option - a whole list of options at once, and what there is to choose from. See the header.
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "yami_base.h"
+#include "yami_option.h"
+
+#define S_LIST_LIMIT 4096 //  bytes of "name=value&name=value"
+
+int
+yami_options_read(const yami_option_t *table, void *values, const char *text)
+{
+    char copy[S_LIST_LIMIT];
+    if (text == NULL) {
+        return 0;
+    }
+    size_t size = strlen(text);
+    if (size >= sizeof copy) {
+        return yami_fail(EINVAL, "the options are longer than %zu bytes", sizeof copy - 1);
+    }
+    memcpy(copy, text, size + 1);
+    char *rest = NULL;
+    for (char *pair = strtok_r(copy, "&", &rest); pair; pair = strtok_r(NULL, "&", &rest)) {
+        char *equals = strchr(pair, '=');
+        if (equals != NULL) {
+            *equals = 0;
+        }
+        if (yami_options_set(table, values, pair, equals == NULL ? NULL : equals + 1) == -1) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+void
+yami_options_help(const yami_option_t *table, char *buffer, size_t size)
+{
+    size_t used = 0;
+    for (const yami_option_t *option = table; option->name != NULL; option++) {
+        const char *initial = option->initial == NULL ? "" : option->initial;
+        const char *unit = option->unit == NULL ? "" : option->unit;
+        int written = snprintf(buffer + used, size - used, "%-18s [%s%s%s] %s\n", option->name,
+                               initial, *unit == 0 ? "" : " ", unit, option->help);
+        YAM_ASSERT(written > 0 && (size_t) written < size - used); //  the caller knows its table
+        used += (size_t) written;
+    }
+}
