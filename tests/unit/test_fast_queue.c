@@ -1,64 +1,24 @@
 //  The fast grade of queues: everything sent arrives once and in order, waits where there is no
 //  room, and says what it did.
 
+#include "wrapper_fixture.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <zmq.h>
 
-#include <cmocka.h>
-
 #include "yam_error.h"
-#include "yam_pull.h"
-#include "yam_push.h"
 #include "yami_base.h"
-
-#define PATIENCE_MS 10000 //  how long a failure takes to show
-
-static yam_t *s_yam;
-
-static int
-s_setup(void **state)
-{
-    (void) state;
-    s_yam = yam_new();
-    return s_yam ? 0 : -1;
-}
-
-static int
-s_teardown(void **state)
-{
-    (void) state;
-    yam_destroy(&s_yam);
-    return 0;
-}
-
-static yam_pull_t *
-s_pull(const char *endpoint)
-{
-    yam_pull_t *pull = yam_pull_new(s_yam, "orders", endpoint);
-    if (!pull) {
-        fail_msg("%s", yam_error());
-    }
-    return pull;
-}
 
 //  A pusher connected to where pull is bound.
 static yam_push_t *
 s_push_to(yam_pull_t *pull, const char *options)
 {
-    char endpoint[300];
-    (void) snprintf(endpoint, sizeof endpoint, ">%s%s", yam_pull_endpoint(pull), options);
-    yam_push_t *push = yam_push_new(s_yam, "orders", endpoint);
-    if (!push) {
-        fail_msg("%s", yam_error());
-    }
-    return push;
+    return wrapper_push(wrapper_peer(yam_pull_endpoint(pull), options));
 }
 
 static void
@@ -88,7 +48,7 @@ s_expect_number(yam_pull_t *pull, uint64_t number)
 static void
 s_exchange(const char *endpoint, uint64_t count)
 {
-    yam_pull_t *pull = s_pull(endpoint);
+    yam_pull_t *pull = wrapper_pull(endpoint);
     yam_push_t *push = s_push_to(pull, "");
     for (uint64_t number = 0; number < count; number++) {
         s_send_number(push, number);
@@ -119,7 +79,7 @@ test_properties_and_any_size_travel(void **state)
 {
     (void) state;
     static const size_t sizes[] = {0, 1, 1000, 1024, 8192, 262000, 262144, 3000000};
-    yam_pull_t *pull = s_pull("@tcp://127.0.0.1:*");
+    yam_pull_t *pull = wrapper_pull("@tcp://127.0.0.1:*");
     yam_push_t *push = s_push_to(pull, "");
     uint8_t *body = yami_alloc(3000000);
     yami_random(body, 3000000);
@@ -155,7 +115,7 @@ static void
 test_a_message_outlives_its_receiver(void **state)
 {
     (void) state;
-    yam_pull_t *pull = s_pull("@inproc://outlives");
+    yam_pull_t *pull = wrapper_pull("@inproc://outlives");
     yam_push_t *push = s_push_to(pull, "");
     s_send_number(push, 42);
     yam_message_t *message = yam_pull_recv(pull, PATIENCE_MS);
@@ -169,7 +129,7 @@ test_without_a_peer_a_send_waits_its_timeout_and_close_tells_what_is_left(void *
 {
     (void) state;
     yam_push_t *push =
-        yam_push_new(s_yam, "orders", "@tcp://127.0.0.1:*?send-timeout=0&batch-bytes=1000");
+        yam_push_new(wrapper_yam, "orders", "@tcp://127.0.0.1:*?send-timeout=0&batch-bytes=1000");
     uint64_t count = 0;
     while (yam_push_send(push, &count, sizeof count) == 0) {
         count++;
@@ -190,13 +150,13 @@ static void
 test_what_waited_for_a_peer_leaves_when_it_comes(void **state)
 {
     (void) state;
-    yam_push_t *push = yam_push_new(s_yam, "orders", "@tcp://127.0.0.1:*");
+    yam_push_t *push = yam_push_new(wrapper_yam, "orders", "@tcp://127.0.0.1:*");
     for (uint64_t number = 0; number < 5000; number++) {
         s_send_number(push, number);
     }
     char endpoint[300];
     (void) snprintf(endpoint, sizeof endpoint, ">%s", yam_push_endpoint(push));
-    yam_pull_t *pull = s_pull(endpoint);
+    yam_pull_t *pull = wrapper_pull(endpoint);
     for (uint64_t number = 0; number < 5000; number++) {
         s_expect_number(pull, number);
     }
@@ -253,7 +213,7 @@ static void
 test_threads_share_a_sender_and_a_receiver(void **state)
 {
     (void) state;
-    yam_pull_t *pull = s_pull("@tcp://127.0.0.1:*");
+    yam_pull_t *pull = wrapper_pull("@tcp://127.0.0.1:*");
     yam_push_t *push = s_push_to(pull, "");
     pthread_t senders[THREADS];
     pthread_t takers[THREADS];
@@ -298,7 +258,7 @@ static void
 test_the_descriptor_tells_of_every_message_to_who_drains(void **state)
 {
     (void) state;
-    yam_pull_t *pull = s_pull("@tcp://127.0.0.1:*");
+    yam_pull_t *pull = wrapper_pull("@tcp://127.0.0.1:*");
     yam_push_t *push = s_push_to(pull, "");
     s_send_number(push, 0);
     s_expect_number(pull, 0);
@@ -328,11 +288,11 @@ static void
 test_the_descriptor_stays_readable_while_a_frame_is_not_used_up(void **state)
 {
     (void) state;
-    yam_push_t *push = yam_push_new(s_yam, "orders", "@inproc://descriptor");
+    yam_push_t *push = yam_push_new(wrapper_yam, "orders", "@inproc://descriptor");
     for (uint64_t number = 0; number < 10; number++) {
         s_send_number(push, number); //  gather: there is no peer
     }
-    yam_pull_t *pull = s_pull(">inproc://descriptor");
+    yam_pull_t *pull = wrapper_pull(">inproc://descriptor");
     int fd = yam_pull_fd(pull);
     for (uint64_t number = 0; number < 10; number++) {
         assert_true(s_is_readable(fd, PATIENCE_MS));
@@ -369,7 +329,7 @@ test_confirms_tell_what_was_handed_to_the_transport(void **state)
 {
     (void) state;
     s_confirms_t confirms = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, true};
-    yam_pull_t *pull = s_pull("@tcp://127.0.0.1:*");
+    yam_pull_t *pull = wrapper_pull("@tcp://127.0.0.1:*");
     yam_push_t *push = s_push_to(pull, "");
     yam_push_set_confirm(push, s_confirm, &confirms);
     for (uint64_t number = 0; number < 1000; number++) {
@@ -404,16 +364,16 @@ test_names_endpoints_and_grades_are_checked(void **state)
         {"q", ">tcp://127.0.0.1:1?server-key=rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"},
     };
     for (size_t index = 0; index < sizeof wrong / sizeof wrong[0]; index++) {
-        assert_null(yam_push_new(s_yam, wrong[index][0], wrong[index][1]));
+        assert_null(yam_push_new(wrapper_yam, wrong[index][0], wrong[index][1]));
         assert_int_equal(errno, EINVAL);
-        assert_null(yam_pull_new(s_yam, wrong[index][0], wrong[index][1]));
+        assert_null(yam_pull_new(wrapper_yam, wrong[index][0], wrong[index][1]));
         assert_int_equal(errno, EINVAL);
     }
     assert_null(yam_push_new(NULL, "q", ">tcp://127.0.0.1:1"));
-    assert_null(yam_push_new(s_yam, NULL, ">tcp://127.0.0.1:1"));
-    assert_null(yam_push_new(s_yam, "q", NULL));
-    yam_pull_t *pull = s_pull("@tcp://127.0.0.1:*");
-    assert_null(yam_pull_new(s_yam, "q", yam_pull_endpoint(pull)));
+    assert_null(yam_push_new(wrapper_yam, NULL, ">tcp://127.0.0.1:1"));
+    assert_null(yam_push_new(wrapper_yam, "q", NULL));
+    yam_pull_t *pull = wrapper_pull("@tcp://127.0.0.1:*");
+    assert_null(yam_pull_new(wrapper_yam, "q", yam_pull_endpoint(pull)));
     assert_int_equal(errno, EADDRINUSE);
     yam_pull_destroy(&pull);
 }
@@ -422,8 +382,8 @@ static void
 test_frames_that_are_no_batch_are_counted_and_dropped(void **state)
 {
     (void) state;
-    yam_pull_t *pull = s_pull("@tcp://127.0.0.1:*");
-    void *foreign = zmq_socket(yam_zmq_context(s_yam), ZMQ_PUSH);
+    yam_pull_t *pull = wrapper_pull("@tcp://127.0.0.1:*");
+    void *foreign = zmq_socket(yam_zmq_context(wrapper_yam), ZMQ_PUSH);
     assert_int_equal(zmq_connect(foreign, yam_pull_endpoint(pull)), 0);
     static const uint8_t magic[] = {'Y', 'A', 'M', 'B', 1};
     uint8_t noise[200];
@@ -470,28 +430,18 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_messages_arrive_once_and_in_order, s_setup,
-                                        s_teardown),
-        cmocka_unit_test_setup_teardown(test_properties_and_any_size_travel, s_setup, s_teardown),
-        cmocka_unit_test_setup_teardown(test_a_message_outlives_its_receiver, s_setup, s_teardown),
-        cmocka_unit_test_setup_teardown(
-            test_without_a_peer_a_send_waits_its_timeout_and_close_tells_what_is_left, s_setup,
-            s_teardown),
-        cmocka_unit_test_setup_teardown(test_what_waited_for_a_peer_leaves_when_it_comes, s_setup,
-                                        s_teardown),
-        cmocka_unit_test_setup_teardown(test_threads_share_a_sender_and_a_receiver, s_setup,
-                                        s_teardown),
-        cmocka_unit_test_setup_teardown(test_the_descriptor_tells_of_every_message_to_who_drains,
-                                        s_setup, s_teardown),
-        cmocka_unit_test_setup_teardown(
-            test_the_descriptor_stays_readable_while_a_frame_is_not_used_up, s_setup, s_teardown),
-        cmocka_unit_test_setup_teardown(test_confirms_tell_what_was_handed_to_the_transport,
-                                        s_setup, s_teardown),
-        cmocka_unit_test_setup_teardown(test_names_endpoints_and_grades_are_checked, s_setup,
-                                        s_teardown),
-        cmocka_unit_test_setup_teardown(test_frames_that_are_no_batch_are_counted_and_dropped,
-                                        s_setup, s_teardown),
-        cmocka_unit_test_setup_teardown(test_destroy_is_safe_on_null, s_setup, s_teardown),
+        WRAPPER_TEST(test_messages_arrive_once_and_in_order),
+        WRAPPER_TEST(test_properties_and_any_size_travel),
+        WRAPPER_TEST(test_a_message_outlives_its_receiver),
+        WRAPPER_TEST(test_without_a_peer_a_send_waits_its_timeout_and_close_tells_what_is_left),
+        WRAPPER_TEST(test_what_waited_for_a_peer_leaves_when_it_comes),
+        WRAPPER_TEST(test_threads_share_a_sender_and_a_receiver),
+        WRAPPER_TEST(test_the_descriptor_tells_of_every_message_to_who_drains),
+        WRAPPER_TEST(test_the_descriptor_stays_readable_while_a_frame_is_not_used_up),
+        WRAPPER_TEST(test_confirms_tell_what_was_handed_to_the_transport),
+        WRAPPER_TEST(test_names_endpoints_and_grades_are_checked),
+        WRAPPER_TEST(test_frames_that_are_no_batch_are_counted_and_dropped),
+        WRAPPER_TEST(test_destroy_is_safe_on_null),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,61 +1,21 @@
 //  The fast grade of topics: subscriptions choose by subject, losses are counted where they show,
 //  and nobody is held up by one who does not take.
 
+#include "wrapper_fixture.h"
+
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <zmq.h>
 
-#include <cmocka.h>
-
 #include "yam_error.h"
-#include "yam_pub.h"
-#include "yam_sub.h"
 #include "yami_base.h"
 #include "yami_gaps.h"
-
-#define PATIENCE_MS 10000 //  how long a failure takes to show
-
-static yam_t *s_yam;
-
-static int
-s_setup(void **state)
-{
-    (void) state;
-    s_yam = yam_new();
-    return s_yam ? 0 : -1;
-}
-
-static int
-s_teardown(void **state)
-{
-    (void) state;
-    yam_destroy(&s_yam);
-    return 0;
-}
-
-static yam_pub_t *
-s_pub(const char *endpoint)
-{
-    yam_pub_t *pub = yam_pub_new(s_yam, "prices", endpoint);
-    if (!pub) {
-        fail_msg("%s", yam_error());
-    }
-    return pub;
-}
 
 static yam_sub_t *
 s_sub_to(yam_pub_t *pub, const char *options)
 {
-    char endpoint[600];
-    (void) snprintf(endpoint, sizeof endpoint, ">%s%s", yam_pub_endpoint(pub), options);
-    yam_sub_t *sub = yam_sub_new(s_yam, "prices", endpoint);
-    if (!sub) {
-        fail_msg("%s", yam_error());
-    }
-    return sub;
+    return wrapper_sub(wrapper_peer(yam_pub_endpoint(pub), options));
 }
 
 static void
@@ -80,7 +40,7 @@ s_expect(yam_sub_t *sub, const char *subject, uint64_t number)
 static void
 s_check_fan_out(const char *endpoint)
 {
-    yam_pub_t *pub = s_pub(endpoint);
+    yam_pub_t *pub = wrapper_pub(endpoint);
     yam_sub_t *first = s_sub_to(pub, "");
     yam_sub_t *second = s_sub_to(pub, "");
     assert_int_equal(yam_pub_wait(pub, 2, PATIENCE_MS), 0);
@@ -110,7 +70,7 @@ static void
 test_wait_counts_subscriptions_that_come_and_go(void **state)
 {
     (void) state;
-    yam_pub_t *pub = s_pub("@tcp://127.0.0.1:*");
+    yam_pub_t *pub = wrapper_pub("@tcp://127.0.0.1:*");
     assert_int_equal(yam_pub_wait(pub, 0, 0), 0);
     assert_int_equal(yam_pub_wait(pub, 1, 1), -1);
     assert_int_equal(errno, EAGAIN);
@@ -133,10 +93,10 @@ static void
 test_a_connecting_publisher_can_wait_too(void **state)
 {
     (void) state;
-    yam_sub_t *sub = yam_sub_new(s_yam, "prices", "@tcp://127.0.0.1:*");
+    yam_sub_t *sub = yam_sub_new(wrapper_yam, "prices", "@tcp://127.0.0.1:*");
     char endpoint[300];
     (void) snprintf(endpoint, sizeof endpoint, ">%s", yam_sub_endpoint(sub));
-    yam_pub_t *pub = s_pub(endpoint);
+    yam_pub_t *pub = wrapper_pub(endpoint);
     for (int round = 0; yam_pub_wait(pub, 1, 10) == -1; round++) {
         //  As everywhere in ZeroMQ, a bound subscriber greets newcomers when it is asked for
         //  messages.
@@ -153,7 +113,7 @@ static void
 test_a_subject_prefix_chooses(void **state)
 {
     (void) state;
-    yam_pub_t *pub = s_pub("@tcp://127.0.0.1:*");
+    yam_pub_t *pub = wrapper_pub("@tcp://127.0.0.1:*");
     yam_sub_t *all = s_sub_to(pub, "");
     yam_sub_t *eu = s_sub_to(pub, "?subject=eu.");
     assert_int_equal(yam_pub_wait(pub, 2, PATIENCE_MS), 0);
@@ -185,7 +145,7 @@ test_many_subjects_under_load_keep_their_order(void **state)
 {
     (void) state;
     static const char *const subjects[] = {"a", "b.c", "d"};
-    yam_pub_t *pub = s_pub("@tcp://127.0.0.1:*");
+    yam_pub_t *pub = wrapper_pub("@tcp://127.0.0.1:*");
     yam_sub_t *sub = s_sub_to(pub, "");
     assert_int_equal(yam_pub_wait(pub, 1, PATIENCE_MS), 0);
     uint64_t received = 0;
@@ -208,7 +168,7 @@ static void
 test_a_subscriber_that_does_not_take_holds_nobody_up_and_counts_its_gaps(void **state)
 {
     (void) state;
-    yam_pub_t *pub = s_pub("@inproc://stuck?hwm=2&batch-bytes=1000");
+    yam_pub_t *pub = wrapper_pub("@inproc://stuck?hwm=2&batch-bytes=1000");
     yam_sub_t *stuck = s_sub_to(pub, "?hwm=2");
     assert_int_equal(yam_pub_wait(pub, 1, PATIENCE_MS), 0);
     uint64_t count = 0;
@@ -245,7 +205,7 @@ static void
 test_a_subscriber_that_keeps_messages_does_not_stop_the_next(void **state)
 {
     (void) state;
-    yam_pub_t *pub = s_pub("@inproc://keeps");
+    yam_pub_t *pub = wrapper_pub("@inproc://keeps");
     yam_sub_t *sub = s_sub_to(pub, "");
     assert_int_equal(yam_pub_wait(pub, 1, PATIENCE_MS), 0);
     yam_message_t *kept[20];
@@ -271,7 +231,7 @@ test_subjects_that_cannot_be_are_refused(void **state)
     assert_int_equal(yam_message_set(message, "subject", "a..b"), -1);
     assert_int_equal(yam_message_set(message, "subject", "a.*"), -1);
     yam_message_destroy(&message);
-    assert_null(yam_pub_new(s_yam, "t", "@tcp://127.0.0.1:*?subject=a\x01"));
+    assert_null(yam_pub_new(wrapper_yam, "t", "@tcp://127.0.0.1:*?subject=a\x01"));
     assert_int_equal(errno, EINVAL);
 }
 
@@ -329,22 +289,14 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_every_subscription_gets_every_message, s_setup,
-                                        s_teardown),
-        cmocka_unit_test_setup_teardown(test_wait_counts_subscriptions_that_come_and_go, s_setup,
-                                        s_teardown),
-        cmocka_unit_test_setup_teardown(test_a_connecting_publisher_can_wait_too, s_setup,
-                                        s_teardown),
-        cmocka_unit_test_setup_teardown(test_a_subject_prefix_chooses, s_setup, s_teardown),
-        cmocka_unit_test_setup_teardown(test_many_subjects_under_load_keep_their_order, s_setup,
-                                        s_teardown),
-        cmocka_unit_test_setup_teardown(
-            test_a_subscriber_that_does_not_take_holds_nobody_up_and_counts_its_gaps, s_setup,
-            s_teardown),
-        cmocka_unit_test_setup_teardown(
-            test_a_subscriber_that_keeps_messages_does_not_stop_the_next, s_setup, s_teardown),
-        cmocka_unit_test_setup_teardown(test_subjects_that_cannot_be_are_refused, s_setup,
-                                        s_teardown),
+        WRAPPER_TEST(test_every_subscription_gets_every_message),
+        WRAPPER_TEST(test_wait_counts_subscriptions_that_come_and_go),
+        WRAPPER_TEST(test_a_connecting_publisher_can_wait_too),
+        WRAPPER_TEST(test_a_subject_prefix_chooses),
+        WRAPPER_TEST(test_many_subjects_under_load_keep_their_order),
+        WRAPPER_TEST(test_a_subscriber_that_does_not_take_holds_nobody_up_and_counts_its_gaps),
+        WRAPPER_TEST(test_a_subscriber_that_keeps_messages_does_not_stop_the_next),
+        WRAPPER_TEST(test_subjects_that_cannot_be_are_refused),
         cmocka_unit_test(test_gaps_are_seen_per_sender_and_never_at_the_start),
         cmocka_unit_test(test_the_table_of_senders_is_bounded_and_forgets_the_quietest),
     };

@@ -1,40 +1,28 @@
 //  framing=raw: any ZeroMQ program can be at the other end.
 
+#include "wrapper_fixture.h"
+
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <zmq.h>
 
-#include <cmocka.h>
-
 #include "yam_error.h"
-#include "yam_pub.h"
-#include "yam_pull.h"
-#include "yam_push.h"
-#include "yam_sub.h"
 #include "yami_base.h"
 
-#define PATIENCE_MS 10000 //  how long a failure takes to show
-
-static yam_t *s_yam;
 static void *s_foreign; //  a context of its own, as in another program
 
 static int
 s_setup(void **state)
 {
-    (void) state;
-    s_yam = yam_new();
     s_foreign = zmq_ctx_new();
-    return s_yam && s_foreign ? 0 : -1;
+    return s_foreign ? wrapper_setup(state) : -1;
 }
 
 static int
 s_teardown(void **state)
 {
-    (void) state;
-    yam_destroy(&s_yam);
+    (void) wrapper_teardown(state);
     return zmq_ctx_term(s_foreign);
 }
 
@@ -80,7 +68,7 @@ static void
 test_a_plain_pull_gets_bodies(void **state)
 {
     (void) state;
-    yam_push_t *push = yam_push_new(s_yam, "q", "@tcp://127.0.0.1:*?framing=raw");
+    yam_push_t *push = yam_push_new(wrapper_yam, "q", "@tcp://127.0.0.1:*?framing=raw");
     void *pull = s_socket(ZMQ_PULL, yam_push_endpoint(push));
     assert_int_equal(yam_push_send(push, "one", 3), 0); //  waits for the puller
     assert_int_equal(yam_push_send(push, "", 0), 0);
@@ -101,7 +89,7 @@ static void
 test_bodies_of_a_plain_push_arrive_and_multipart_is_dropped(void **state)
 {
     (void) state;
-    yam_pull_t *pull = yam_pull_new(s_yam, "q", "@tcp://127.0.0.1:*?framing=raw");
+    yam_pull_t *pull = yam_pull_new(wrapper_yam, "q", "@tcp://127.0.0.1:*?framing=raw");
     void *push = s_socket(ZMQ_PUSH, yam_pull_endpoint(pull));
     assert_int_equal(zmq_send(push, "one", 3, 0), 3);
     assert_int_equal(zmq_send(push, "a", 1, ZMQ_SNDMORE), 1);
@@ -121,7 +109,7 @@ static void
 test_a_plain_sub_gets_the_classic_envelope(void **state)
 {
     (void) state;
-    yam_pub_t *pub = yam_pub_new(s_yam, "t", "@tcp://127.0.0.1:*?framing=raw");
+    yam_pub_t *pub = yam_pub_new(wrapper_yam, "t", "@tcp://127.0.0.1:*?framing=raw");
     void *sub = s_socket(ZMQ_SUB, yam_pub_endpoint(pub));
     assert_int_equal(yam_pub_wait(pub, 1, PATIENCE_MS), 0);
     assert_int_equal(yam_pub_send(pub, "alone", 5), 0);
@@ -139,7 +127,7 @@ static void
 test_messages_of_a_plain_pub_arrive_with_their_subject(void **state)
 {
     (void) state;
-    yam_sub_t *sub = yam_sub_new(s_yam, "t", "@tcp://127.0.0.1:*?framing=raw&subject=eu");
+    yam_sub_t *sub = yam_sub_new(wrapper_yam, "t", "@tcp://127.0.0.1:*?framing=raw&subject=eu");
     void *pub = zmq_socket(s_foreign, ZMQ_XPUB);
     assert_int_equal(zmq_connect(pub, yam_sub_endpoint(sub)), 0);
     zmq_pollitem_t item = {.socket = pub, .events = ZMQ_POLLIN};
@@ -166,8 +154,8 @@ static void
 test_what_raw_cannot_carry_is_refused(void **state)
 {
     (void) state;
-    yam_push_t *push = yam_push_new(s_yam, "q", "@tcp://127.0.0.1:*?framing=raw");
-    yam_pub_t *pub = yam_pub_new(s_yam, "t", "@tcp://127.0.0.1:*?framing=raw");
+    yam_push_t *push = yam_push_new(wrapper_yam, "q", "@tcp://127.0.0.1:*?framing=raw");
+    yam_pub_t *pub = yam_pub_new(wrapper_yam, "t", "@tcp://127.0.0.1:*?framing=raw");
     yam_message_t *message = yam_message_new("x", 1);
     assert_int_equal(yam_message_set(message, "key", "k"), 0);
     assert_int_equal(yam_push_send_message(push, &message), -1);
@@ -189,7 +177,8 @@ static void
 test_without_a_peer_raw_waits_its_timeout(void **state)
 {
     (void) state;
-    yam_push_t *push = yam_push_new(s_yam, "q", "@tcp://127.0.0.1:*?framing=raw&send-timeout=5");
+    yam_push_t *push =
+        yam_push_new(wrapper_yam, "q", "@tcp://127.0.0.1:*?framing=raw&send-timeout=5");
     assert_int_equal(yam_push_send(push, "x", 1), -1);
     assert_int_equal(errno, EAGAIN);
     assert_int_equal(yam_push_close(&push, 0), 0);
@@ -199,8 +188,9 @@ static void
 test_raw_meets_raw_through_a_full_queue(void **state)
 {
     (void) state;
-    yam_pull_t *pull = yam_pull_new(s_yam, "q", "@inproc://full?framing=raw&hwm=2");
-    yam_push_t *push = yam_push_new(s_yam, "q", ">inproc://full?framing=raw&hwm=2&send-timeout=0");
+    yam_pull_t *pull = yam_pull_new(wrapper_yam, "q", "@inproc://full?framing=raw&hwm=2");
+    yam_push_t *push =
+        yam_push_new(wrapper_yam, "q", ">inproc://full?framing=raw&hwm=2&send-timeout=0");
     uint64_t sent = 0;
     uint64_t received = 0;
     while (received < 10000) {
@@ -222,15 +212,15 @@ static void
 test_batches_at_a_raw_end_are_bodies_and_raw_at_a_batch_end_is_dropped(void **state)
 {
     (void) state;
-    yam_pull_t *raw = yam_pull_new(s_yam, "q", "@inproc://mismatch-1?framing=raw");
-    yam_push_t *batch = yam_push_new(s_yam, "q", ">inproc://mismatch-1");
+    yam_pull_t *raw = yam_pull_new(wrapper_yam, "q", "@inproc://mismatch-1?framing=raw");
+    yam_push_t *batch = yam_push_new(wrapper_yam, "q", ">inproc://mismatch-1");
     assert_int_equal(yam_push_send(batch, "x", 1), 0);
     yam_message_t *message = yam_pull_recv(raw, PATIENCE_MS);
     assert_non_null(message);
     assert_memory_equal(yam_message_body(message), "YAMB", 4);
     yam_message_destroy(&message);
-    yam_pull_t *pull = yam_pull_new(s_yam, "q", "@inproc://mismatch-2");
-    yam_push_t *push = yam_push_new(s_yam, "q", ">inproc://mismatch-2?framing=raw");
+    yam_pull_t *pull = yam_pull_new(wrapper_yam, "q", "@inproc://mismatch-2");
+    yam_push_t *push = yam_push_new(wrapper_yam, "q", ">inproc://mismatch-2?framing=raw");
     assert_int_equal(yam_push_send(push, "x", 1), 0);
     assert_null(yam_pull_recv(pull, 0));
     yam_pull_stats_t stats;

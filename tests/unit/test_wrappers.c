@@ -1,93 +1,19 @@
 //  The four wrappers, whatever stands behind them: where they say they are, what they refuse, and
 //  how much of a queue one may take.
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "wrapper_fixture.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-
-#include "yam_error.h"
-#include "yam_pub.h"
-#include "yam_pull.h"
-#include "yam_push.h"
-#include "yam_sub.h"
-
-#define PATIENCE_MS 10000 //  how long a failure takes to show
-
-static yam_t *s_yam;
-
-static int
-s_setup(void **state)
-{
-    (void) state;
-    s_yam = yam_new();
-    return s_yam ? 0 : -1;
-}
-
-static int
-s_teardown(void **state)
-{
-    (void) state;
-    yam_destroy(&s_yam);
-    return 0;
-}
-
-static yam_push_t *
-s_push(const char *endpoint)
-{
-    yam_push_t *push = yam_push_new(s_yam, "orders", endpoint);
-    if (!push) {
-        fail_msg("%s", yam_error());
-    }
-    return push;
-}
-
-static yam_pull_t *
-s_pull(const char *endpoint)
-{
-    yam_pull_t *pull = yam_pull_new(s_yam, "orders", endpoint);
-    if (!pull) {
-        fail_msg("%s", yam_error());
-    }
-    return pull;
-}
-
-static yam_pub_t *
-s_pub(const char *endpoint)
-{
-    yam_pub_t *pub = yam_pub_new(s_yam, "prices", endpoint);
-    if (!pub) {
-        fail_msg("%s", yam_error());
-    }
-    return pub;
-}
-
-static yam_sub_t *
-s_sub(const char *endpoint)
-{
-    yam_sub_t *sub = yam_sub_new(s_yam, "prices", endpoint);
-    if (!sub) {
-        fail_msg("%s", yam_error());
-    }
-    return sub;
-}
 
 //  ">address?options" for a peer of who said that this is its endpoint.
 static const char *
 s_peer(const char *endpoint, const char *options)
 {
-    static char text[600];
     assert_null(strchr(endpoint, '*'));
     assert_null(strchr(endpoint, ','));
     assert_null(strstr(endpoint, "inproc"));
-    (void) snprintf(text, sizeof text, ">%s%s", endpoint, options);
-    return text;
+    return wrapper_peer(endpoint, options);
 }
 
 //  One message from push to pull; closes both.
@@ -121,14 +47,14 @@ s_check_topic(yam_pub_t *pub, yam_sub_t *sub)
 static void
 s_check_endpoints(const char *bound, const char *peer_options)
 {
-    yam_push_t *push = s_push(bound);
-    s_check_queue(push, s_pull(s_peer(yam_push_endpoint(push), peer_options)));
-    yam_pull_t *pull = s_pull(bound);
-    s_check_queue(s_push(s_peer(yam_pull_endpoint(pull), peer_options)), pull);
-    yam_pub_t *pub = s_pub(bound);
-    s_check_topic(pub, s_sub(s_peer(yam_pub_endpoint(pub), peer_options)));
-    yam_sub_t *sub = s_sub(bound);
-    s_check_topic(s_pub(s_peer(yam_sub_endpoint(sub), peer_options)), sub);
+    yam_push_t *push = wrapper_push(bound);
+    s_check_queue(push, wrapper_pull(s_peer(yam_push_endpoint(push), peer_options)));
+    yam_pull_t *pull = wrapper_pull(bound);
+    s_check_queue(wrapper_push(s_peer(yam_pull_endpoint(pull), peer_options)), pull);
+    yam_pub_t *pub = wrapper_pub(bound);
+    s_check_topic(pub, wrapper_sub(s_peer(yam_pub_endpoint(pub), peer_options)));
+    yam_sub_t *sub = wrapper_sub(bound);
+    s_check_topic(wrapper_pub(s_peer(yam_sub_endpoint(sub), peer_options)), sub);
 }
 
 static void
@@ -152,8 +78,8 @@ static void
 test_endpoint_is_the_same_for_all_who_share_a_relay(void **state)
 {
     (void) state;
-    yam_push_t *push = s_push("@tcp://127.0.0.1:*?relay=memory");
-    yam_pull_t *pull = s_pull("@tcp://127.0.0.1:*?relay=memory");
+    yam_push_t *push = wrapper_push("@tcp://127.0.0.1:*?relay=memory");
+    yam_pull_t *pull = wrapper_pull("@tcp://127.0.0.1:*?relay=memory");
     assert_string_equal(yam_push_endpoint(push), yam_pull_endpoint(pull));
     s_check_queue(push, pull);
 }
@@ -162,10 +88,10 @@ static void
 test_endpoint_of_who_connects_is_the_one_given(void **state)
 {
     (void) state;
-    yam_push_t *push = s_push(">tcp://127.0.0.1:9?grade=sure&linger=0");
+    yam_push_t *push = wrapper_push(">tcp://127.0.0.1:9?grade=sure&linger=0");
     assert_string_equal(yam_push_endpoint(push), "tcp://127.0.0.1:9");
     yam_push_destroy(&push);
-    yam_pull_t *pull = s_pull(">tcp://127.0.0.1:9?linger=0");
+    yam_pull_t *pull = wrapper_pull(">tcp://127.0.0.1:9?linger=0");
     assert_string_equal(yam_pull_endpoint(pull), "tcp://127.0.0.1:9");
     yam_pull_destroy(&pull);
 }
@@ -174,12 +100,12 @@ static void
 test_limit_leaves_the_rest_untouched(void **state)
 {
     (void) state;
-    yam_push_t *push = s_push("@tcp://127.0.0.1:*?relay=memory");
+    yam_push_t *push = wrapper_push("@tcp://127.0.0.1:*?relay=memory");
     for (int count = 0; count < 10; count++) {
         assert_int_equal(yam_push_send(push, "x", 1), 0);
     }
     assert_int_equal(yam_push_flush(push, PATIENCE_MS), 0);
-    yam_pull_t *pull = s_pull("@tcp://127.0.0.1:*?relay=memory&limit=3");
+    yam_pull_t *pull = wrapper_pull("@tcp://127.0.0.1:*?relay=memory&limit=3");
     yam_message_t *message;
     for (uint64_t sequence = 1; sequence <= 3; sequence++) {
         message = yam_pull_recv(pull, PATIENCE_MS);
@@ -190,7 +116,7 @@ test_limit_leaves_the_rest_untouched(void **state)
     assert_null(yam_pull_recv(pull, -1));
     assert_int_equal(errno, ENODATA);
     assert_int_equal(yam_pull_close(&pull, PATIENCE_MS), 0);
-    pull = s_pull("@tcp://127.0.0.1:*?relay=memory");
+    pull = wrapper_pull("@tcp://127.0.0.1:*?relay=memory");
     for (uint64_t sequence = 4; sequence <= 10; sequence++) {
         message = yam_pull_recv(pull, PATIENCE_MS);
         assert_int_equal(yam_message_sequence(message), sequence);
@@ -206,10 +132,10 @@ test_no_message_and_no_object_are_refused(void **state)
 {
     (void) state;
     yam_message_t *none = NULL;
-    yam_push_t *push = s_push("@inproc://nothing");
+    yam_push_t *push = wrapper_push("@inproc://nothing");
     assert_int_equal(yam_push_send_message(push, &none), -1);
     assert_int_equal(errno, EINVAL);
-    yam_pull_t *pull = s_pull(">inproc://nothing");
+    yam_pull_t *pull = wrapper_pull(">inproc://nothing");
     assert_int_equal(yam_pull_ack(pull, &none), -1);
     assert_int_equal(errno, EINVAL);
     assert_int_equal(yam_pull_extend(pull, NULL), -1);
@@ -222,18 +148,16 @@ test_no_message_and_no_object_are_refused(void **state)
     assert_int_equal(yam_push_close(&push, 0), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_endpoint_tells_what_was_bound_in_the_fast_grade),
-        TEST(test_endpoint_tells_where_the_relay_in_here_listens),
-        TEST(test_endpoint_is_the_same_for_all_who_share_a_relay),
-        TEST(test_endpoint_of_who_connects_is_the_one_given),
-        TEST(test_limit_leaves_the_rest_untouched),
-        TEST(test_no_message_and_no_object_are_refused),
+        WRAPPER_TEST(test_endpoint_tells_what_was_bound_in_the_fast_grade),
+        WRAPPER_TEST(test_endpoint_tells_where_the_relay_in_here_listens),
+        WRAPPER_TEST(test_endpoint_is_the_same_for_all_who_share_a_relay),
+        WRAPPER_TEST(test_endpoint_of_who_connects_is_the_one_given),
+        WRAPPER_TEST(test_limit_leaves_the_rest_untouched),
+        WRAPPER_TEST(test_no_message_and_no_object_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
