@@ -66,6 +66,7 @@ s_channel(yami_relay_core_t *core, yami_reader_t *reader, const yami_entry_t *en
     uint64_t kind = yami_reader_uint(reader);
     uint64_t number = yami_reader_uint(reader);
     if (reader->failed || name.size == 0 || name.size > YAMI_LIMIT_NAME || entry->channel == 0 ||
+        entry->channel > YAMI_LIMIT_CHANNELS ||
         (kind != YAMI_KIND_QUEUE && kind != YAMI_KIND_TOPIC) || number >= YAMI_RELAY_EPHEMERAL ||
         (kind == YAMI_KIND_QUEUE) != (number > 0)) {
         yami_reader_fail(reader);
@@ -74,9 +75,13 @@ s_channel(yami_relay_core_t *core, yami_reader_t *reader, const yami_entry_t *en
     if (yami_relay_map_get(&core->channel_numbers, entry->channel) != NULL) {
         return;
     }
+    if (number > 0 && yami_relay_map_get(&core->groups, number) != NULL) {
+        yami_reader_fail(reader); //  a queue's group is its own
+        return;
+    }
     yami_relay_channel_t *channel =
         yami_relay_channel_add(core, entry->channel, name.data, name.size, (int) kind);
-    if (number > 0 && yami_relay_map_get(&core->groups, number) == NULL) {
+    if (number > 0) {
         (void) yami_relay_group_add(core, channel, (uint32_t) number, yami_slice("", 0),
                                     yami_slice("", 0), 1);
     }
@@ -89,7 +94,7 @@ s_recover(yami_relay_core_t *core, uint32_t number)
 {
     char name[32];
     int size = snprintf(name, sizeof name, "recovered.%u", number);
-    if (number == 0 || number >= YAMI_RELAY_RECOVERED ||
+    if (number == 0 || number > YAMI_LIMIT_CHANNELS ||
         yami_relay_channel_find(core, name, (size_t) size) != NULL) {
         return NULL;
     }
@@ -193,6 +198,13 @@ s_data(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_channel_t *cha
     }
 }
 
+//  As a wall clock could have said, so that differences do not overflow.
+static bool
+s_is_time(int64_t ms)
+{
+    return ms >= -YAMI_LIMIT_TIME_MS && ms <= YAMI_LIMIT_TIME_MS;
+}
+
 static void
 s_failure(yami_relay_core_t *core, yami_reader_t *reader)
 {
@@ -206,6 +218,10 @@ s_failure(yami_relay_core_t *core, yami_reader_t *reader)
     yami_slice_t reason = yami_reader_str(reader);
     uint32_t count = yami_reader_array(reader) / 2;
     uint64_t end = 0;
+    if (!s_is_time(like.due_ms) || !s_is_time(like.first_ms)) {
+        yami_reader_fail(reader);
+        return;
+    }
     like.reason =
         reason.size == 0 ? NULL : yami_block_copy(reason.data, reason.size, YAMI_LIMIT_TEXT);
     for (uint32_t index = 0; index < count && group != NULL; index++) {
@@ -238,7 +254,9 @@ static void
 s_remove(yami_relay_core_t *core, yami_reader_t *reader)
 {
     yami_relay_group_t *group = yami_relay_map_get(&core->groups, yami_reader_uint(reader));
-    if (group != NULL) {
+    if (group != NULL && group->channel->kind == YAMI_KIND_QUEUE) {
+        yami_reader_fail(reader);
+    } else if (group != NULL) {
         yami_relay_group_remove(core, group);
     }
 }

@@ -203,7 +203,7 @@ s_read_channel(yami_relay_core_t *core, yami_reader_t *reader)
     uint64_t number = yami_reader_uint(reader);
     yami_slice_t name = yami_reader_str(reader);
     uint64_t kind = yami_reader_uint(reader);
-    if (reader->failed || number == 0 || number >= YAMI_RELAY_RECOVERED || name.size == 0 ||
+    if (reader->failed || number == 0 || number > YAMI_LIMIT_CHANNELS || name.size == 0 ||
         name.size > YAMI_LIMIT_NAME || (kind != YAMI_KIND_QUEUE && kind != YAMI_KIND_TOPIC) ||
         yami_relay_map_get(&core->channel_numbers, number) != NULL) {
         yami_reader_fail(reader);
@@ -231,6 +231,13 @@ s_read_channel(yami_relay_core_t *core, yami_reader_t *reader)
     }
 }
 
+//  As a wall clock could have said, so that differences do not overflow.
+static bool
+s_is_time(int64_t ms)
+{
+    return ms >= -YAMI_LIMIT_TIME_MS && ms <= YAMI_LIMIT_TIME_MS;
+}
+
 static void
 s_read_history(yami_reader_t *reader, yami_pieces_t *pieces, yami_piece_t *piece)
 {
@@ -239,6 +246,10 @@ s_read_history(yami_reader_t *reader, yami_pieces_t *pieces, yami_piece_t *piece
     piece->first_ms = yami_reader_int(reader);
     bool is_moving = yami_reader_bool(reader);
     yami_slice_t reason = yami_reader_str(reader);
+    if (!s_is_time(piece->due_ms) || !s_is_time(piece->first_ms)) {
+        yami_reader_fail(reader);
+        piece->due_ms = 0;
+    }
     if (reason.size > 0) {
         piece->reason = yami_block_copy(reason.data, reason.size, YAMI_LIMIT_TEXT);
     }
@@ -320,6 +331,28 @@ s_read_producer(yami_relay_core_t *core, yami_reader_t *reader)
     }
 }
 
+//  What each part says alone is right; together they are what no relay writes when a queue lacks
+//  its group, or a group wants what was trimmed.
+static bool
+s_is_sound(const yami_relay_core_t *core)
+{
+    yami_relay_channel_t *channel;
+    const yami_relay_group_t *group = NULL;
+    for (size_t index = 0;
+         (channel = yami_relay_map_next(&core->channel_numbers, &index)) != NULL;) {
+        if (channel->kind == YAMI_KIND_QUEUE && TAILQ_EMPTY(&channel->groups)) {
+            return false;
+        }
+        TAILQ_FOREACH(group, &channel->groups, of_channel)
+        {
+            if (yami_relay_group_floor(group) < channel->first) {
+                return false;
+            }
+        }
+    }
+    return core->groups.count <= YAMI_LIMIT_GROUPS;
+}
+
 int
 yami_relay_snapshot_read(yami_relay_core_t *core, const yami_entry_t *entry)
 {
@@ -343,8 +376,9 @@ yami_relay_snapshot_read(yami_relay_core_t *core, const yami_entry_t *entry)
             readers[part](core, &reader);
         }
     }
-    if (reader.failed || channel_number >= YAMI_RELAY_RECOVERED ||
-        group_number >= YAMI_RELAY_RECOVERED) {
+    if (reader.failed || channel_number > YAMI_LIMIT_CHANNELS ||
+        channel_number < core->channel_number || group_number < core->group_number ||
+        group_number >= YAMI_RELAY_RECOVERED || !s_is_sound(core)) {
         return yami_fail(EPROTO, "the store's checkpoint is malformed");
     }
     core->channel_number = (uint32_t) channel_number;

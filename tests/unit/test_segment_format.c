@@ -89,8 +89,8 @@ test_entry_header_round_trip_and_every_bit(void **state)
     }
 }
 
-//  Found by fuzzing: behind an entry with the last of all LSNs the log went on with LSN 0, and what was
-//  committed then could not be read.
+//  Found by fuzzing: behind an entry with the last of all LSNs the log went on with LSN 0, and what
+//  was committed then could not be read.
 static void
 test_segment_whose_numbers_would_wrap_is_refused(void **state)
 {
