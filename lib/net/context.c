@@ -16,6 +16,7 @@
 #ifndef YAM_VERSION
 #define YAM_VERSION "0.0.0" //  the build says which one; a linter does not
 #endif
+#define ZMQ_THREADS 2 //  one for I/O, and the reaper
 #define SOCKET_LIMIT 16384
 #define ALLOCATOR_LESSON ((size_t) 31 << 20) //  glibc takes no more than 32 MiB for an example
 
@@ -28,11 +29,44 @@ struct yam {
     yami_doorman_t *doorman; //  owned; NULL until somebody lists the clients allowed
 };
 
+static void *
+s_pass(void *arg)
+{
+    pthread_mutex_t *gate = arg;
+    (void) pthread_mutex_lock(gate);
+    (void) pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+//  libzmq ends the process when it cannot start its threads: whether there is room for as many is
+//  tried before.
+static int
+s_check_threads(pthread_mutex_t *gate)
+{
+    pthread_t threads[ZMQ_THREADS];
+    size_t count = 0;
+    int rc = 0;
+    (void) pthread_mutex_lock(gate);
+    while (count < ZMQ_THREADS && rc == 0) {
+        rc = pthread_create(&threads[count], NULL, s_pass, gate);
+        count += rc == 0 ? 1 : 0;
+    }
+    (void) pthread_mutex_unlock(gate);
+    for (size_t index = 0; index < count; index++) {
+        (void) pthread_join(threads[index], NULL);
+    }
+    return rc == 0 ? 0
+                   : yami_fail(rc,
+                               "cannot start ZeroMQ's threads: %s (raise the limit of "
+                               "threads)",
+                               strerror(rc));
+}
+
 static int
 s_open(yam_t *self)
 {
     self->engine = yami_engine_new();
-    if (!self->engine) {
+    if (!self->engine || s_check_threads(&self->lock) == -1) {
         return -1;
     }
     self->zmq = zmq_ctx_new();
