@@ -229,7 +229,7 @@ class Client:
                     chosen.setdefault(choice, []).append((fields["token"], sequence, number))
         for choice, messages in chosen.items():
             if choice is not None:
-                self.settle(choice, messages)
+                self.settle(choice, messages, **({"delay_ms": 0} if choice == NACK else {}))
 
     def _acked(self, serial):
         for number in [number for number in self.unsettled if number <= serial]:
@@ -271,11 +271,11 @@ class Client:
             self.socket.send(batch(journal.producer, journal.epoch, self.next, bodies))
             self.next, most = last + 1, most - 1
 
-    def settle_taken(self, choice, numbers):
+    def settle_taken(self, choice, numbers, **fields):
         """Settles what choose() left alone."""
-        self.settle(choice, [self.taken[number] for number in numbers])
+        self.settle(choice, [self.taken[number] for number in numbers], **fields)
 
-    def settle(self, choice, messages):
+    def settle(self, choice, messages, **fields):
         """messages: (token, sequence, number) each."""
         self.serial += 1
         ranges = [value for token, sequence, _ in messages for value in (token, sequence, sequence)]
@@ -283,7 +283,6 @@ class Client:
         if choice == ACK:
             self.journal.sent_acks.update(numbers)
         self.unsettled[self.serial] = choice, numbers
-        fields = {"delay_ms": 0} if choice == NACK else {}
         self.socket.send(control(choice, CONSUMER, serial=self.serial, ranges=ranges, **fields))
 
     #   -- Whole scenes ----------------------------------------------------------------------------------

@@ -1,0 +1,102 @@
+#!/usr/bin/python3
+"""A wall clock that jumps an hour either way while messages are leased and wait for their retry: neither moves."""
+
+import glob
+import os
+import time
+
+from fault_support import need
+from relay_client import ACK, NACK, Client, Journal
+from yamd_support import IS_SANITIZED, OK, Relay, folder, main, write
+
+LIBRARY = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or [None])[0]
+LEASE = 0.6  # seconds
+GRACE = 5 if IS_SANITIZED else 1.5  # that a busy machine may add; much less than an hour
+HOUR = 3600
+
+
+class FakedRelay(Relay):
+    """A yamd whose clock jump() sets; the monotonic one only when it is told to fake that, too."""
+
+    def __init__(self, *arguments, store="store", fakes_monotonic=False):
+        self.jump(0)
+        environment = {"LD_PRELOAD": LIBRARY, "FAKETIME_TIMESTAMP_FILE": folder("clock"), "FAKETIME_NO_CACHE": "1"}
+        if not fakes_monotonic:
+            environment["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"
+        super().__init__(*(arguments or ("--backoff", "1ms")), store=store, environment=environment)
+
+    @staticmethod
+    def jump(seconds):
+        write("clock.new", f"{seconds:+d}\n")
+        os.rename(folder("clock.new"), folder("clock"))
+
+
+def hold_over_a_jump(relay, seconds, is_nacked=False):
+    """How long a message stays away that is leased (or failed) when the clock jumps; and what the clock says after it."""
+    journal = Journal(f"jump{seconds}-{is_nacked}")
+    relay.jump(0)
+    with Client(relay.endpoint, journal, relay.process, lambda number, _: None if number == 1 else ACK,
+                lease_ms=int(LEASE * 1000)) as client:
+        client.open()
+        client.ask(1)
+        client.flush()
+        client.until(lambda: 1 in journal.deliveries)
+        given = journal.moments[1]
+        if is_nacked:
+            client.settle_taken(NACK, [1])
+            client.until(lambda: not client.unsettled)
+        relay.jump(seconds)
+        client.ask(1)
+        client.flush()
+        client.until(lambda: journal.deliveries[1] == 2, "the message comes again")
+        away = journal.moments[1] - given
+        client.settle_taken(ACK, [1])
+        client.drain()
+    assert journal.judge() == []
+    return away, journal.times[2] - time.time()
+
+
+def test_leases_keep_their_length_when_the_clock_jumps():
+    relay = FakedRelay()
+    for seconds in (HOUR, -HOUR):
+        away, shown = hold_over_a_jump(relay, seconds)
+        assert abs(shown - seconds) < 60, f"the clock did not jump: {shown}"
+        assert LEASE - 0.05 <= away <= LEASE + GRACE, away
+    assert relay.stop() == OK
+
+
+def test_retries_keep_their_delay_when_the_clock_jumps():
+    relay = FakedRelay("--lease", "1h", "--backoff", f"{int(LEASE * 1000)}ms")
+    for seconds in (HOUR, -HOUR):
+        away, _ = hold_over_a_jump(relay, seconds, is_nacked=True)
+        assert LEASE / 2 <= away <= 2 * LEASE + GRACE, away
+    assert relay.stop() == OK
+
+
+def test_restart_after_a_jump_serves_everything():
+    for seconds in (HOUR, -HOUR):
+        store, journal = f"store{seconds}", Journal()
+        relay = FakedRelay(store=store)
+        with Client(relay.endpoint, journal, relay.process, lambda number, _: NACK if number == 1 else None) as client:
+            client.open()
+            client.ask(20)
+            client.flush()
+            client.until(lambda: len(journal.deliveries) == 20)
+        relay.kill()
+        relay = FakedRelay(store=store)
+        relay.jump(seconds)
+        with Client(relay.endpoint, journal, relay.process) as client:
+            client.open()
+            client.drain()
+        assert journal.judge() == [] and relay.stop() == OK
+
+
+def test_check_sees_a_lease_that_moves():
+    """With the monotonic clock jumping as well, a lease ends at once: what the tests above must not see."""
+    away, _ = hold_over_a_jump(FakedRelay(fakes_monotonic=True), HOUR)
+    assert away < LEASE - 0.05, away
+
+
+if __name__ == "__main__":
+    need("faketime", plain=True)
+    main(globals())
