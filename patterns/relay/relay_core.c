@@ -125,6 +125,7 @@ s_start_group(yami_relay_core_t *core, yami_relay_group_t *group)
          piece = yami_pieces_next(piece)) {
         if (piece->state == YAMI_PIECE_WAITING) {
             int64_t left_ms = piece->due_ms - core->wall_ms;
+            left_ms = left_ms < piece->wait_ms ? left_ms : piece->wait_ms; //  it was set back
             left_ms = left_ms < 0 ? 0 : left_ms > S_DELAY_LIMIT_MS ? S_DELAY_LIMIT_MS : left_ms;
             yami_relay_group_delay(core, group, piece, core->mono_ms + left_ms);
         }

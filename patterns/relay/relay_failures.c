@@ -126,6 +126,7 @@ yami_relay_replay_failure(yami_relay_core_t *core, yami_relay_group_t *group, ui
                 like->deliveries > piece->deliveries ? like->deliveries : piece->deliveries;
             piece->first_ms = like->first_ms;
             piece->due_ms = like->due_ms;
+            piece->wait_ms = like->wait_ms;
             yami_block_unref(&piece->reason);
             piece->reason = yami_block_ref(like->reason);
             yami_pieces_set_state(pieces, piece, like->state);

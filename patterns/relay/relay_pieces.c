@@ -236,6 +236,7 @@ s_split(yami_pieces_t *self, yami_piece_t *piece, uint64_t at)
     upper->deliveries = piece->deliveries;
     upper->failures = piece->failures;
     upper->due_ms = piece->due_ms;
+    upper->wait_ms = piece->wait_ms;
     upper->first_ms = piece->first_ms;
     upper->lease = piece->lease;
     upper->reason = yami_block_ref(piece->reason);

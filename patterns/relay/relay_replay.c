@@ -206,7 +206,7 @@ s_is_time(int64_t ms)
 }
 
 static void
-s_failure(yami_relay_core_t *core, yami_reader_t *reader)
+s_failure(yami_relay_core_t *core, yami_reader_t *reader, int64_t time_ms)
 {
     yami_relay_group_t *group = yami_relay_map_get(&core->groups, yami_reader_uint(reader));
     uint64_t deliveries = yami_reader_uint(reader);
@@ -222,6 +222,7 @@ s_failure(yami_relay_core_t *core, yami_reader_t *reader)
         yami_reader_fail(reader);
         return;
     }
+    like.wait_ms = s_is_time(time_ms) && like.due_ms > time_ms ? like.due_ms - time_ms : 0;
     like.reason =
         reason.size == 0 ? NULL : yami_block_copy(reason.data, reason.size, YAMI_LIMIT_TEXT);
     for (uint32_t index = 0; index < count && group != NULL; index++) {
@@ -290,7 +291,7 @@ yami_relay_core_replay(yami_relay_core_t *self, const yami_entry_t *entry)
     } else if (entry->kind == YAMI_KIND_SETTLE) {
         s_settle(self, &reader, yami_relay_map_get(&self->groups, yami_reader_uint(&reader)));
     } else if (entry->kind == YAMI_KIND_FAILURE) {
-        s_failure(self, &reader);
+        s_failure(self, &reader, entry->time_ms);
     } else if (entry->kind == YAMI_KIND_MOVE) {
         s_move(self, &reader, channel, entry);
     } else if (entry->kind == YAMI_KIND_EPOCH) {

@@ -239,7 +239,7 @@ s_is_time(int64_t ms)
 }
 
 static void
-s_read_history(yami_reader_t *reader, yami_pieces_t *pieces, yami_piece_t *piece)
+s_read_history(yami_reader_t *reader, yami_pieces_t *pieces, yami_piece_t *piece, int64_t time_ms)
 {
     piece->failures = (uint32_t) yami_reader_uint(reader);
     piece->due_ms = yami_reader_int(reader);
@@ -250,6 +250,7 @@ s_read_history(yami_reader_t *reader, yami_pieces_t *pieces, yami_piece_t *piece
         yami_reader_fail(reader);
         piece->due_ms = 0;
     }
+    piece->wait_ms = s_is_time(time_ms) && piece->due_ms > time_ms ? piece->due_ms - time_ms : 0;
     if (reason.size > 0) {
         piece->reason = yami_block_copy(reason.data, reason.size, YAMI_LIMIT_TEXT);
     }
@@ -260,7 +261,8 @@ s_read_history(yami_reader_t *reader, yami_pieces_t *pieces, yami_piece_t *piece
 }
 
 static void
-s_read_pieces(yami_reader_t *reader, yami_relay_group_t *group, yami_slice_t encoded)
+s_read_pieces(const yami_relay_core_t *core, yami_reader_t *reader, yami_relay_group_t *group,
+              yami_slice_t encoded)
 {
     yami_reader_t own;
     yami_reader_init(&own, encoded.data, encoded.size);
@@ -278,7 +280,7 @@ s_read_pieces(yami_reader_t *reader, yami_relay_group_t *group, yami_slice_t enc
         yami_piece_t *piece = yami_pieces_add(&group->pieces, first, end - 1, YAMI_PIECE_READY);
         piece->deliveries = (uint32_t) (code >> 1);
         if (code & 1) {
-            s_read_history(&own, &group->pieces, piece);
+            s_read_history(&own, &group->pieces, piece, core->wall_ms);
         }
     }
     if (yami_reader_finish(&own) == -1) {
@@ -305,7 +307,7 @@ s_read_group(yami_relay_core_t *core, yami_reader_t *reader)
     }
     yami_relay_group_t *group =
         yami_relay_group_add(core, channel, (uint32_t) number, name, filter, next);
-    s_read_pieces(reader, group, pieces);
+    s_read_pieces(core, reader, group, pieces);
 }
 
 static void

@@ -36,7 +36,8 @@ struct yami_piece {
     yami_piece_state_t state; //  changed by yami_pieces_set_state only
     uint32_t deliveries;
     uint32_t failures;
-    int64_t due_ms;       //  WAITING: monotonic clock
+    int64_t due_ms;       //  WAITING: monotonic clock; while replaying: wall clock
+    int64_t wait_ms;      //  WAITING, replayed: no longer than this, whatever that clock says
     int64_t first_ms;     //  wall clock of the first failure, 0: none
     void *lease;          //  LEASED: borrowed
     yami_block_t *reason; //  of the last failure, or NULL; owned reference

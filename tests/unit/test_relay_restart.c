@@ -228,6 +228,40 @@ test_retries_keep_their_time_over_a_restart(void **state)
     assert_int_equal(f->frame.failures, 1);
 }
 
+//  From what is replayed, and from a checkpoint.
+static void
+test_clock_set_back_over_a_restart_makes_no_retry_wait_longer(void **state)
+{
+    fixture_t *f = *state;
+    for (uint64_t sequence = 1; sequence <= 2; sequence++) {
+        fixture_hello(f, 1);
+        fixture_producer(f, 1, 5, QUEUE, "r", 7, 1, sequence);
+        fixture_hello(f, 2);
+        fixture_consumer(f, 2, 5, QUEUE, "r", "", "", 0, 30000);
+        fixture_credit(f, 2, 5, 10, PLENTY);
+        fixture_publish(f, 1, fixture_batch(5, 7, 1, sequence, 1, NULL));
+        fixture_settle_down(f);
+        while (fixture_take(f, 2, YAMI_FRAME_DELIVER) && f->frame.last != sequence) {
+        }
+        fixture_settle(f, 2, 5, YAMI_FRAME_NACK, sequence, f->frame.token, sequence, sequence);
+        fixture_settle_down(f);
+        if (sequence == 2) {
+            fixture_checkpoint(f);
+        }
+        f->wall_ms -= 3600000;
+        fixture_restart(f);
+        fixture_hello(f, 2);
+        fixture_consumer(f, 2, 5, QUEUE, "r", "", "", 0, 30000);
+        fixture_credit(f, 2, 5, 10, PLENTY);
+        fixture_advance(f, 20000);
+        fixture_expect(f, 2, YAMI_FRAME_DELIVER);
+        fixture_settle(f, 2, 5, YAMI_FRAME_ACK, sequence, f->frame.token, f->frame.first,
+                       f->frame.last);
+        fixture_settle_down(f);
+        fixture_forget(f);
+    }
+}
+
 static void
 test_clock_jumps_do_not_move_leases_and_retries(void **state)
 {
@@ -329,6 +363,7 @@ main(void)
         TEST(test_damaged_entries_are_refused_or_harmless),
         TEST(test_lost_definition_keeps_its_messages),
         TEST(test_retries_keep_their_time_over_a_restart),
+        TEST(test_clock_set_back_over_a_restart_makes_no_retry_wait_longer),
         TEST(test_clock_jumps_do_not_move_leases_and_retries),
         TEST(test_disk_that_stands_still_refuses_before_memory_is_full),
         cmocka_unit_test(test_checkpoint_with_many_failed_messages_is_written_and_read),
