@@ -231,6 +231,10 @@ yami_consumer_core_deliver(yami_consumer_core_t *self, int64_t now_ms, const yam
     if (!is_ours) {
         return;
     }
+    if (yami_leases_find(&self->leases, frame->token) != NULL) {
+        self->dropped_count++; //  a frame that came twice
+        return;
+    }
     uint64_t count = frame->last - frame->first + 1;
     if (count > YAMI_LIMIT_BATCH_COUNT ||
         self->leases.count > self->config.credit_messages + EXCESS_LEASES ||

@@ -319,6 +319,17 @@ test_malformed_batch_is_dropped_and_nacked(void **state)
 }
 
 static void
+test_delivery_that_comes_twice_is_taken_once(void **state)
+{
+    (void) state;
+    consumer_attach(1);
+    consumer_deliver(5, 1, 3);
+    consumer_deliver(5, 1, 3);
+    assert_int_equal(consumer_core.dropped_count, 1);
+    assert_int_equal(consumer_core.leases.ready, 3);
+}
+
+static void
 test_relay_that_floods_loses_its_session(void **state)
 {
     (void) state;
@@ -494,6 +505,7 @@ main(void)
         TEST(test_cumulative_acked_resolves_all_before),
         TEST(test_serials_without_an_answer_stay_bounded),
         TEST(test_malformed_batch_is_dropped_and_nacked),
+        TEST(test_delivery_that_comes_twice_is_taken_once),
         TEST(test_relay_that_floods_loses_its_session),
         TEST(test_own_subscription_goes_on_where_it_was),
         TEST(test_named_group_keeps_its_start),
