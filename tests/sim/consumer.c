@@ -221,8 +221,14 @@ static bool
 s_has_ended(consumer_t *self)
 {
     if (self->core->state == YAMI_CONSUMER_FINAL) {
-        world_fail(self->world, "final", "a consumer is ended with status %d",
-                   (int) self->core->final_status);
+        bool is_repeated = self->core->final_status == YAM_STATUS_CONFLICT &&
+                           network_had_chaos(self->client); //  its ATTACH was
+        if (!is_repeated) {
+            world_fail(self->world, "final", "a consumer is ended with status %d",
+                       (int) self->core->final_status);
+        }
+        s_end(self, false);
+        s_come_back(self);
         return true;
     }
     if (!self->is_leaving) {

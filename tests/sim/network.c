@@ -487,6 +487,12 @@ network_chaos(network_client_t *client, unsigned permille, int64_t until_us)
                 client, 0);
 }
 
+bool
+network_had_chaos(const network_client_t *client)
+{
+    return client->chaos_permille > 0;
+}
+
 void
 network_calm(network_t *self)
 {

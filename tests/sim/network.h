@@ -79,6 +79,9 @@ network_slow(network_client_t *client, int64_t delay_us, int64_t until_us);
 //  Drops, repeats, swaps and damages frames, each permille times in a thousand.
 void
 network_chaos(network_client_t *client, unsigned permille, int64_t until_us);
+//  Whether it ever was in the hands of that proxy, against which the protocol does not defend.
+bool
+network_had_chaos(const network_client_t *client);
 //  All faults are over.
 void
 network_calm(network_t *self);

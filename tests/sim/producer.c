@@ -188,7 +188,9 @@ static bool
 s_has_ended(producer_t *self)
 {
     if (self->core.state == YAMI_PRODUCER_FINAL) {
-        if (self->core.final_status != YAM_STATUS_FENCED) {
+        bool is_repeated = self->core.final_status == YAM_STATUS_CONFLICT &&
+                           network_had_chaos(self->client); //  its ATTACH was
+        if (self->core.final_status != YAM_STATUS_FENCED && !is_repeated) {
             world_fail(self->world, "final", "a producer is ended with status %d",
                        (int) self->core.final_status);
         }

@@ -279,17 +279,20 @@ s_commit(void *arg, uint64_t life)
     s_after_step(self);
 }
 
+//  Without room a commit looks for space, as the thread that fills segments does elsewhere.
 static void
 s_kick(relay_host_t *self)
 {
-    bool has_work = self->driver.appended_lsn > self->committed_lsn && self->commit_error == 0;
-    if (!has_work || self->is_committing) {
+    bool has_work = self->driver.appended_lsn > self->committed_lsn;
+    bool has_room = self->store->ops->has_room(self->store);
+    if (self->is_committing || self->commit_error != 0 || (!has_work && has_room)) {
         return;
     }
     self->kicked_lsn = self->driver.appended_lsn;
     self->is_committing = true;
-    world_after(self->world, world_between(&self->random, 0, WRITE_MAX_US), s_commit, self,
-                self->life);
+    world_after(self->world,
+                has_work ? world_between(&self->random, 0, WRITE_MAX_US) : COMMIT_AGAIN_US,
+                s_commit, self, self->life);
 }
 
 //  SIGTERM: ends when nothing is leased any more, or its time is over.
@@ -320,9 +323,9 @@ s_turn(void *arg, uint64_t life)
         s_turn_after(self, 0);
         return;
     }
-    oracle_relay_turns(self->oracle);
     s_before_step(self);
     yami_relay_driver_durable(&self->driver, self->commit_error, self->committed_lsn);
+    oracle_relay_turns(self->oracle);
     yami_relay_event_t turn = {.type = YAMI_EVENT_TURN};
     yami_relay_driver_event(&self->driver, &turn);
     yami_relay_driver_checkpoint(&self->driver);
