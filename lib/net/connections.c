@@ -9,9 +9,11 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/queue.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #include "yami_base.h"
@@ -398,6 +400,18 @@ s_fd_limit(void)
     return all - spare;
 }
 
+//  How many connections fit below that descriptor, beside what is open now.
+static size_t
+s_room(int fd_limit)
+{
+    int lowest = eventfd(0, EFD_CLOEXEC);
+    if (lowest == -1) {
+        return 1;
+    }
+    (void) close(lowest);
+    return lowest < fd_limit ? (size_t) (fd_limit - lowest) : 1;
+}
+
 static int
 s_watch(yami_connections_t *self, void *context)
 {
@@ -431,6 +445,8 @@ yami_connections_new(void *context, void *socket, yami_outboxes_t *outboxes,
     self->outboxes = outboxes;
     self->limits = *limits;
     self->fd_limit = s_fd_limit();
+    size_t room = s_room(self->fd_limit);
+    self->limits.connections = room < limits->connections ? room : limits->connections;
     TAILQ_INIT(&self->silent);
     if (s_watch(self, context) == -1) {
         int error = errno;

@@ -150,26 +150,37 @@ static const struct {
     {"remove", s_remove},
 };
 
-//  Whether one more of these may come in this second.
-static bool
-s_count(int64_t *window_ms_p, unsigned *count_p, int64_t now_ms, unsigned limit)
+//  What a request looks at, about: rows of the tables.
+static uint64_t
+s_cost(const yami_relay_core_t *core, const yami_frame_t *frame)
 {
-    if (now_ms - *window_ms_p >= 1000) {
-        *window_ms_p = now_ms;
-        *count_p = 0;
+    if ((frame->present & YAMI_F_CHANNEL) == 0) {
+        return YAMI_RELAY_REQUEST_COST + core->channel_numbers.count + core->peers.count;
     }
-    *count_p += *count_p <= limit ? 1 : 0;
-    return *count_p <= limit;
+    const yami_relay_channel_t *channel =
+        yami_relay_channel_find(core, frame->channel.data, frame->channel.size);
+    return YAMI_RELAY_REQUEST_COST + (channel != NULL ? channel->group_count : 0);
+}
+
+//  Whether so much more may be asked in this second: one request always may.
+static bool
+s_charge(yami_relay_requests_t *requests, int64_t now_ms, uint64_t cost, uint64_t limit)
+{
+    if (now_ms - requests->since_ms >= 1000) {
+        *requests = (yami_relay_requests_t) {.since_ms = now_ms};
+    }
+    bool is_allowed = requests->cost == 0 || requests->cost + cost <= limit;
+    requests->cost += is_allowed ? cost : 0;
+    return is_allowed;
 }
 
 //  Some requests look at all there is: whoever asks without end gets an answer that costs nothing.
 static bool
-s_may_ask(yami_relay_core_t *core, yami_relay_peer_t *peer)
+s_may_ask(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
 {
-    return s_count(&peer->request_window_ms, &peer->request_count, core->mono_ms,
-                   YAMI_RELAY_REQUESTS) &&
-           s_count(&core->request_window_ms, &core->request_count, core->mono_ms,
-                   YAMI_RELAY_ALL_REQUESTS);
+    uint64_t cost = s_cost(core, frame);
+    return s_charge(&peer->requests, core->mono_ms, cost, YAMI_RELAY_REQUESTS) &&
+           s_charge(&core->requests, core->mono_ms, cost, YAMI_RELAY_ALL_REQUESTS);
 }
 
 void
@@ -180,7 +191,7 @@ yami_relay_admin(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_fr
                          "no right to administrate", NULL, 0);
         return;
     }
-    if (!s_may_ask(core, peer)) {
+    if (!s_may_ask(core, peer, frame)) {
         yami_relay_reply(core, peer->id, frame->serial, YAM_STATUS_LIMIT,
                          "too many requests in one second", NULL, 0);
         return;

@@ -39,6 +39,7 @@ yami_relay_group_add(yami_relay_core_t *core, yami_relay_channel_t *channel, uin
     TAILQ_INIT(&group->credited);
     TAILQ_INSERT_TAIL(&channel->groups, group, of_channel);
     yami_relay_map_put(&core->groups, number, group);
+    channel->group_count++;
     if (group->is_durable) {
         channel->durable_groups++;
         if (number > core->group_number && number < YAMI_RELAY_RECOVERED) {
@@ -61,6 +62,7 @@ yami_relay_group_remove(yami_relay_core_t *core, yami_relay_group_t *group)
     }
     TAILQ_REMOVE(&group->channel->groups, group, of_channel);
     group->channel->durable_groups -= group->is_durable ? 1 : 0;
+    group->channel->group_count--;
     yami_relay_map_remove(&core->groups, group->number);
     yami_relay_channel_touch(core, group->channel);
     yami_pieces_clear(&group->pieces);

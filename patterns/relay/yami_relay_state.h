@@ -22,8 +22,9 @@
 #define YAMI_RELAY_CACHE                                                                           \
     (64u << 20)               //  bytes of entries kept for groups whose members have little credit
 #define YAMI_RELAY_ERRORS 16u //  errors a peer is told per second
-#define YAMI_RELAY_REQUESTS 128u        //  administration requests of a peer per second
-#define YAMI_RELAY_ALL_REQUESTS 512u    //  the same of all peers
+#define YAMI_RELAY_REQUESTS 32768u      //  rows a peer's administration may look at per second
+#define YAMI_RELAY_ALL_REQUESTS 65536u  //  the same of all peers
+#define YAMI_RELAY_REQUEST_COST 256u    //  what a request costs beside them, in rows
 #define YAMI_RELAY_TURN_BYTES (8 << 20) //  read and delivered between two turns
 #define YAMI_RELAY_DELIVERY_COST 4096 //  what a delivery or a read costs beside its bytes, in bytes
 #define YAMI_RELAY_SKIP_COST 64       //  what a message costs that a filter leaves out
@@ -58,6 +59,12 @@ typedef TAILQ_HEAD(yami_relay_leases, yami_relay_lease) yami_relay_leases_t;
 typedef TAILQ_HEAD(yami_relay_jobs, yami_relay_job) yami_relay_jobs_t;
 typedef TAILQ_HEAD(yami_relay_producers, yami_relay_producer) yami_relay_producers_t;
 
+//  What administration was asked for in one second.
+typedef struct {
+    int64_t since_ms;
+    uint64_t cost;
+} yami_relay_requests_t;
+
 //  What a peer may do; all of it as long as nobody says otherwise.
 enum {
     YAMI_RIGHT_PUBLISH = 1,
@@ -77,9 +84,8 @@ struct yami_relay_peer {
     int64_t wake_ms;
     int64_t error_window_ms;
     unsigned error_count; //  in that second
-    int64_t request_window_ms;
-    unsigned request_count; //  in that second
-    bool is_pressed;        //  takes too little of what is sent to it
+    yami_relay_requests_t requests;
+    bool is_pressed; //  takes too little of what is sent to it
     yami_relay_map_t by_number;
     yami_relay_handles_t handles; //  owned
 };
@@ -166,6 +172,7 @@ struct yami_relay_channel {
     uint64_t next;              //  to be appended
     uint64_t durable;           //  everything below is durable
     yami_relay_groups_t groups; //  owned
+    unsigned group_count;
     unsigned durable_groups;
     unsigned producers; //  attached
     //  Bytes are exact when appended; when messages settle the average leaves. depth is what bytes
@@ -341,10 +348,9 @@ struct yami_relay_core {
     size_t piece_count; //  of all groups, as of the last second
     unsigned topic_count;
     int64_t budget; //  bytes that may still be read and delivered before the next turn
-    int64_t request_window_ms;
-    unsigned request_count; //  in that second
-    bool lacks_room;        //  moves wait for it
-    bool owes_acked;        //  some found all waits taken
+    yami_relay_requests_t requests; //  of all peers
+    bool lacks_room;                //  moves wait for it
+    bool owes_acked;                //  some found all waits taken
 
     yami_damage_t *losts; //  owned; found before the first step
     size_t lost_count;

@@ -1,0 +1,467 @@
+#!/usr/bin/python3
+"""Hostile peers at a live yamd: what they can make it hold, how long it bears them, and what others feel of it.
+
+Each case ends with a client that is served as usual, and with what the relay says it did (stat).
+"""
+
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+import msgpack
+import zmq
+
+import relay_client as rc
+import yamd_support as support
+
+MIB = 1 << 20
+UNTAKEN = 40 * MIB  # limits of patterns/relay/SPEC.md, section 12
+GREETING = 10
+FRAME = 20 * MIB
+SLACK = 3 if support.IS_SANITIZED else 1  # a sanitizer keeps what is freed for a while
+
+
+def start(*arguments, **options):
+    return support.Relay("--reserve", "0", "--segment-size", "4M", *arguments, **options)
+
+
+def memory(relay, name="VmHWM"):
+    with open(f"/proc/{relay.process.pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) << 10 for line in file if line.startswith(name + ":"))
+
+
+def descriptors(relay):
+    return len(os.listdir(f"/proc/{relay.process.pid}/fd"))
+
+
+def stat(relay):
+    """The relay's own row."""
+    with zmq.Context.instance().socket(zmq.DEALER) as link:
+        link.linger = 0
+        link.connect(relay.endpoint)
+        link.send(rc.control(rc.HELLO, session=1, name="asks", max_frame=FRAME, heartbeat_ms=60000))
+        link.send(rc.control(rc.ADMIN, serial=1, command="stat"))
+        while link.poll(support.TIMEOUT * 1000):
+            frame = link.recv()
+            if frame[5] == rc.REPLY:
+                return msgpack.unpackb(msgpack.unpackb(frame[16:])["rows"])[0]
+    raise AssertionError("no answer to stat")
+
+
+def wait_for(relay, is_true, what, timeout=support.TIMEOUT):
+    """Asks for the relay's row until is_true(row)."""
+    deadline = time.monotonic() + timeout
+    while True:
+        row = stat(relay)
+        if is_true(row):
+            return row
+        assert time.monotonic() < deadline, f"{what}: not in time: {row}"
+        select.select([], [], [], 0.05)
+
+
+def serve(relay, count=20, queue="well-behaved"):
+    """Somebody well-behaved produces and consumes; all of it arrives."""
+    with rc.Client(relay.endpoint, rc.Journal(queue), relay.process) as client:
+        client.open()
+        client.ask(count)
+        client.flush()
+        client.drain()
+        assert not client.journal.judge(), client.journal.judge()
+
+
+#   -- Bytes on the port -----------------------------------------------------------------------------------
+
+
+class Raw:
+    """A ZMTP 3.0 peer without a mechanism that sends what it likes, and reads only when told."""
+
+    def __init__(self, relay, receive_buffer=None, greet=True):
+        host, port = relay.endpoint.removeprefix("tcp://").rsplit(":", 1)
+        self.socket = socket.socket()
+        self.is_greeted = greet
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.connect((host, int(port)))
+        self.socket.settimeout(support.TIMEOUT)
+        if greet:
+            self.say(b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(48))
+            self.say(b"\x04\x1c\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER")
+            answer = b""
+            while b"READY" not in answer:  # messages before it are an error
+                more = self.socket.recv(4096)
+                assert more, "ended within the handshake"
+                answer += more
+
+    def say(self, data):
+        self.socket.sendall(data)
+
+    def send(self, frame, more=False):
+        self.say(struct.pack(">BQ", 3 if more else 2, len(frame)) + frame)
+
+    def control(self, code, handle=0, **fields):
+        self.send(rc.control(code, handle, **fields))
+
+    def hello(self):
+        self.control(rc.HELLO, session=1, name="hostile", max_frame=FRAME, heartbeat_ms=3600000)
+
+    def pong(self):
+        """All that a live ZMTP peer without anything to say would answer."""
+        try:
+            self.say(b"\x04\x05\x04PONG")
+        except ConnectionError:
+            pass
+
+    def pretend(self):
+        """Whoever sends anything need not answer ZMTP's heartbeats."""
+        self.control(rc.HEARTBEAT)
+        return True
+
+    def is_ended(self, timeout):
+        """Whether the far end ends it in time, whatever it says before."""
+        deadline = time.monotonic() + timeout
+        while select.select([self.socket], [], [], max(0, deadline - time.monotonic()))[0]:
+            try:
+                if not self.socket.recv(65536):
+                    return True
+            except ConnectionError:
+                return True
+        return False
+
+    def close(self):
+        self.socket.close()
+
+
+def test_connections_that_never_greet_are_ended():
+    relay = start()
+    serve(relay)
+    before = memory(relay)
+    silent = [Raw(relay, greet=index % 3 != 0) for index in range(300)]
+    for index in range(0, 300, 3):
+        silent[index].say((b"\xff" + bytes(8))[:index % 9])  # a greeting that never ends
+    serve(relay)
+    deadline = time.monotonic() + 2 * GREETING
+    while silent:
+        for raw in silent:
+            if raw.is_greeted:
+                raw.pong()
+        silent = [raw for raw in silent if not raw.is_ended(0)]
+        assert time.monotonic() < deadline, f"{len(silent)} are still there"
+        select.select([], [], [], 0.3)
+    row = wait_for(relay, lambda row: row["connections"] < 10, "connections are forgotten")
+    assert row["connections-ended"] >= 200, row  # ZeroMQ itself ends those without a handshake
+    assert memory(relay) < before + SLACK * 64 * MIB
+    serve(relay)
+
+
+def test_bytes_that_dribble_in_do_not_count_as_a_greeting():
+    relay = start()
+    raw = Raw(relay)
+    hello = rc.control(rc.HELLO, session=1, name="slow", max_frame=FRAME, heartbeat_ms=60000)
+    raw.say(struct.pack(">BQ", 2, len(hello)))
+    ended = False
+    for byte in hello[:40]:  # one every half second would take 20 s
+        try:
+            raw.say(bytes([byte]))
+        except ConnectionError:
+            ended = True
+        if ended or raw.is_ended(0.5):
+            ended = True
+            break
+    assert ended, "a HELLO may take for ever"
+    raw.close()
+    serve(relay)
+
+
+def test_message_of_parts_without_end_is_cut():
+    relay = start()
+    serve(relay)
+    before = memory(relay)
+    for is_known in (False, True):
+        raw = Raw(relay)
+        if is_known:
+            raw.hello()
+        part, sent, began = bytes(MIB), 0, time.monotonic()
+        try:
+            while sent < 200 * UNTAKEN:
+                raw.send(part, more=True)
+                sent += len(part)
+        except ConnectionError:
+            pass
+        # Looked at four times a second: what loopback can carry meanwhile is beyond the limit.
+        rate = sent / (time.monotonic() - began)
+        assert sent < UNTAKEN + rate + 32 * MIB, f"took {sent >> 20} MiB at {int(rate) >> 20} MiB/s"
+        raw.close()
+        serve(relay)
+    assert memory(relay) < before + UNTAKEN + rate + SLACK * 64 * MIB
+    wait_for(relay, lambda row: row["connections-ended"] >= 2, "they are counted")
+
+
+def fill(relay, queue, mebibytes):
+    """That much in a queue, in messages of half a MiB."""
+    with rc.Client(relay.endpoint, rc.Journal(queue, MIB // 2, MIB // 2 + 1), relay.process) as client:
+        client.open(consume=False)
+        for _ in range(mebibytes // 8):
+            client.ask(16)
+            client.flush()
+
+
+def test_consumer_that_never_reads_holds_little_memory():
+    relay = start("--cache-size", "1M")
+    fill(relay, "big", 320)
+    serve(relay)
+    before = memory(relay)
+    raw = Raw(relay, receive_buffer=8192)
+    raw.hello()
+    for handle in range(1, 9):  # each would get 64 MiB
+        raw.control(rc.ATTACH, handle, role=2, kind=1, channel="big", lease_ms=3600000)
+        raw.control(rc.CREDIT, handle, messages=1 << 40, bytes=1 << 40)
+    row = wait_for(relay, lambda row: raw.pretend() and row["pressed"] == 1, "it is pressed")
+    assert row["unsent-bytes"] >= 8 * MIB, row
+    for handle in range(9, 40):  # and again, as another handle, after giving everything back
+        raw.control(rc.ATTACH, handle, role=2, kind=1, channel="big", lease_ms=3600000)
+        raw.control(rc.CREDIT, handle, messages=1 << 40, bytes=1 << 40)
+        raw.control(rc.DETACH, handle)
+        raw.control(rc.DETACH, handle - 8)
+    for _ in range(5):  # new sessions on the same connection
+        raw.control(rc.GOODBYE)
+        raw.hello()
+        raw.control(rc.ATTACH, 1, role=2, kind=1, channel="big", lease_ms=3600000)
+        raw.control(rc.CREDIT, 1, messages=1 << 40, bytes=1 << 40)
+    serve(relay)
+    grown = memory(relay) - before
+    assert grown < SLACK * 120 * MIB, f"{grown >> 20} MiB"
+    raw.close()
+    wait_for(relay, lambda row: row["unsent-bytes"] == 0 and row["pressed"] == 0, "its memory comes back")
+    with rc.Client(relay.endpoint, rc.Journal("big"), relay.process) as client:
+        client.open(produce=False)
+        assert client.left() == 320 // 8 * 16  # nothing is lost, and all of it is free again
+
+
+def test_consumer_that_reads_late_gets_everything():
+    relay = start("--cache-size", "1M")
+    fill(relay, "big", 96)
+    with zmq.Context() as context, context.socket(zmq.DEALER) as link:
+        link.linger, link.rcvhwm, link.rcvbuf = 0, 1, 8192
+        link.connect(relay.endpoint)
+        link.send(rc.control(rc.HELLO, session=1, name="late", max_frame=FRAME, heartbeat_ms=3600000))
+        link.send(rc.control(rc.ATTACH, 2, role=2, kind=1, channel="big", lease_ms=3600000))
+        link.send(rc.control(rc.CREDIT, 2, messages=1 << 40, bytes=1 << 40))
+        wait_for(relay, lambda row: row["pressed"] == 1, "it is pressed")
+        received, serial = 0, 0
+        while received < 96 // 8 * 16:
+            assert link.poll(support.TIMEOUT * 1000), f"only {received} came"
+            head, *rest = link.recv_multipart()
+            if head[5] == rc.DELIVER:
+                fields = msgpack.unpackb(head[16:])
+                received += fields["last"] - fields["first"] + 1
+                serial += 1
+                link.send(rc.control(rc.ACK, 2, serial=serial,
+                                     ranges=[fields["token"], fields["first"], fields["last"]]))
+    wait_for(relay, lambda row: row["pressed"] == 0, "it is not pressed any more")
+
+
+def test_big_answers_that_nobody_reads_end_the_link():
+    relay = start()
+    with rc.Client(relay.endpoint, rc.Journal("big", 4000, 4001), relay.process) as client:
+        client.open(consume=False)
+        client.ask(3000)
+        client.flush()
+    before = memory(relay)
+    raw = Raw(relay, receive_buffer=8192)
+    raw.hello()
+    try:
+        for serial in range(1, 2000):
+            raw.control(rc.ADMIN, serial=serial, command="peek", channel="big", messages=3000)
+    except ConnectionError:
+        pass
+    wait_for(relay, lambda row: row["connections-ended"] >= 1, "it is ended")
+    serve(relay)
+    grown = memory(relay) - before
+    assert grown < SLACK * 320 * MIB, f"{grown >> 20} MiB"  # 64 jobs under way, and what was queued
+    raw.close()
+
+
+def test_more_connections_than_descriptors_end_nobody_who_greeted():
+    relay = start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256)))
+    client = rc.Client(relay.endpoint, rc.Journal("early"), relay.process).open()
+    flood = [Raw(relay, greet=False) for _ in range(700)]
+    client.ask(20)
+    client.flush()
+    client.drain()
+    assert not client.journal.judge(), client.journal.judge()
+    serve(relay)  # a newcomer, too
+    assert descriptors(relay) < 256 - 16
+    row = stat(relay)
+    assert row["connections-ended"] >= 400 and row["connections"] <= 192, row
+    for raw in flood:
+        raw.close()
+    client.close()
+    serve(relay)
+
+
+#   -- Limits of the tables --------------------------------------------------------------------------------
+
+
+def test_a_hundred_thousand_channel_names_meet_the_limit():
+    count, limit = (20000 if support.IS_SANITIZED else 100000), 16384
+    relay = start()
+    serve(relay)
+    with zmq.Context.instance().socket(zmq.DEALER) as link:
+        link.linger, link.sndhwm, link.rcvhwm = 0, 0, 0
+        link.connect(relay.endpoint)
+        link.send(rc.control(rc.HELLO, session=1, name="namer", max_frame=FRAME, heartbeat_ms=60000))
+        assert link.recv()[5] == rc.WELCOME
+        answers = {}
+        for first in range(0, count, 500):
+            for number in range(first, first + 500):
+                link.send(rc.control(rc.ATTACH, 7, role=2, kind=1, channel=f"name.{number}"))
+                link.send(rc.control(rc.DETACH, 7))
+            done = 0
+            while done < 500:
+                assert link.poll(support.TIMEOUT * 1000), (first, answers)
+                frame = link.recv()
+                if frame[5] == rc.DETACHED:
+                    status = msgpack.unpackb(frame[16:]).get("status", 0)
+                    answers[status] = answers.get(status, 0) + 1
+                    done += 1
+    assert answers[0] <= limit and answers[14] >= count - limit, answers  # limit, with a reason
+    row = stat(relay)
+    assert row["channels"] == limit, row
+    assert memory(relay) < SLACK * 256 * MIB, f"{memory(relay) >> 20} MiB"
+    serve(relay)  # its channel was there before
+
+
+#   -- Floods: others keep at least half of what they had ---------------------------------------------------
+
+#   So many frames a second of each flood: few enough to leave the processors to the relay, and enough to stop it should
+#   one of them cost it a millisecond.
+FLOOD = """
+import sys, time, zmq
+sys.path.insert(0, sys.argv[3])
+import relay_client as rc
+kind, endpoint = sys.argv[1:3]
+link = zmq.Context.instance().socket(zmq.DEALER)
+link.linger, link.sndhwm = 0, 2000
+link.connect(endpoint)
+hello = rc.control(rc.HELLO, session=1, name="flood", max_frame=1 << 20, heartbeat_ms=60000)
+link.send(hello)
+frames = {
+    "hello": [hello],
+    "garbage": [b"garbage" * 9],
+    "attach": [rc.control(rc.ATTACH, 7, role=2, kind=1, channel="flooded"), rc.control(rc.DETACH, 7)],
+    "admin": [rc.control(rc.ADMIN, serial=1, command=command) for command in ("channels", "stat")],
+    "ack": [rc.control(rc.ACK, 2, serial=serial, ranges=[7, 1, 9007199254740991] * 600) for serial in (1, 2)],
+    "credit": [rc.control(rc.ATTACH, 2, role=2, kind=1, channel="flooded"),
+               *(rc.control(rc.CREDIT, 2, messages=n, bytes=1 << 40) for n in range(1, 200)), rc.control(rc.DETACH, 2)],
+}[kind]
+print("ready", flush=True)
+sent, began = 0, time.monotonic()
+while True:
+    while sent < (time.monotonic() - began) * 5000:
+        try:
+            link.send(frames[sent % len(frames)], zmq.DONTWAIT)
+        except zmq.Again:
+            pass
+        sent += 1
+    while link.poll(5):
+        link.recv_multipart()
+        if sent < (time.monotonic() - began) * 5000:
+            break
+"""
+
+SINK = """
+import zmq
+router = zmq.Context.instance().socket(zmq.ROUTER)
+print("ready", "tcp://127.0.0.1:%d" % router.bind_to_random_port("tcp://127.0.0.1"), flush=True)
+while True:
+    router.recv_multipart()
+"""
+
+
+def python(script, *arguments):
+    # pylint: disable=protected-access
+    process = subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, bufsize=0)
+    support._processes.append(process)
+    line = support.read_line(process.stdout).decode().split()
+    assert line[:1] == ["ready"], line
+    return process, line[-1]
+
+
+def rate(client, count):
+    """Messages per second of a client that waits for each confirm."""
+    began = time.monotonic()
+    for _ in range(count):
+        client.ask(3)
+        client.flush()
+    return 3 * count / (time.monotonic() - began)
+
+
+def check_flood(kind, prepare=None):
+    relay = start()
+    serve(relay)
+    if prepare:
+        prepare(relay)
+    here = os.path.dirname(os.path.abspath(__file__))
+    _, sink = python(SINK)
+    before = memory(relay)
+    beside, under = [], []
+    with rc.Client(relay.endpoint, rc.Journal("rated", 200, 900), relay.process) as client:
+        client.open(consume=False)
+        for _ in range(3):  # by turns, since the machine has other things to do as well
+            for endpoint, rates in ((sink, beside), (relay.endpoint, under)):
+                floods = [python(FLOOD, kind, endpoint, here)[0] for _ in range(2)]
+                rates.append(rate(client, 100))
+                for flood in floods:
+                    flood.send_signal(signal.SIGKILL)
+                    flood.wait()
+    print(f"# {kind}: {max(beside):.0f}/s beside a flood, {max(under):.0f}/s under it", flush=True)
+    assert max(under) >= max(beside) / 2, f"{kind}: {beside} beside the flood, {under} under it"
+    assert memory(relay) < before + SLACK * 128 * MIB
+    serve(relay)
+    return stat(relay)
+
+
+def test_flood_of_hello():
+    check_flood("hello")
+
+
+def test_flood_of_garbage_ends_its_links():
+    row = check_flood("garbage")
+    assert row["errors"] > 0 and row["connections-ended"] > 0, row
+
+
+def test_flood_of_attach():
+    check_flood("attach")
+
+
+def many_channels(relay):
+    with zmq.Context.instance().socket(zmq.DEALER) as link:
+        link.linger, link.sndhwm = 0, 0
+        link.connect(relay.endpoint)
+        link.send(rc.control(rc.HELLO, session=1, name="namer", max_frame=FRAME, heartbeat_ms=60000))
+        for number in range(8000):
+            link.send(rc.control(rc.ATTACH, 7, role=2, kind=1, channel=f"a.channel.with.a.name.{number}"))
+            link.send(rc.control(rc.DETACH, 7))
+        wait_for(relay, lambda row: row["channels"] > 8000, "all are there")
+
+
+def test_flood_of_admin():
+    check_flood("admin", many_channels)
+
+
+def test_flood_of_acks_for_the_leases_of_others():
+    check_flood("ack")
+
+
+def test_flood_of_credit():
+    check_flood("credit")
+
+
+if __name__ == "__main__":
+    support.main(globals())
