@@ -13,6 +13,7 @@
         order             sequences of a producer ascend as it sent them; first deliveries ascend
         refused           what was refused for good is never delivered
         leased            nobody gets what another holds
+        fenced            whoever settles what it does not hold is told so, and nobody else
         acked-again       what was said to be settled durably never comes again
         counters          deliveries and failures are as many as there were
         early             a retry waits for its delay
@@ -85,6 +86,9 @@ oracle_redrives(oracle_t *self);
 
 void
 oracle_relay_takes(oracle_t *self, uint64_t link, const yami_frame_t *frame);
+//  What it did with that frame is done: who settles what it does not hold is told so, nobody else.
+void
+oracle_relay_took(oracle_t *self, uint64_t link);
 //  Something else: a batch, or garbage.
 void
 oracle_relay_hears(oracle_t *self, uint64_t link);

@@ -10,6 +10,7 @@
 #define MANY ((size_t) 1 << 22)
 #define SILENT_INTERVALS 3
 #define HEARTBEAT_MIN_MS 50
+#define ERRORS_TOLD 8u //  a second, surely
 
 static oracle_link_t *
 s_link(oracle_t *self, uint64_t number)
@@ -207,10 +208,13 @@ s_settle(oracle_t *self, uint64_t number, oracle_link_t *link, const yami_frame_
         return;
     }
     oracle_group_t *group = &self->groups[link->group];
+    link->has_settled = true;
+    link->stale = link->fenced = 0;
     size_t offset = 0;
     yami_settle_t range;
     while (yami_frame_range(frame, &offset, &range)) {
         bool holds = false;
+        link->stale += range.last - range.first + 1;
         for (uint64_t sequence = range.first; sequence <= range.last && sequence <= group->capacity;
              sequence++) {
             oracle_place_t *place = oracle_place(group, sequence);
@@ -219,6 +223,7 @@ s_settle(oracle_t *self, uint64_t number, oracle_link_t *link, const yami_frame_
                 continue; //  stale: it changes nothing
             }
             holds = true;
+            link->stale--;
             s_settle_one(self, group, place, frame, link);
             s_note(link, frame, sequence, place);
         }
@@ -263,6 +268,19 @@ oracle_relay_takes(oracle_t *self, uint64_t number, const yami_frame_t *frame)
     }
 }
 
+void
+oracle_relay_took(oracle_t *self, uint64_t number)
+{
+    oracle_link_t *link = s_link(self, number);
+    bool is_told = link->fenced > 0;
+    if (link->has_settled && is_told != (link->stale > 0) && link->errors < ERRORS_TOLD) {
+        world_fail(self->world, "fenced",
+                   "link %" PRIu64 " settles %" PRIu64 " it does not hold, and is%s told so",
+                   number, link->stale, is_told ? "" : " not");
+    }
+    link->has_settled = false;
+}
+
 //  -- What it sends
 
 //  What was settled up to the serial is durable.
@@ -292,10 +310,23 @@ s_acked(oracle_t *self, oracle_link_t *link, uint64_t serial)
     link->settled_count = kept;
 }
 
+static void
+s_error(oracle_t *self, oracle_link_t *link, uint64_t status)
+{
+    if (world_ms(self->world) - link->errors_ms >= 1000) {
+        link->errors_ms = world_ms(self->world);
+        link->errors = 0;
+    }
+    link->errors++;
+    link->fenced += status == YAM_STATUS_FENCED;
+}
+
 void
 oracle_relay_sends(oracle_t *self, uint64_t number, const yami_frame_t *frame)
 {
-    if (frame->type == YAMI_FRAME_ACKED) {
+    if (frame->type == YAMI_FRAME_ERROR) {
+        s_error(self, s_link(self, number), frame->status);
+    } else if (frame->type == YAMI_FRAME_ACKED) {
         s_acked(self, s_link(self, number), frame->serial);
     } else if (frame->type == YAMI_FRAME_DETACHED) {
         s_free_leases(self, number);

@@ -78,6 +78,11 @@ typedef struct {
     int64_t lease_ms;
     int64_t heartbeat_ms;
     int64_t heard_ms;
+    bool has_settled;          //  the frame being taken settles something
+    uint64_t stale;            //  of what it names, not held by that link
+    uint64_t fenced;           //  ERROR{fenced} sent to it meanwhile
+    int64_t errors_ms;         //  since when
+    unsigned errors;           //  of any kind, in that second: more than some are not told
     oracle_settled_t *settled; //  owned; not said to be durable yet
     size_t settled_count;
     size_t settled_capacity;

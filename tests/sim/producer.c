@@ -101,7 +101,7 @@ s_add(producer_t *self)
     size_t waiting = self->id_count - self->batched;
     if (waiting == 0 || self->is_leaving ||
         !yami_producer_core_wants_batch(&self->core, world_ms(self->world),
-                                        waiting >= BATCH_MESSAGES)) {
+                                        waiting >= self->batch_messages)) {
         return false;
     }
     static uint8_t body[BODY_MAX];
@@ -109,7 +109,7 @@ s_add(producer_t *self)
     yami_batch_t head;
     yami_builder_init(&builder, BATCH_BYTES);
     yami_producer_core_head(&self->core, &head);
-    while (builder.count < BATCH_MESSAGES && self->batched < self->id_count) {
+    while (builder.count < self->batch_messages && self->batched < self->id_count) {
         uint64_t id = self->ids[self->batched];
         yami_record_t record = {.priority = YAMI_PRIORITY_DEFAULT,
                                 .body = yami_slice(body, oracle_body(self->oracle, id, body))};
@@ -278,7 +278,7 @@ s_ask(void *arg, uint64_t incarnation)
     bool is_frozen = self->world->now_us < self->frozen_us;
     while (!is_frozen && burst-- > 0 && self->asked_count < plan->messages &&
            self->id_count - self->settled < PENDING_LIMIT) {
-        bool is_big = world_chance(&self->random, 100);
+        bool is_big = world_chance(&self->random, self->big);
         size_t size = BODY_MIN + world_draw(&self->random, is_big ? plan->body_bytes : 40);
         int rc =
             yami_grow(&self->ids, &self->id_capacity, self->id_count + 1, sizeof *self->ids, MANY);
@@ -314,6 +314,7 @@ producer_start(producer_t *self)
     yami_producer_core_init(&self->core, &config);
     self->is_running = true;
     self->is_leaving = false;
+    self->batch_messages = 1 + (uint32_t) world_draw(&self->random, BATCH_MESSAGES);
     self->id_count = 0;
     self->batched = 0;
     self->settled = 0;
@@ -365,6 +366,7 @@ producer_init(producer_t *self, world_t *world, oracle_t *oracle, network_t *net
                           .channel_name = scenario->channels[plan->channel].name,
                           .kind = scenario->channels[plan->channel].kind,
                           .index = index,
+                          .big = scenario->big > 0 ? scenario->big : 100,
                           .random = world_mix(world->seed, 1000 + index),
                           .wake_us = INT64_MAX};
     YAM_ASSERT(plan->body_bytes <= BODY_MAX - BODY_MIN);

@@ -20,6 +20,7 @@ typedef struct {
     unsigned index;
     network_client_t *client;
     uint64_t random;
+    unsigned big;         //  messages in a thousand that are
     unsigned asked_count; //  of all incarnations
 
     //  This incarnation's:
@@ -28,7 +29,8 @@ typedef struct {
     bool is_running;
     bool is_leaving;
     uint64_t stream;
-    uint64_t *ids; //  owned; asked for, in order: message n has the core's sequence n
+    uint32_t batch_messages; //  in a full batch
+    uint64_t *ids;           //  owned; asked for, in order: message n has the core's sequence n
     size_t id_count;
     size_t id_capacity;
     size_t batched;    //  of them

@@ -65,6 +65,21 @@ s_show(relay_host_t *self, uint64_t link, yami_block_t *block, yami_block_t *dat
     }
 }
 
+//  Whoever relies on what the relay says shall be able to, whatever happens right after.
+static void
+s_count_promise(relay_host_t *self, const yami_block_t *block, bool is_delivery)
+{
+    yami_frame_t frame;
+    bool is_promise = yami_frame_decode(&frame, block->data, block->size) == 0 &&
+                      (is_delivery || frame.type == YAMI_FRAME_CONFIRM ||
+                       frame.type == YAMI_FRAME_ATTACHED || frame.type == YAMI_FRAME_ACKED);
+    if (is_promise && self->crash_after_promises > 0 && --self->crash_after_promises == 0) {
+        self->crash_is_power = true;
+        self->crash_is_heard = true;
+        self->crash_in_steps = 1;
+    }
+}
+
 //  A link that was forgotten meanwhile gets nothing, but the core had counted on it.
 static int
 s_send(void *arg, uint64_t peer, yami_block_t *block, yami_block_t *data)
@@ -72,6 +87,7 @@ s_send(void *arg, uint64_t peer, yami_block_t *block, yami_block_t *data)
     relay_host_t *self = arg;
     relay_host_peer_t known = self->peers[peer - 1];
     s_show(self, known.link, block, data, !known.is_forgotten);
+    s_count_promise(self, block, data != NULL);
     return known.is_forgotten ? 0 : network_answer(self->network, known.link, block, data);
 }
 
@@ -147,7 +163,9 @@ s_bury(relay_host_t *self, bool is_clean)
         yami_relay_driver_clear(&self->driver);
     }
     yami_relay_core_destroy(&self->core);
-    network_relay_gone(self->network, is_clean);
+    network_relay_gone(self->network, is_clean || self->crash_is_heard);
+    self->crash_is_heard = false;
+    self->crash_after_promises = 0;
     oracle_relay_crashes(self->oracle);
     s_start_later(self);
 }
@@ -233,10 +251,19 @@ s_arrive(void *arg, uint64_t link, yami_block_t *block)
     }
     s_before_step(self);
     yami_relay_driver_frame(&self->driver, peer, block);
+    oracle_relay_took(self->oracle, link);
     yami_relay_driver_checkpoint(&self->driver);
     s_end_step(self);
     s_turn_after(self, world_between(&self->random, 0, TURN_DELAY_MAX_US));
     s_after_step(self);
+}
+
+//  How long the disk takes for something, on a bad day.
+static int64_t
+s_disk_us(relay_host_t *self, int64_t most_us)
+{
+    bool is_slow = self->world->now_us < self->slow_disk_us;
+    return world_between(&self->random, 0, is_slow ? self->slow_disk_by_us : most_us);
 }
 
 static void
@@ -271,7 +298,7 @@ s_commit(void *arg, uint64_t life)
     int rc = self->store->ops->commit(self->store, &self->committing_lsn);
     self->committing_error = rc == -1 ? (errno == 0 ? EIO : errno) : 0;
     world_trace(self->world, "relay", self->life, "commit", self->committing_lsn, (uint64_t) rc, 0);
-    int64_t delay_us = world_between(&self->random, 0, SYNC_MAX_US);
+    int64_t delay_us = s_disk_us(self, SYNC_MAX_US);
     if (rc == 0 && self->committing_lsn < self->kicked_lsn) {
         delay_us = COMMIT_AGAIN_US;
     }
@@ -290,9 +317,8 @@ s_kick(relay_host_t *self)
     }
     self->kicked_lsn = self->driver.appended_lsn;
     self->is_committing = true;
-    world_after(self->world,
-                has_work ? world_between(&self->random, 0, WRITE_MAX_US) : COMMIT_AGAIN_US,
-                s_commit, self, self->life);
+    world_after(self->world, has_work ? s_disk_us(self, WRITE_MAX_US) : COMMIT_AGAIN_US, s_commit,
+                self, self->life);
 }
 
 //  SIGTERM: ends when nothing is leased any more, or its time is over.
@@ -438,6 +464,8 @@ relay_host_calm(relay_host_t *self)
 {
     self->is_calm = true;
     self->frozen_us = 0;
+    self->slow_disk_us = 0;
+    self->crash_after_promises = 0;
     self->crash_in_steps = 0;
     self->recovery_dies_at = 0;
     self->alloc_fails_at = -1;

@@ -50,12 +50,16 @@ typedef struct {
     uint64_t committed_lsn;
 
     //  Faults that wait for their moment:
-    int64_t frozen_us;         //  until
-    uint64_t crash_in_steps;   //  0: no
-    bool crash_is_power;       //  else the process is killed, and what it wrote is kept
-    uint64_t recovery_dies_at; //  operation of the disk in the next recovery; 0: no
-    int64_t alloc_fails_at;    //  allocation of the next step; -1: no
-    bool is_calm;              //  no more faults
+    int64_t frozen_us;             //  until
+    uint64_t crash_after_promises; //  0: no
+    bool crash_is_heard;           //  what it said last arrives
+    int64_t slow_disk_us;          //  until
+    int64_t slow_disk_by_us;       //  at most, for writing and for syncing
+    uint64_t crash_in_steps;       //  0: no
+    bool crash_is_power;           //  else the process is killed, and what it wrote is kept
+    uint64_t recovery_dies_at;     //  operation of the disk in the next recovery; 0: no
+    int64_t alloc_fails_at;        //  allocation of the next step; -1: no
+    bool is_calm;                  //  no more faults
     unsigned crash_count;
 } relay_host_t;
 

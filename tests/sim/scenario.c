@@ -12,16 +12,18 @@
 #define ALL_FAULTS                                                                                 \
     {                                                                                              \
         [FAULT_RELAY_KILL] = 6, [FAULT_RELAY_POWER] = 6, [FAULT_RELAY_STEP] = 12,                  \
-        [FAULT_RELAY_DISK] = 12, [FAULT_RECOVERY] = 4, [FAULT_RELAY_STOP] = 4,                     \
-        [FAULT_RELAY_FREEZE] = 4, [FAULT_DISK_ERROR] = 4, [FAULT_DISK_FULL] = 3,                   \
-        [FAULT_NO_FILES] = 3, [FAULT_CLOCK] = 3, [FAULT_CUT] = 8, [FAULT_HALF_OPEN] = 6,           \
-        [FAULT_UNREACHABLE] = 3, [FAULT_SLOW] = 4, [FAULT_CHAOS] = 4, [FAULT_CLIENT_CRASH] = 12,   \
-        [FAULT_CLIENT_FREEZE] = 6, [FAULT_CLIENT_LEAVE] = 5                                        \
+        [FAULT_RELAY_DISK] = 12, [FAULT_RELAY_PROMISE] = 8, [FAULT_DISK_SLOW] = 6,                 \
+        [FAULT_RECOVERY] = 4, [FAULT_RELAY_STOP] = 4, [FAULT_RELAY_FREEZE] = 4,                    \
+        [FAULT_DISK_ERROR] = 4, [FAULT_DISK_FULL] = 3, [FAULT_NO_FILES] = 3, [FAULT_CLOCK] = 3,    \
+        [FAULT_CUT] = 8, [FAULT_HALF_OPEN] = 6, [FAULT_UNREACHABLE] = 3, [FAULT_SLOW] = 4,         \
+        [FAULT_CHAOS] = 4, [FAULT_CLIENT_CRASH] = 12, [FAULT_CLIENT_FREEZE] = 6,                   \
+        [FAULT_CLIENT_LEAVE] = 5                                                                   \
     }
 #define RELAY_FAULTS                                                                               \
     {                                                                                              \
         [FAULT_RELAY_KILL] = 3, [FAULT_RELAY_POWER] = 6, [FAULT_RELAY_STEP] = 20,                  \
-        [FAULT_RELAY_DISK] = 20, [FAULT_RECOVERY] = 5, [FAULT_CUT] = 2, [FAULT_CLIENT_CRASH] = 4   \
+        [FAULT_RELAY_DISK] = 20, [FAULT_RELAY_PROMISE] = 20, [FAULT_DISK_SLOW] = 10,               \
+        [FAULT_RECOVERY] = 5, [FAULT_CUT] = 2, [FAULT_CLIENT_CRASH] = 4                            \
     }
 #define CLIENT_FAULTS                                                                              \
     {                                                                                              \
@@ -71,7 +73,7 @@ const scenario_t scenario_table[] = {
                       {1, "g", 25, 8, 3000, 40, 5, 20, 20, 5, false},
                       {1, "", 20, 8, 2000, 0, 0, 0, 0, 0, true},
                       {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
-        .poison = 10,
+        .poison = 60,
         .faults = 14,
         .faults_ms = 2500,
         .lease_ms = 500,
@@ -109,6 +111,7 @@ const scenario_t scenario_table[] = {
     },
     {
         .name = "segments",
+        .big = 400,
         .what = "large messages: segments are begun, sealed, recycled; checkpoints; crashes",
         .channels = {{"q", QUEUE}},
         .producers = {{0, "a", 120, 8, 6000, 30000}},
@@ -140,6 +143,23 @@ const scenario_t scenario_table[] = {
                     [FAULT_RELAY_STOP] = 6},
     },
     {
+        .name = "promises",
+        .what = "a slow disk, links that break, and power that goes right after a promise",
+        .channels = {{"q", QUEUE}},
+        .producers = {{0, "a", 80, 6, 6000, 300}, {0, NULL, 80, 4, 8000, 300}},
+        .consumers = {{0, "", 20, 6, 5000, 30, 10, 30, 30, 10, false},
+                      {0, "", 20, 6, 5000, 30, 10, 30, 30, 10, false},
+                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+        .faults = 20,
+        .faults_ms = 2000,
+        .lease_ms = 300,
+        .window = 60,
+        .weights = {[FAULT_DISK_SLOW] = 30,
+                    [FAULT_RELAY_PROMISE] = 40,
+                    [FAULT_CUT] = 60,
+                    [FAULT_CLIENT_CRASH] = 5},
+    },
+    {
         .name = "proxy",
         .what = "a hostile proxy drops, repeats, swaps and damages frames",
         .channels = {{"q", QUEUE}},
@@ -166,6 +186,8 @@ scenario_fault_name(fault_type_t type)
         [FAULT_RELAY_POWER] = "relay-power",
         [FAULT_RELAY_STEP] = "relay-step",
         [FAULT_RELAY_DISK] = "relay-disk",
+        [FAULT_RELAY_PROMISE] = "relay-promise",
+        [FAULT_DISK_SLOW] = "disk-slow",
         [FAULT_RECOVERY] = "recovery",
         [FAULT_RELAY_STOP] = "relay-stop",
         [FAULT_RELAY_FREEZE] = "relay-freeze",

@@ -18,10 +18,12 @@ typedef enum {
     FAULT_RELAY_POWER,   //  and what it had not synced is lost, torn, or kept
     FAULT_RELAY_STEP,    //  one of both, so many steps from now
     FAULT_RELAY_DISK,    //  one of both, in the middle of that operation of its disk
+    FAULT_RELAY_PROMISE, //  power goes right after a promise, which is heard
     FAULT_RECOVERY,      //  power goes, and again while it recovers
     FAULT_RELAY_STOP,    //  SIGTERM
     FAULT_RELAY_FREEZE,  //  SIGSTOP, SIGCONT
     FAULT_DISK_ERROR,    //  one operation fails with EIO
+    FAULT_DISK_SLOW,     //  writing and syncing take long
     FAULT_DISK_FULL,     //  for a while
     FAULT_NO_FILES,      //  EMFILE for a while
     FAULT_NO_MEMORY,     //  allocations of one step of the relay fail
@@ -69,6 +71,7 @@ typedef struct {
     scenario_channel_t channels[SCENARIO_CHANNELS];
     scenario_producer_t producers[SCENARIO_CLIENTS];
     scenario_consumer_t consumers[SCENARIO_CLIENTS];
+    unsigned big;      //  messages in a thousand that may have all their bytes [100]
     unsigned poison;   //  messages in a thousand that no consumer can handle
     unsigned faults;   //  at most
     int64_t faults_ms; //  the time in which they come

@@ -167,6 +167,11 @@ s_disk_fault(s_simulation_t *self, fault_type_t type, uint64_t *random_p)
     switch (type) {
     case FAULT_DISK_ERROR:
         sim_disk_fail_after(disk, 1 + world_draw(random_p, 40), EIO);
+        self->relay.crash_after_promises = world_draw(random_p, 2) * world_draw(random_p, 20);
+        return;
+    case FAULT_DISK_SLOW:
+        self->relay.slow_disk_us = s_until(self, random_p, 1000);
+        self->relay.slow_disk_by_us = world_between(random_p, 5000, 200000);
         return;
     case FAULT_DISK_FULL:
         sim_disk_set_free(disk, world_between(random_p, 0, 3 * SEGMENT_BYTES));
@@ -196,6 +201,9 @@ s_relay_fault(s_simulation_t *self, fault_type_t type, uint64_t *random_p)
         break;
     case FAULT_RELAY_DISK:
         sim_disk_die_after(relay->disk, 1 + world_draw(random_p, 20));
+        break;
+    case FAULT_RELAY_PROMISE:
+        relay->crash_after_promises = 1 + world_draw(random_p, 12);
         break;
     case FAULT_RECOVERY:
         relay->recovery_dies_at = 1 + world_draw(random_p, 60);
