@@ -84,6 +84,10 @@ static yami_link_outcome_t
 s_leave_state(yami_link_core_t *self, yami_link_state_t state, int64_t until_ms)
 {
     bool was_up = self->state == YAMI_LINK_UP;
+    if (self->is_leaving) { //  there is nobody any more to say GOODBYE to
+        state = YAMI_LINK_ENDED;
+        until_ms = INT64_MAX;
+    }
     self->state = state;
     self->until_ms = until_ms;
     self->hello_count = 0;

@@ -267,6 +267,21 @@ test_leave_says_goodbye_and_ends(void **state)
     assert_int_equal(yami_link_core_deadline(&s_link, START), INT64_MAX);
 }
 
+//  Found by fuzzing: it greeted the relay once more, and a consumer that had been refused for good
+//  attached again and was then in a session that had ended.
+static void
+test_session_that_is_lost_before_its_goodbye_left_ends(void **state)
+{
+    (void) state;
+    s_greet(START);
+    yami_link_core_leave(&s_link);
+    assert_int_equal(s_receive(START, YAMI_FRAME_ERROR, YAM_STATUS_NO_SESSION), YAMI_LINK_LOST);
+    assert_int_equal(s_link.state, YAMI_LINK_ENDED);
+    assert_int_equal(yami_link_core_socket(&s_link), 0);
+    assert_int_equal(s_send(START + 10 * HEARTBEAT), 0);
+    assert_int_equal(yami_link_core_deadline(&s_link, START), INT64_MAX);
+}
+
 static void
 test_leave_without_a_session_ends_at_once(void **state)
 {
@@ -340,6 +355,7 @@ main(void)
         TEST(test_goodbye_of_the_relay_begins_anew_after_a_while),
         TEST(test_unknown_frame_is_answered_with_one_error),
         TEST(test_leave_says_goodbye_and_ends),
+        TEST(test_session_that_is_lost_before_its_goodbye_left_ends),
         TEST(test_leave_without_a_session_ends_at_once),
         TEST(test_socket_that_cannot_be_opened_is_tried_again),
         TEST(test_welcome_while_a_consumers_repeated_hello_waits_begins_the_session),
