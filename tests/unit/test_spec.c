@@ -154,20 +154,47 @@ static const struct {
     LIMIT(UNSENT_TOTAL), LIMIT(UNSENT_MOST),   LIMIT(UNSENT_FRAMES),
 };
 
+//  As documents write it: lower case, with hyphens.
+static void
+s_limit_name(size_t index, char *name, size_t size)
+{
+    const char *from = s_limits[index].name;
+    assert_true(strlen(from) < size);
+    for (; *from != 0; from++) {
+        *name++ = *from == '_' ? '-' : (char) tolower(*from);
+    }
+    *name = 0;
+}
+
 static void
 test_each_limit_is_documented_with_its_value(void **state)
 {
     (void) state;
     for (size_t index = 0; index < sizeof s_limits / sizeof s_limits[0]; index++) {
-        char name[LINE_SIZE / 4] = {0};
-        for (size_t at = 0; s_limits[index].name[at] != 0; at++) {
-            char letter = s_limits[index].name[at];
-            name[at] = letter == '_' ? '-' : (char) tolower(letter);
-        }
+        char name[LINE_SIZE / 4];
         char line[LINE_SIZE];
+        s_limit_name(index, name, sizeof name);
         snprintf(line, sizeof line, "| %s | %" PRIu64 " | ", name, s_limits[index].value);
         s_expect_line(line);
     }
+}
+
+//  SECURITY.md, too: what it promises is what the code keeps.
+static void
+test_each_limit_is_in_the_security_page(void **state)
+{
+    (void) state;
+    char *page = s_load("SECURITY.md");
+    for (size_t index = 0; index < sizeof s_limits / sizeof s_limits[0]; index++) {
+        char name[LINE_SIZE / 4];
+        char line[LINE_SIZE];
+        s_limit_name(index, name, sizeof name);
+        snprintf(line, sizeof line, "\n| %s | %" PRIu64 " | ", name, s_limits[index].value);
+        if (strstr(page, line) == NULL) {
+            fail_msg("SECURITY.md has no line that begins with: %s", line + 1);
+        }
+    }
+    free(page);
 }
 
 //  A limit added to the header must come into the table above, and so into the document.
@@ -247,6 +274,7 @@ main(void)
         cmocka_unit_test(test_each_status_is_documented_with_what_to_do),
         cmocka_unit_test(test_each_level_is_documented),
         cmocka_unit_test(test_each_limit_is_documented_with_its_value),
+        cmocka_unit_test(test_each_limit_is_in_the_security_page),
         cmocka_unit_test(test_no_limit_of_the_header_is_left_out),
         cmocka_unit_test(test_the_example_is_made_of_golden_bytes),
     };
