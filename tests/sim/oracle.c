@@ -320,7 +320,8 @@ s_undone_sequence(const oracle_t *self, const oracle_group_t *group, char *text,
 {
     const oracle_channel_t *channel = &self->channels[group->channel];
     static const char *const where[] = {"free", "leased", "acked", "dead"};
-    for (uint64_t sequence = 1; sequence <= channel->highest; sequence++) {
+    for (uint64_t sequence = group->start; sequence > 0 && sequence <= channel->highest;
+         sequence++) {
         static const oracle_place_t nowhere;
         const oracle_place_t *place =
             sequence <= group->capacity ? &group->places[sequence - 1] : &nowhere;

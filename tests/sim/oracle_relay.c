@@ -324,10 +324,14 @@ s_error(oracle_t *self, oracle_link_t *link, uint64_t status)
 void
 oracle_relay_sends(oracle_t *self, uint64_t number, const yami_frame_t *frame)
 {
+    oracle_link_t *link = s_link(self, number);
     if (frame->type == YAMI_FRAME_ERROR) {
-        s_error(self, s_link(self, number), frame->status);
+        s_error(self, link, frame->status);
+    } else if (frame->type == YAMI_FRAME_ATTACHED && link->group != ORACLE_NONE) {
+        oracle_group_t *group = &self->groups[link->group];
+        group->start = group->start == 0 ? frame->sequence : group->start;
     } else if (frame->type == YAMI_FRAME_ACKED) {
-        s_acked(self, s_link(self, number), frame->serial);
+        s_acked(self, link, frame->serial);
     } else if (frame->type == YAMI_FRAME_DETACHED) {
         s_free_leases(self, number);
     }

@@ -51,6 +51,7 @@ typedef struct {
     char name[ORACLE_NAME];
     oracle_place_t *places; //  owned; by sequence - 1
     size_t capacity;
+    uint64_t start;      //  first sequence that is for it, as its first ATTACHED said; 0: none yet
     uint64_t last_first; //  highest sequence that was delivered for the first time
 } oracle_group_t;
 
