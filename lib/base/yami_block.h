@@ -51,7 +51,8 @@ yami_block_shrink(yami_block_t *block, size_t size);
 void
 yami_block_unref(yami_block_t **block_p);
 
-//  Drops count (0.. as many as the caller owns) references at once and clears *block_p. Safe on NULL.
+//  Drops count (0.. as many as the caller owns) references at once and clears *block_p. Safe on
+//  NULL.
 void
 yami_block_unref_many(yami_block_t **block_p, uint32_t count);
 

@@ -34,8 +34,8 @@ typedef struct {
 } yami_message_pool_t;
 
 //  A received message, from pool (may be NULL) or new: takes over one reference to block of the
-//  caller's, who has taken those of a whole frame at once. Never NULL (one fixed-size allocation, not
-//  zeroed beyond need: hot path).
+//  caller's, who has taken those of a whole frame at once. Never NULL (one fixed-size allocation,
+//  not zeroed beyond need: hot path).
 yam_message_t *
 yami_message_received(yami_message_pool_t *pool, yami_block_t *block, const yami_record_t *record);
 
