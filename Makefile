@@ -5,6 +5,7 @@
 #   make install    PREFIX [/usr/local], DESTDIR            make uninstall  the reverse
 #   make layers headers metrics lint fmt                    the parts of check one looks at alone
 #   make examples   examples/*.c against a staged install   make sim        SEEDS=N SEED=K
+#   make fuzz       TARGET=x SECONDS=N, see tests/fuzz
 #
 #   SAN=address,undefined or SAN=thread builds into a folder of its own. CC, CFLAGS and LDFLAGS are
 #   honoured; V=1 shows whole commands. Missing Debian packages are installed first; DEPS=no leaves that out.
@@ -49,7 +50,8 @@ TEST_LIBS = $(call once,TEST_LIBS,$(shell pkg-config --libs cmocka))
 #   -Wno-comment: "tcp://*:9260" looks like a comment; in public headers it is an error all the same.
 WARNINGS  = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-comment $(if $(WERROR),-Werror)
-SAN_FLAGS = $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+SAN_FLAGS = $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
+            $(if $(FUZZING),-fsanitize=fuzzer-no-link)
 C_FLAGS   = -std=c11 -D_GNU_SOURCE -DYAM_VERSION='"$(VERSION)"' -fPIC -fvisibility=hidden -pthread \
             $(WARNINGS) $(CFLAGS) $(SAN_FLAGS) $(PKG_CFLAGS)
 L_FLAGS   = -pthread $(LDFLAGS) $(SAN_FLAGS) -Wl,--as-needed
@@ -69,7 +71,8 @@ SCRIPTS   = $(filter-out %.c %.h,$(wildcard tests/system/test_* tests/interop/te
 
 objects   = $(foreach source,$(1),$(if $(filter $(source),$(BUG_SRC)),$(BUILD),$(SHARED))/obj/$(source:.c=.o))
 BUG_SRC   = $(if $(PLANTED),$(call once,BUG_SRC,$(shell grep -l 'YAMI_PLANTED($(PLANTED))' $(LIB_SRC))))
-helpers   = $(call objects,$(filter tests/support/% tests/$(1)/%,$(HELP_SRC)))
+helpers   = $(call objects,$(filter tests/support/% tests/$(1)/%,$(HELP_SRC)) $(helpers_$(1)))
+helpers_fuzz = daemons/yamd/config.c daemons/yamd/options.c
 LIB_A     = $(BUILD)/libyam.a
 LIB_SO    = $(if $(SAN),,$(BUILD)/$(SONAME))
 BINS      = $(patsubst daemons/%,$(BUILD)/bin/%,$(patsubst %/,%,$(sort $(dir $(BIN_SRC)))))
@@ -79,11 +82,11 @@ CONFS     = $(wildcard daemons/*/*.conf)
 TESTS     = $(patsubst tests/%.c,$(BUILD)/%,$(TEST_SRC))
 SIM       = $(if $(SIM_SRC),$(BUILD)/sim/sim)
 EXAMPLE_BINS = $(patsubst %.c,$(BUILD)/%,$(EXAMPLES))
-runnable  = $(foreach test,$(TESTS),$(if $(filter test_%,$(notdir $(test))),$(test))) $(SCRIPTS)
+runnable  = $(foreach test,$(TESTS),$(if $(filter test_% fuzz_%,$(notdir $(test))),$(test))) $(SCRIPTS)
 
 #   -- For people ------------------------------------------------------------------------------------
 
-.PHONY: all build tests examples check demo bench sim layers headers metrics lint tidy cppcheck format fmt \
+.PHONY: all build tests examples check demo bench sim fuzz merge layers headers metrics lint tidy cppcheck format fmt \
         install uninstall clean deps FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -91,7 +94,7 @@ runnable  = $(foreach test,$(TESTS),$(if $(filter test_%,$(notdir $(test))),$(te
 all: deps
 	+@$(SUBMAKE) build
 
-check lint: PACKAGES += $(CHECK_PACKAGES)
+check lint fuzz: PACKAGES += $(CHECK_PACKAGES)
 bench: PACKAGES += liblmdb-dev python3
 
 deps:
@@ -119,6 +122,24 @@ bench: deps
 sim: deps
 	+@$(SUBMAKE) $(SIM)
 	@$(SIM) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED))
+
+#   libFuzzer on one of tests/fuzz/fuzz_TARGET.c: what it finds new goes to $(FUZZ)/found/TARGET, what
+#   crashes to $(FUZZ)/crash-*, and `merge` takes into the corpus what of both reaches more of the code.
+FUZZ        = $(BUILD)/libfuzzer
+FUZZ_MAKE   = $(SUBMAKE) BUILD=$(FUZZ) CC=clang CFLAGS='-O1 -g' SAN=address,undefined FUZZING=yes
+FUZZ_CORPUS = tests/fuzz/corpus/$(TARGET)
+FUZZ_FOUND  = $(FUZZ)/found/$(TARGET)
+SECONDS    ?= 60
+fuzz: deps
+	+@$(FUZZ_MAKE) $(FUZZ)/fuzz/fuzz_$(TARGET)
+	@mkdir -p $(FUZZ_FOUND) $(FUZZ_CORPUS)
+	$(FUZZ)/fuzz/fuzz_$(TARGET) -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+	    -artifact_prefix=$(FUZZ)/ $(FUZZ_FLAGS) $(FUZZ_FOUND) $(FUZZ_CORPUS)
+
+merge:
+	@rm -rf $(FUZZ)/merged && mkdir -p $(FUZZ)/merged
+	$(FUZZ)/fuzz/fuzz_$(TARGET) -merge=1 -use_counters=0 -use_cmp=0 $(FUZZ)/merged $(FUZZ_CORPUS) $(FUZZ_FOUND)
+	rm -rf $(FUZZ_CORPUS) && cp -r $(FUZZ)/merged $(FUZZ_CORPUS)
 
 #   Whether the tests find the bugs of lib/base/yami_planted.h; BUGS=... for some of them.
 .PHONY: planted
@@ -183,7 +204,10 @@ $(BINS): $(BUILD)/bin/%: $$(call objects,$$(wildcard daemons/%/*.c)) $(LIB_A)
 
 $(TESTS): $(BUILD)/%: $(OBJ)/tests/%.o $$(call helpers,$$(firstword $$(subst /, ,$$*))) $(LIB_A)
 	@mkdir -p $(@D)
-	$(call SHOW,link $@)$(CC) $(L_FLAGS) -o $@ $^ $(LIB_LIBS) $(BIN_LIBS) $(TEST_LIBS) $(if $(findstring /bench/,$@),-llmdb)
+	$(call SHOW,link $@)$(CC) $(L_FLAGS) -o $@ $(filter-out $(NO_MAIN),$^) $(LIB_LIBS) $(BIN_LIBS) $(TEST_LIBS) \
+	    $(if $(findstring /bench/,$@),-llmdb) $(if $(FUZZING),-fsanitize=fuzzer)
+#   Fuzz programs have their main in corpus.c, or in libFuzzer.
+NO_MAIN = $(if $(FUZZING),%/corpus.o,$(if $(filter fuzz_%,$(@F)),,%/corpus.o))
 
 #   Preloaded into the daemons that are measured.
 $(BUILD)/bench/count_syncs.so: $(OBJ)/tests/bench/harness/syncs.o

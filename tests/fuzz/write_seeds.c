@@ -1,0 +1,220 @@
+//  Writes the first inputs of the fuzz programs into DIRECTORY/x for fuzz_x: frames and batches of
+//  tests/support/wire_samples, what a relay's core wrote into its journal and its checkpoint, the
+//  files of a real store, and texts from the documentation.
+//
+//  write_seeds DIRECTORY
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "harness/world.h"
+#include "sim_disk.h"
+#include "wire_samples.h"
+#include "yami_base.h"
+#include "yami_segment_log.h"
+
+static const char *s_directory;
+
+static FILE *
+s_create(const char *target, const char *name)
+{
+    char path[600];
+    (void) snprintf(path, sizeof path, "%s/%s", s_directory, target);
+    (void) mkdir(path, 0755);
+    (void) snprintf(path, sizeof path, "%s/%s/%s", s_directory, target, name);
+    FILE *file = fopen(path, "we");
+    YAM_ASSERT(file);
+    return file;
+}
+
+static void
+s_put(FILE *file, uint64_t number, int size)
+{
+    for (; size > 0; size--, number >>= 8) {
+        (void) fputc((int) (number & 255), file);
+    }
+}
+
+static void
+s_put_bytes(FILE *file, const void *bytes, size_t size)
+{
+    YAM_ASSERT(size == 0 || fwrite(bytes, 1, size, file) == size);
+}
+
+//  first: a byte before it, none when negative.
+static void
+s_save(const char *target, const char *name, int first, const void *bytes, size_t size)
+{
+    FILE *file = s_create(target, name);
+    if (first >= 0) {
+        s_put(file, (uint64_t) first, 1);
+    }
+    s_put_bytes(file, bytes, size);
+    (void) fclose(file);
+}
+
+static void
+s_wire(void)
+{
+    for (size_t index = 0; index < WIRE_FRAME_SAMPLE_COUNT; index++) {
+        const wire_frame_sample_t *sample = &wire_frame_samples[index];
+        yami_block_t *block = yami_frame_encode(&sample->frame);
+        s_save("frame", sample->name, 1, block->data, block->size);
+        if (sample->frame.rows.size > 0) {
+            s_save("rows", sample->name, -1, sample->frame.rows.data, sample->frame.rows.size);
+        }
+        yami_block_unref(&block);
+    }
+    for (size_t index = 0; index < WIRE_BATCH_SAMPLE_COUNT; index++) {
+        const wire_batch_sample_t *sample = &wire_batch_samples[index];
+        yami_block_t *block = wire_batch_sample_encode(sample);
+        s_save("batch", sample->name, 1, block->data, block->size);
+        yami_slice_t properties = sample->records[0].properties;
+        s_save("properties", sample->name, 0, properties.data, properties.size);
+        yami_block_unref(&block);
+    }
+}
+
+static void
+s_texts(void)
+{
+    static const struct {
+        const char *target;
+        int first;
+        const char *text;
+    } texts[] = {
+        {"endpoint", 0, "@tcp://127.0.0.1:9260,>ipc:///run/x?grade=sure&window=1000&relay=memory"},
+        {"endpoint", 1,
+         "inproc://a?framing=raw&hwm=10&linger=5s&server-key=rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/"
+         "@{H8]yf7"},
+        {"endpoint", 0, "@ws://*:80,@tipc://{1,2,3},>epgm://eth0;239.1.1.1:5"},
+        {"option", 0, "lease=30s\ndelivery-limit=5\nbackoff=1s:5s\nsegment-size=64M\ninsecure"},
+        {"option", 1, "--lease=30s\n-i\n--\nx\n--delivery-limit\n7"},
+        {"config", -1, "# yamd\nlisten = \"tcp://127.0.0.1:*\"\nlease = 30s\nmemory = true\n"},
+        {"subject", 5, "eu.deeu.*"},
+        {"subject", 7, "a.b.c.da.*.>"},
+        {"properties", 1, "\x03\x05keyvalue"},
+        {"segment_format", 3, "0000000000000001.seg"},
+    };
+    for (size_t index = 0; index < sizeof texts / sizeof texts[0]; index++) {
+        char name[32];
+        (void) snprintf(name, sizeof name, "text-%zu", index);
+        s_save(texts[index].target, name, texts[index].first, texts[index].text,
+               strlen(texts[index].text));
+    }
+}
+
+static void
+s_put_entry(FILE *file, const yami_entry_t *entry)
+{
+    s_put(file, (uint64_t) entry->kind - 15, 1);
+    s_put(file, entry->channel, 1);
+    s_put(file, 0xfb, 1);
+    s_put(file, entry->base, 2);
+    s_put(file, entry->count, 1);
+    s_put(file, entry->meta_size, 2);
+    s_put_bytes(file, entry->meta, entry->meta_size);
+    if (entry->count > 0) {
+        s_put(file, entry->data->size, 2);
+        s_put_bytes(file, entry->data->data, entry->data->size);
+    }
+}
+
+//  A store with these entries, closed, as the files of its directory.
+static void
+s_store(const world_t *world, const char *name, uint64_t seed)
+{
+    sim_disk_t *disk = sim_disk_new(seed);
+    yami_log_options_t options;
+    yami_log_options_init(&options);
+    options.segment_bytes = 64 << 10;
+    options.is_threaded = false;
+    options.spare_count = 1;
+    yami_store_t *store = yami_segment_log_open(sim_disk_attach(disk), &options, NULL, NULL, NULL);
+    YAM_ASSERT(store);
+    uint64_t durable;
+    for (size_t index = 0; index < world->entry_count; index++) {
+        yami_entry_t entry = world->entries[index].entry;
+        YAM_ASSERT(store->ops->append(store, &entry) == 0);
+        YAM_ASSERT(store->ops->commit(store, &durable) == 1);
+    }
+    if (seed % 2 == 0) {
+        sim_disk_die_after(disk, 1);
+    }
+    (void) store->ops->close(&store);
+    sim_disk_revive(disk);
+    FILE *file = s_create("segments", name);
+    s_put(file, 3, 1);
+    for (size_t index = 0; sim_disk_name(disk, index); index++) {
+        size_t size;
+        const char *from = sim_disk_name(disk, index);
+        const uint8_t *bytes = sim_disk_bytes(disk, from, &size);
+        size_t used = size < 60000 ? size : 60000;
+        while (used > 0 && bytes[used - 1] == 0 && size >= 60000) {
+            used--;
+        }
+        if (strstr(from, ".seg") && strncmp(from, "spare", 5) != 0) {
+            s_put(file, strtoull(from, NULL, 16), 1);
+            s_put(file, used, 2);
+            s_put_bytes(file, bytes, used);
+            s_put(file, (size - used) >> 10, 1);
+        }
+    }
+    (void) fclose(file);
+    sim_disk_destroy(&disk);
+}
+
+//  A life at random, and what it left behind.
+static void
+s_life(uint64_t seed)
+{
+    uint8_t bytes[700];
+    char name[32];
+    uint64_t random = seed;
+    for (size_t index = 0; index < sizeof bytes; index++) {
+        bytes[index] = (uint8_t) wire_random(&random);
+    }
+    (void) snprintf(name, sizeof name, "life-%llu", (unsigned long long) seed);
+    s_save("relay", name, -1, bytes, sizeof bytes);
+    world_t *world = world_new();
+    fuzz_input_t input;
+    fuzz_input_init(&input, bytes, sizeof bytes);
+    world_run(world, &input);
+    FILE *file = s_create("journal", name);
+    for (size_t index = 0; index < world->entry_count; index++) {
+        s_put_entry(file, &world->entries[index].entry);
+    }
+    s_put(file, 255, 1);
+    s_put_bytes(file, bytes, 100);
+    (void) fclose(file);
+    s_store(world, name, seed);
+    world_checkpoint(world);
+    const yami_entry_t *checkpoint = &world->entries[world->entry_count - 1].entry;
+    file = s_create("snapshot", name);
+    s_put(file, checkpoint->meta_size, 2);
+    s_put_bytes(file, checkpoint->meta, checkpoint->meta_size);
+    s_put_bytes(file, bytes, 100);
+    (void) fclose(file);
+    world_free(&world);
+    s_save("producer", name, -1, bytes, sizeof bytes);
+    s_save("consumer", name, -1, bytes, sizeof bytes);
+    s_save("live", name, -1, bytes, 300);
+}
+
+int
+main(int argc, char **argv)
+{
+    if (argc != 2) {
+        (void) fprintf(stderr, "Usage: write_seeds DIRECTORY\n");
+        return 2;
+    }
+    s_directory = argv[1];
+    s_wire();
+    s_texts();
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        s_life(seed);
+    }
+    return 0;
+}
