@@ -141,6 +141,14 @@ oracle_find(oracle_t *self, yami_slice_t body, uint64_t *id_p)
 //  -- Producers
 
 uint64_t
+oracle_stream(const yami_id_t *producer, unsigned channel)
+{
+    uint64_t halves[2];
+    memcpy(halves, producer->bytes, sizeof halves);
+    return world_mix(world_mix(halves[0], halves[1]), channel);
+}
+
+uint64_t
 oracle_ask(oracle_t *self, unsigned channel, uint64_t stream, size_t body_size)
 {
     YAM_ASSERT(body_size >= sizeof(uint64_t));
@@ -225,37 +233,38 @@ s_check_order(oracle_t *self, const oracle_message_t *message, uint64_t id)
     }
 }
 
-//  A dead letter went back: it is settled where it was. Whether there was one.
+//  Whether this is a dead letter, in its own channel or on its way there.
 static bool
-s_claim_redriven(oracle_t *self, const oracle_message_t *message, uint64_t id)
+s_is_letter(const oracle_channel_t *channel, const oracle_place_t *place)
 {
-    for (unsigned at = 0; self->redrives > 0 && at < self->group_count; at++) {
-        oracle_group_t *group = &self->groups[at];
-        oracle_channel_t *channel = &self->channels[group->channel];
-        for (uint64_t sequence = 1; sequence <= channel->highest; sequence++) {
-            oracle_place_t *place = oracle_place(group, sequence);
-            bool is_letter = channel->is_dead && channel->origin == message->channel &&
-                             place->where != ORACLE_LEASED;
-            bool is_unseen = group->channel == message->channel && place->where == ORACLE_DEAD;
-            if (channel->ids[sequence - 1] == id && !place->is_moved && (is_letter || is_unseen)) {
-                place->where = is_letter ? ORACLE_ACKED : ORACLE_DEAD;
-                place->is_moved = place->is_told = true;
-                place->is_unsure = false;
-                return true;
-            }
+    return channel->is_dead ? place->where != ORACLE_ACKED || !place->is_told
+                            : place->where == ORACLE_DEAD && !place->is_moved;
+}
+
+//  How many dead letters of a message may be left.
+static unsigned
+s_letter_count(const oracle_t *self, uint64_t id)
+{
+    unsigned count = 0;
+    for (unsigned at = 0; at < self->group_count; at++) {
+        const oracle_group_t *group = &self->groups[at];
+        const oracle_channel_t *channel = &self->channels[group->channel];
+        for (uint64_t sequence = 1; sequence <= channel->highest && sequence <= group->capacity;
+             sequence++) {
+            count += channel->ids[sequence - 1] == id &&
+                     s_is_letter(channel, &group->places[sequence - 1]);
         }
     }
-    return false;
+    return count;
 }
 
 static void
 s_see_first(oracle_t *self, oracle_message_t *message, uint64_t sequence, uint64_t id)
 {
-    message->latest_at = sequence;
     if (message->first_at == 0) {
         message->first_at = sequence;
         s_check_order(self, message, id);
-    } else if (!s_claim_redriven(self, message, id)) {
+    } else if (self->redrives == 0 || ++message->redriven > s_letter_count(self, id)) {
         world_fail(self->world, "stored-twice",
                    "message %" PRIu64 " is at %" PRIu64 " and at %" PRIu64, id, message->first_at,
                    sequence);
@@ -309,29 +318,32 @@ oracle_received(oracle_t *self, unsigned group, uint64_t sequence, yami_slice_t 
 
 //  -- The end
 
-static bool
-s_is_done(const oracle_place_t *place)
-{
-    return place->where == ORACLE_ACKED || (place->where == ORACLE_DEAD && place->is_moved);
-}
-
+//  What is not settled of a group. A dead letter that went back stays unsettled in our eyes, who do
+//  not see which one of several it was: so they are counted.
 static uint64_t
 s_undone_sequence(const oracle_t *self, const oracle_group_t *group, char *text, size_t size)
 {
     const oracle_channel_t *channel = &self->channels[group->channel];
     static const char *const where[] = {"free", "leased", "acked", "dead"};
+    static const oracle_place_t nowhere;
     for (uint64_t sequence = group->start; sequence > 0 && sequence <= channel->highest;
          sequence++) {
-        static const oracle_place_t nowhere;
         const oracle_place_t *place =
             sequence <= group->capacity ? &group->places[sequence - 1] : &nowhere;
-        if (channel->ids[sequence - 1] != 0 && !s_is_done(place)) {
+        uint64_t id = channel->ids[sequence - 1];
+        bool is_done = id == 0 || place->where == ORACLE_ACKED ||
+                       (place->where == ORACLE_DEAD && place->is_moved);
+        bool is_letter = !is_done && s_is_letter(channel, place);
+        if (is_letter && ++self->messages[id - 1].open_letters <= self->messages[id - 1].redriven) {
+            continue;
+        }
+        if (!is_done) {
             (void) snprintf(text, size,
                             "message %" PRIu64 ", %s %" PRIu64 " in group \"%s\", is %s after %u "
                             "deliveries",
-                            channel->ids[sequence - 1], channel->name, sequence, group->name,
-                            where[place->where], place->deliveries_high);
-            return channel->ids[sequence - 1];
+                            id, channel->name, sequence, group->name, where[place->where],
+                            place->deliveries_high);
+            return id;
         }
     }
     return 0;
@@ -341,8 +353,11 @@ uint64_t
 oracle_undone(const oracle_t *self, char *text, size_t size)
 {
     for (size_t index = 0; index < self->message_count; index++) {
-        const oracle_message_t *message = &self->messages[index];
-        bool is_lost = message->fate == ORACLE_CONFIRMED && message->first_at == 0;
+        oracle_message_t *message = &self->messages[index];
+        message->open_letters = 0;
+        bool is_owed = message->fate == ORACLE_CONFIRMED ||
+                       (message->is_promised && message->fate != ORACLE_REFUSED);
+        bool is_lost = is_owed && message->first_at == 0;
         if (message->fate == ORACLE_ASKED || is_lost) {
             (void) snprintf(text, size, "message %zu of %s (epoch %u, number %" PRIu64 ") %s",
                             index + 1, self->channels[message->channel].name, message->epoch,

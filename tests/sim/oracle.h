@@ -59,6 +59,8 @@ oracle_group(oracle_t *self, unsigned channel, const char *name);
 
 //  -- Producers: a stream is one producer id and channel
 
+uint64_t
+oracle_stream(const yami_id_t *producer, unsigned channel);
 //  Asks for a message; returns its id, > 0.
 uint64_t
 oracle_ask(oracle_t *self, unsigned channel, uint64_t stream, size_t body_size);

@@ -130,9 +130,20 @@ oracle_relay_crashes(oracle_t *self)
 //  -- What it takes
 
 static void
+s_attach_producer(oracle_t *self, oracle_link_t *link, const yami_frame_t *frame)
+{
+    for (unsigned at = 0; at < self->channel_count; at++) {
+        if (yami_slice_equal(frame->channel, self->channels[at].name)) {
+            link->stream = oracle_stream(&frame->producer, at);
+        }
+    }
+}
+
+static void
 s_attach(oracle_t *self, oracle_link_t *link, const yami_frame_t *frame)
 {
-    if (frame->role != YAMI_ROLE_CONSUMER) {
+    if (frame->role == YAMI_ROLE_PRODUCER) {
+        s_attach_producer(self, link, frame);
         return;
     }
     for (unsigned at = 0; at < self->group_count; at++) {
@@ -300,7 +311,8 @@ s_acked(oracle_t *self, oracle_link_t *link, uint64_t serial)
         oracle_place_t *place = oracle_place(&self->groups[link->group], settled->sequence);
         place->is_told = place->is_told ||
                          (settled->type == YAMI_FRAME_ACK && place->where == ORACLE_ACKED) ||
-                         (place->where == ORACLE_DEAD && !place->is_unsure);
+                         (place->where == ORACLE_DEAD && !place->is_unsure &&
+                          settled->failures >= place->failures_low);
         if (settled->type == YAMI_FRAME_NACK || settled->type == YAMI_FRAME_REJECT) {
             place->durable_failures = settled->failures > place->durable_failures
                                           ? settled->failures
@@ -313,12 +325,27 @@ s_acked(oracle_t *self, oracle_link_t *link, uint64_t serial)
 static void
 s_error(oracle_t *self, oracle_link_t *link, uint64_t status)
 {
-    if (world_ms(self->world) - link->errors_ms >= 1000) {
-        link->errors_ms = world_ms(self->world);
-        link->errors = 0;
-    }
+    int64_t now_ms = world_ms(self->world);
+    link->errors = now_ms - link->error_ms < 1000 ? link->errors : 0;
+    link->error_ms = now_ms;
     link->errors++;
     link->fenced += status == YAM_STATUS_FENCED;
+}
+
+//  It says that it has all up to that sequence, whether anybody hears it or not.
+static void
+s_promise(oracle_t *self, const oracle_link_t *link, const yami_frame_t *frame)
+{
+    for (size_t index = self->message_count; index > 0; index--) {
+        oracle_message_t *message = &self->messages[index - 1];
+        if (message->stream == link->stream && message->epoch == frame->epoch &&
+            message->sequence > 0 && message->sequence <= frame->sequence) {
+            if (message->is_promised) {
+                break; //  and so are all before
+            }
+            message->is_promised = true;
+        }
+    }
 }
 
 void
@@ -327,7 +354,10 @@ oracle_relay_sends(oracle_t *self, uint64_t number, const yami_frame_t *frame)
     oracle_link_t *link = s_link(self, number);
     if (frame->type == YAMI_FRAME_ERROR) {
         s_error(self, link, frame->status);
-    } else if (frame->type == YAMI_FRAME_ATTACHED && link->group != ORACLE_NONE) {
+    } else if (frame->type == YAMI_FRAME_CONFIRM ||
+               (frame->type == YAMI_FRAME_ATTACHED && link->group == ORACLE_NONE)) {
+        s_promise(self, link, frame);
+    } else if (frame->type == YAMI_FRAME_ATTACHED) {
         oracle_group_t *group = &self->groups[link->group];
         group->start = group->start == 0 ? frame->sequence : group->start;
     } else if (frame->type == YAMI_FRAME_ACKED) {
@@ -397,21 +427,30 @@ s_lease(oracle_t *self, uint64_t number, oracle_group_t *group, uint64_t sequenc
     }
 }
 
+//  Whether a dead letter with so many failures may be of this place.
+static bool
+s_may_be_letter(const oracle_t *self, const oracle_place_t *place, int64_t failures)
+{
+    bool is_over =
+        place->where == ORACLE_FREE && place->failures_high >= self->rules.delivery_limit;
+    bool fits =
+        place->is_unsure || (failures >= place->failures_low && failures <= place->failures_high);
+    return !place->is_moved && (is_over || (place->where == ORACLE_DEAD && fits));
+}
+
 //  The origin's place of a dead letter; NULL when there is none that may be one.
 static oracle_place_t *
-s_origin(oracle_t *self, unsigned channel, yami_slice_t group_name, uint64_t id)
+s_origin(oracle_t *self, unsigned channel, yami_slice_t group_name, uint64_t id, int64_t failures)
 {
+    const oracle_channel_t *origin = &self->channels[channel];
     for (unsigned at = 0; at < self->group_count; at++) {
         oracle_group_t *group = &self->groups[at];
-        const oracle_channel_t *origin = &self->channels[channel];
-        for (uint64_t sequence = 1; group->channel == channel && sequence <= origin->highest &&
-                                    yami_slice_equal(group_name, group->name);
-             sequence++) {
+        if (group->channel != channel || !yami_slice_equal(group_name, group->name)) {
+            continue;
+        }
+        for (uint64_t sequence = 1; sequence <= origin->highest; sequence++) {
             oracle_place_t *place = oracle_place(group, sequence);
-            bool may_be =
-                place->where == ORACLE_DEAD ||
-                (place->where == ORACLE_FREE && place->failures_high >= self->rules.delivery_limit);
-            if (origin->ids[sequence - 1] == id && may_be && !place->is_moved) {
+            if (origin->ids[sequence - 1] == id && s_may_be_letter(self, place, failures)) {
                 return place;
             }
         }
@@ -445,10 +484,9 @@ s_check_letter(oracle_t *self, const oracle_channel_t *dead, uint64_t id,
                    dead->name);
         return;
     }
-    oracle_place_t *place = s_origin(self, dead->origin, group.text, id);
     int64_t failures = s_number(record->properties, "yam-failures");
-    if (place == NULL || (place->where == ORACLE_DEAD && !place->is_unsure &&
-                          (failures < place->failures_low || failures > place->failures_high))) {
+    oracle_place_t *place = s_origin(self, dead->origin, group.text, id, failures);
+    if (place == NULL) {
         world_fail(self->world, "dead-letter",
                    "message %" PRIu64 " of %.*s is a dead letter after %" PRId64 " failures", id,
                    (int) group.text.size, (const char *) group.text.data, failures);

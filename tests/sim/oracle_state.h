@@ -19,8 +19,10 @@ typedef struct {
     uint64_t sequence; //  the producer's
     size_t size;
     oracle_fate_t fate;
-    uint64_t first_at;  //  its first sequence in the channel; 0: not seen
-    uint64_t latest_at; //  after redrives, its last one
+    bool is_promised;      //  the relay said that it has it
+    uint64_t first_at;     //  its first sequence in the channel; 0: not seen
+    unsigned redriven;     //  times it came into its channel again
+    unsigned open_letters; //  counted by oracle_undone
 } oracle_message_t;
 
 typedef enum {
@@ -82,8 +84,9 @@ typedef struct {
     bool has_settled;          //  the frame being taken settles something
     uint64_t stale;            //  of what it names, not held by that link
     uint64_t fenced;           //  ERROR{fenced} sent to it meanwhile
-    int64_t errors_ms;         //  since when
-    unsigned errors;           //  of any kind, in that second: more than some are not told
+    int64_t error_ms;          //  when it was told the last error
+    unsigned errors;           //  less than a second apart: more than some are not told
+    uint64_t stream;           //  of a producer
     oracle_settled_t *settled; //  owned; not said to be durable yet
     size_t settled_count;
     size_t settled_capacity;

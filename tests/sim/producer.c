@@ -309,8 +309,7 @@ producer_start(producer_t *self)
         uint64_t bytes[2] = {world_mix(self->world->seed, self->index), self->incarnation};
         memcpy(config.producer.bytes, bytes, sizeof bytes);
     }
-    memcpy(&self->stream, config.producer.bytes, sizeof self->stream);
-    self->stream = world_mix(self->stream + config.producer.bytes[8], self->plan->channel);
+    self->stream = oracle_stream(&config.producer, self->plan->channel);
     yami_producer_core_init(&self->core, &config);
     self->is_running = true;
     self->is_leaving = false;

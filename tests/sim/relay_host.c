@@ -55,8 +55,8 @@ s_show(relay_host_t *self, uint64_t link, yami_block_t *block, yami_block_t *dat
         world_fail(self->world, "frame", "the relay sends what nobody can decode");
         return;
     }
-    world_trace(self->world, "relay", link, yami_frame_type_name(frame.type),
-                data != NULL ? frame.first : frame.sequence,
+    world_trace(self->world, is_sent ? "to-link" : "to-nobody", link,
+                yami_frame_type_name(frame.type), data != NULL ? frame.first : frame.sequence,
                 data != NULL ? frame.last : frame.serial, frame.status);
     if (data != NULL) {
         oracle_relay_delivers(self->oracle, link, &frame, &batch, is_sent);
@@ -236,19 +236,29 @@ s_peer(relay_host_t *self, uint64_t link)
     return self->peer_count;
 }
 
+//  Shows the oracle what the relay is about to take.
+static void
+s_show_taken(relay_host_t *self, uint64_t link, const yami_block_t *block)
+{
+    yami_frame_t frame;
+    if (yami_frame_decode(&frame, block->data, block->size) == -1) {
+        oracle_relay_hears(self->oracle, link);
+        return;
+    }
+    yami_settle_t range = {.first = frame.messages};
+    size_t offset = 0;
+    (void) yami_frame_range(&frame, &offset, &range);
+    world_trace(self->world, "from-link", link, yami_frame_type_name(frame.type), frame.serial,
+                range.first, range.last);
+    oracle_relay_takes(self->oracle, link, &frame);
+}
+
 static void
 s_arrive(void *arg, uint64_t link, yami_block_t *block)
 {
     relay_host_t *self = arg;
     uint64_t peer = s_peer(self, link);
-    yami_frame_t frame;
-    if (yami_frame_decode(&frame, block->data, block->size) == 0) {
-        world_trace(self->world, "relay", link, yami_frame_type_name(frame.type), frame.serial,
-                    frame.messages, 1);
-        oracle_relay_takes(self->oracle, link, &frame);
-    } else {
-        oracle_relay_hears(self->oracle, link);
-    }
+    s_show_taken(self, link, block);
     s_before_step(self);
     yami_relay_driver_frame(&self->driver, peer, block);
     oracle_relay_took(self->oracle, link);

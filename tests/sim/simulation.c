@@ -6,6 +6,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "admin.h"
 #include "consumer.h"
 #include "producer.h"
 #include "relay_host.h"
@@ -32,6 +33,7 @@ typedef struct {
     unsigned producer_count;
     consumer_t consumers[SCENARIO_CLIENTS];
     unsigned consumer_count;
+    admin_t admin;
 } s_simulation_t;
 
 //  -- libsodium's randomness, so that salts and ids come from the seed, too
@@ -240,6 +242,12 @@ s_fault(void *arg, uint64_t number)
         s_network_fault(self, fault->type, &random);
     } else if (fault->type <= FAULT_CLIENT_LEAVE) {
         s_client_fault(self, fault->type, &random);
+    } else {
+        unsigned count = 0;
+        while (count < SCENARIO_CHANNELS && self->scenario->channels[count].name != NULL) {
+            count++;
+        }
+        admin_redrive(&self->admin, self->scenario->channels[world_draw(&random, count)].name);
     }
 }
 
@@ -296,6 +304,7 @@ s_make(s_simulation_t *self)
                       index);
         self->consumer_count++;
     }
+    admin_init(&self->admin, &self->world, self->oracle, self->network);
     s_draw_faults(self);
     for (unsigned index = 0; index < self->result->fault_count; index++) {
         if (!self->plan->is_left_out[index]) {
