@@ -1,0 +1,167 @@
+//  Relay core: what one peer can make it do is bounded, and others get their turn.
+
+#include "relay/relay_fixture.h"
+
+#include <string.h>
+
+#include "yami_base.h"
+#include "yami_limits.h"
+#include "yami_relay_state.h"
+
+#define QUEUE YAMI_KIND_QUEUE
+#define TOPIC YAMI_KIND_TOPIC
+#define PLENTY ((uint64_t) 1 << 40)
+#define BATCH_COUNT 16384u //  records of a batch: some 300 KiB
+#define BATCHES 60u        //  some 18 MiB
+
+//  Peer 1 produces to "q" as producer 9, and has published BATCHES batches; 2 and 3 consume.
+static int
+s_setup(void **state)
+{
+    fixture_t *f = fixture_new();
+    fixture_hello(f, 1);
+    fixture_hello(f, 2);
+    fixture_hello(f, 3);
+    fixture_producer(f, 1, 1, QUEUE, "q", 9, 0, 1);
+    fixture_settle_down(f);
+    for (uint64_t index = 0; index < BATCHES; index++) {
+        fixture_publish(f, 1, fixture_batch(1, 9, 1, 1 + index * BATCH_COUNT, BATCH_COUNT, NULL));
+        fixture_settle_down(f);
+    }
+    fixture_forget(f);
+    *state = f;
+    return 0;
+}
+
+static int
+s_teardown(void **state)
+{
+    fixture_free((fixture_t **) state);
+    return 0;
+}
+
+//  Takes all deliveries to peer; returns their bytes.
+static size_t
+s_take(fixture_t *f, uint64_t peer)
+{
+    size_t bytes = 0;
+    while (fixture_take(f, peer, YAMI_FRAME_DELIVER)) {
+        bytes += f->taken_data->size;
+    }
+    return bytes;
+}
+
+static bool
+s_is_due(const fixture_t *f)
+{
+    return yami_relay_core_deadline(f->core) <= f->mono_ms;
+}
+
+static void
+test_one_turn_delivers_a_bounded_amount_and_the_next_is_due_at_once(void **state)
+{
+    fixture_t *f = *state;
+    fixture_consumer(f, 2, 5, QUEUE, "q", "", "", 0, 1000000);
+    fixture_settle_down(f);
+    fixture_credit(f, 2, 5, PLENTY, PLENTY);
+    size_t all = 0;
+    unsigned turns = 0;
+    do {
+        fixture_turn(f);
+        size_t bytes = s_take(f, 2);
+        assert_true(bytes <= YAMI_RELAY_TURN_BYTES + YAMI_LIMIT_FRAME / 20);
+        all += bytes;
+        turns++;
+    } while (s_is_due(f) && turns < 100);
+    assert_true(turns >= 3 && turns < 10);
+    assert_true(all > (size_t) BATCHES * BATCH_COUNT * 12);
+    yami_relay_handle_t *handle = yami_relay_map_get(&f->core->handles, 2);
+    assert_int_equal(handle->in_flight, BATCHES * BATCH_COUNT); //  nothing is left behind
+}
+
+static void
+test_groups_that_have_much_to_do_take_turns(void **state)
+{
+    fixture_t *f = *state;
+    for (uint32_t peer = 2; peer <= 3; peer++) {
+        fixture_producer(f, 1, peer, TOPIC, peer == 2 ? "t2" : "t3", 9, 0, 1);
+        fixture_consumer(f, peer, 5, TOPIC, peer == 2 ? "t2" : "t3", "g", "", 0, 1000000);
+        fixture_settle_down(f);
+        for (uint64_t index = 0; index < BATCHES; index++) {
+            fixture_publish(f, 1,
+                            fixture_batch(peer, 9, 1, 1 + index * BATCH_COUNT, BATCH_COUNT, NULL));
+            fixture_settle_down(f);
+        }
+    }
+    fixture_credit(f, 2, 5, PLENTY, PLENTY);
+    fixture_credit(f, 3, 5, PLENTY, PLENTY);
+    fixture_turn(f);
+    fixture_turn(f);
+    assert_true(s_take(f, 2) > 0);
+    assert_true(s_take(f, 3) > 0); //  though the other one has still as much to do
+    assert_true(s_is_due(f));
+}
+
+static void
+s_press(fixture_t *f, uint64_t peer, bool is_pressed)
+{
+    yami_relay_event_t event = {.type = YAMI_EVENT_PRESSED, .peer = peer, .is_pressed = is_pressed};
+    fixture_step(f, &event);
+}
+
+static void
+test_peer_that_takes_nothing_gets_nothing_and_others_do(void **state)
+{
+    fixture_t *f = *state;
+    for (uint32_t peer = 2; peer <= 3; peer++) {
+        fixture_consumer(f, peer, 5, QUEUE, "q", "", "", 0, 1000000);
+        fixture_credit(f, peer, 5, PLENTY, PLENTY);
+    }
+    s_press(f, 2, true);
+    s_press(f, 77, true); //  gone meanwhile
+    fixture_settle_down(f);
+    assert_true(s_take(f, 3) > 0);
+    //  Another handle of the same peer, and its credit, change nothing.
+    fixture_consumer(f, 2, 6, QUEUE, "q", "", "", 0, 1000000);
+    fixture_credit(f, 2, 6, PLENTY, PLENTY);
+    fixture_gone(f, 3);
+    fixture_settle_down(f);
+    assert_int_equal(s_take(f, 2), 0);
+    s_press(f, 2, false);
+    fixture_settle_down(f);
+    assert_true(s_take(f, 2) > (size_t) BATCHES * BATCH_COUNT * 12);
+}
+
+static void
+test_requests_without_end_are_refused_until_the_next_second(void **state)
+{
+    fixture_t *f = *state;
+    unsigned refused = 0;
+    for (int count = 0; count < 1000; count++) {
+        fixture_admin(f, 2, "stat", "q", false);
+        refused += f->frame.status == YAM_STATUS_LIMIT ? 1 : 0;
+    }
+    assert_in_range(refused, 1000 - 128, 999);
+    fixture_admin(f, 3, "stat", "q", false); //  somebody else may still ask
+    assert_int_equal(f->frame.status, YAM_STATUS_OK);
+    fixture_advance(f, 1000);
+    fixture_admin(f, 2, "stat", "q", false);
+    assert_int_equal(f->frame.status, YAM_STATUS_OK);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            test_one_turn_delivers_a_bounded_amount_and_the_next_is_due_at_once, s_setup,
+            s_teardown),
+        cmocka_unit_test_setup_teardown(test_groups_that_have_much_to_do_take_turns, s_setup,
+                                        s_teardown),
+        cmocka_unit_test_setup_teardown(test_peer_that_takes_nothing_gets_nothing_and_others_do,
+                                        s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(test_requests_without_end_are_refused_until_the_next_second,
+                                        s_setup, s_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
