@@ -1,0 +1,98 @@
+"""fault_proxy - a TCP proxy that delays, stalls, cuts in the middle of a frame, or resets; each at the test's word.
+
+What it does to one connection is a matter of that connection: who connects anew begins with a sound one.
+"""
+
+import random
+import socket
+import struct
+import threading
+import time
+
+CHUNK = 65536
+NO_LINGER = struct.pack("ii", 1, 0)  # closing then sends RST
+UP, DOWN = "up", "down"  # to the relay, from it
+
+
+class _Connection:
+    """A pair of sockets, and a thread for each direction."""
+
+    def __init__(self, proxy, client, relay):
+        self.proxy, self.sockets = proxy, {UP: (client, relay), DOWN: (relay, client)}
+        self.flows = {UP: threading.Event(), DOWN: threading.Event()}
+        self.budget = proxy.next_budget()
+        for direction, flows in self.flows.items():
+            flows.set()
+            threading.Thread(target=self._pump, args=(direction,), daemon=True).start()
+
+    def _pump(self, direction):
+        source, target = self.sockets[direction]
+        try:
+            while True:
+                data = source.recv(CHUNK)
+                time.sleep(self.proxy.delay)  # this is the fault, not a wait
+                self.flows[direction].wait()
+                if self.budget is not None and len(data) >= self.budget:
+                    target.sendall(data[:self.budget])
+                    self.proxy.cuts += 1
+                    break
+                self.budget = None if self.budget is None else self.budget - len(data)
+                target.sendall(data)
+                if not data:
+                    break
+        except OSError:
+            pass  # the other direction has ended it
+        self.reset()
+
+    def reset(self):
+        for one in self.sockets[UP]:
+            try:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            one.close()
+        for flows in self.flows.values():
+            flows.set()
+
+
+class FaultProxy:
+    """Listens at .endpoint for a relay at tcp://host:port."""
+
+    def __init__(self, endpoint):
+        host, port = endpoint[len("tcp://"):].split(":")
+        self.target = host, int(port)
+        self.delay = 0  # seconds, of each chunk
+        self.cuts = 0  # so far
+        self.limits = None  # bytes after which connections are cut: (least, most, how many of them)
+        self.random = random.Random(1)
+        self.connections = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            client, _ = self.listener.accept()
+            try:
+                self.connections.append(_Connection(self, client, socket.create_connection(self.target)))
+            except OSError:
+                client.close()  # the relay is not there
+
+    def next_budget(self):
+        if self.limits is None or self.limits[2] == 0:
+            return None
+        least, most, count = self.limits
+        self.limits = least, most, count - 1
+        return self.random.randint(least, most)
+
+    def reset(self):
+        """RST to both ends of all connections."""
+        for connection in list(self.connections):
+            connection.reset()
+
+    def stall(self, *directions):
+        """What is connected now forwards no more in these directions, and stays open."""
+        for connection in list(self.connections):
+            for direction in directions:
+                connection.flows[direction].clear()
