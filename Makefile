@@ -5,7 +5,7 @@
 #   make install    PREFIX [/usr/local], DESTDIR            make uninstall  the reverse
 #   make layers headers metrics lint fmt                    the parts of check one looks at alone
 #   make examples   examples/*.c against a staged install   make sim        SEEDS=N SEED=K
-#   make fuzz       TARGET=x SECONDS=N, see tests/fuzz
+#   make fuzz       TARGET=x SECONDS=N, see tests/fuzz     make faults     ROW=kills|power|syncs COUNT=N SEED=K
 #
 #   SAN=address,undefined or SAN=thread builds into a folder of its own. CC, CFLAGS and LDFLAGS are
 #   honoured; V=1 shows whole commands. Missing Debian packages are installed first; DEPS=no leaves that out.
@@ -36,7 +36,8 @@ PACKAGES  = build-essential pkg-config libzmq3-dev libczmq-dev libmsgpack-dev li
             libcmocka-dev libisal-dev libsqlite3-dev libjansson-dev libsmartcols-dev \
             libsystemd-dev scdoc
 CHECK_PACKAGES = clang clang-tidy clang-format cppcheck libclang-rt-14-dev liblmdb-dev strace \
-            python3 python3-zmq python3-msgpack $(if $(shell command -v node),,nodejs npm)
+            faketime iproute2 iptables e2fsprogs mount python3 python3-zmq python3-msgpack \
+            $(if $(shell command -v node),,nodejs npm)
 
 once      = $(eval $(1) := $(2))$($(1))
 MSGPACK   = $(call once,MSGPACK,$(shell pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack))
@@ -86,7 +87,7 @@ runnable  = $(foreach test,$(TESTS),$(if $(filter test_% fuzz_%,$(notdir $(test)
 
 #   -- For people ------------------------------------------------------------------------------------
 
-.PHONY: all build tests examples check demo bench sim fuzz merge layers headers metrics lint tidy cppcheck format fmt \
+.PHONY: all build tests examples check demo bench sim fuzz faults merge layers headers metrics lint tidy cppcheck format fmt \
         install uninstall clean deps FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -94,7 +95,7 @@ runnable  = $(foreach test,$(TESTS),$(if $(filter test_% fuzz_%,$(notdir $(test)
 all: deps
 	+@$(SUBMAKE) build
 
-check lint fuzz: PACKAGES += $(CHECK_PACKAGES)
+check lint fuzz faults: PACKAGES += $(CHECK_PACKAGES)
 bench: PACKAGES += liblmdb-dev python3
 
 deps:
@@ -122,6 +123,15 @@ bench: deps
 sim: deps
 	+@$(SUBMAKE) $(SIM)
 	@$(SIM) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED))
+
+#   More of the faults that check only samples: calls that kill [1000], cuts of power [200], syncs that fail [40].
+FAULTS_kills = YAM_COUNT=$(or $(COUNT),1000) tests/system/test_kill_points.py
+FAULTS_power = YAM_COUNT=$(or $(COUNT),200) tests/system/test_power_loss.py
+FAULTS_syncs = YAM_COUNT=$(or $(COUNT),40) tests/system/test_sync_errors.py
+faults: deps
+	+@$(SUBMAKE) $(filter %/yam %/yamd,$(BINS))
+	@$(foreach row,$(or $(ROW),kills power syncs), \
+	    YAM_BIN=$(abspath $(BUILD)/bin) YAM_SEED='$(SEED)' $(FAULTS_$(row)) &&) true
 
 #   libFuzzer on one of tests/fuzz/fuzz_TARGET.c: what it finds new goes to $(FUZZ)/found/TARGET, what
 #   crashes to $(FUZZ)/crash-*, and `merge` takes into the corpus what of both reaches more of the code.
