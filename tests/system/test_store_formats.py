@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Stores of each format that a release wrote: read back by content, or refused in plain words and left as they are.
+
+stores/generate makes the folder of the format of this build.
+"""
+
+import glob
+import json
+import os
+import re
+import shutil
+
+from yamd_support import DATAERR, OK, Relay, folder, main, refused, rows, yam
+
+STORES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stores")
+
+
+def version_of(path):
+    with open(path, "rb") as file:
+        return int.from_bytes(file.read(6)[4:], "little")
+
+
+def written_here():
+    """The version that this build writes."""
+    relay = Relay("--reserve", "0", store="new")
+    relay.yam("push", "q", stdin="x\n")
+    assert relay.stop() == OK
+    return version_of(glob.glob(folder("new/[0-9a-f]*.seg"))[0])
+
+
+def copy_of(path):
+    """A store may be changed by whoever opens it: only a copy is."""
+    return shutil.copytree(path, folder(os.path.basename(path)))
+
+
+def pull(relay, *arguments):
+    output, _ = relay.yam(*arguments, "--json", "-w", "500ms")
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_store_of_this_format_is_read_back_by_content():
+    path = os.path.join(STORES, f"format-{written_here()}")
+    assert os.path.isdir(path), f"{path} is missing: run tests/system/stores/generate with this build"
+    name = os.path.basename(copy_of(path))
+    yam("verify", folder(name))
+    relay = Relay("--reserve", "0", "--topic-age", "0", store=name)
+    dead = rows(relay.yam("dead", "orders", "--json")[0])
+    assert len(dead) == 1 and "unwanted" in str(dead), dead
+    orders = pull(relay, "pull", "orders")
+    assert sorted((order["body"], order["failures"]) for order in orders) in (
+        [("order 3", 1), ("order 5", 0), ("order 6", 0)], [("order 4", 0), ("order 5", 0), ("order 6", 0)]), orders
+    assert all(order["key"] == "customer 7" for order in orders), orders
+    news = pull(relay, "sub", "news", "-g", "readers")
+    assert [item["body"] for item in news] == ["news 1", "news 2"] and news[0]["subject"] == "eu.de", news
+    assert relay.stop() == OK
+
+
+def test_stores_of_other_formats_are_read_or_refused_in_plain_words():
+    current = written_here()
+    for path in glob.glob(os.path.join(STORES, "format-*")):
+        version = int(re.search(r"\d+$", path).group())
+        assert all(version_of(segment) == version for segment in glob.glob(path + "/*.seg")), path
+        if version != current:
+            copy = copy_of(path)
+            refused("yamd", "--store", copy, "--listen", "tcp://127.0.0.1:*", code=DATAERR, says=["version", str(version)])
+            for segment in glob.glob(path + "/*.seg"):
+                with open(segment, "rb") as old, open(os.path.join(copy, os.path.basename(segment)), "rb") as new:
+                    assert old.read() == new.read(), "it is changed"
+
+
+main(globals())
