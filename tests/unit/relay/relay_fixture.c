@@ -112,9 +112,11 @@ s_read(fixture_t *self, uint32_t channel, uint64_t sequence)
             high = middle;
         }
     }
-    for (; low < index->count && index->items[low] < self->durable_count; low++) {
-        if (!self->entries[index->items[low]].is_missing) {
-            return &self->entries[index->items[low]];
+    for (; low < index->count; low++) {
+        fixture_entry_t *found = &self->entries[index->items[low]];
+        if (!found->is_missing) {
+            assert_true(index->items[low] < self->durable_count); //  (2): nobody may ask for it
+            return found;
         }
     }
     return NULL;
@@ -474,31 +476,47 @@ fixture_gone(fixture_t *self, uint64_t peer)
 //  -- what they got
 //  ---------------------------------------------------------------------------------------------
 
+//  Takes the index-th frame sent out of the list.
+static void
+s_take(fixture_t *self, size_t index)
+{
+    fixture_sent_t sent = self->sent[index];
+    yami_frame_t frame = {0};
+    assert_int_equal(yami_frame_decode(&frame, sent.block->data, sent.block->size), 0);
+    yami_block_unref(&self->taken);
+    yami_block_unref(&self->taken_data);
+    self->taken = sent.block;
+    self->taken_data = sent.data;
+    self->frame = frame;
+    if (sent.data != NULL) {
+        assert_int_equal(yami_batch_decode(&self->batch, sent.data->data, sent.data->size), 0);
+        assert_int_equal(yami_batch_check_records(&self->batch), 0);
+    }
+    self->sent_count--;
+    memmove(&self->sent[index], &self->sent[index + 1],
+            (self->sent_count - index) * sizeof *self->sent);
+}
+
 bool
 fixture_take(fixture_t *self, uint64_t peer, int type)
 {
     for (size_t index = 0; index < self->sent_count; index++) {
-        fixture_sent_t sent = self->sent[index];
+        const fixture_sent_t *sent = &self->sent[index];
         yami_frame_t frame = {0};
-        assert_int_equal(yami_frame_decode(&frame, sent.block->data, sent.block->size), 0);
-        if (sent.peer != peer || frame.type != type) {
-            continue;
+        assert_int_equal(yami_frame_decode(&frame, sent->block->data, sent->block->size), 0);
+        if (sent->peer == peer && frame.type == type) {
+            s_take(self, index);
+            return true;
         }
-        yami_block_unref(&self->taken);
-        yami_block_unref(&self->taken_data);
-        self->taken = sent.block;
-        self->taken_data = sent.data;
-        self->frame = frame;
-        if (sent.data != NULL) {
-            assert_int_equal(yami_batch_decode(&self->batch, sent.data->data, sent.data->size), 0);
-            assert_int_equal(yami_batch_check_records(&self->batch), 0);
-        }
-        self->sent_count--;
-        memmove(&self->sent[index], &self->sent[index + 1],
-                (self->sent_count - index) * sizeof *self->sent);
-        return true;
     }
     return false;
+}
+
+void
+fixture_take_first(fixture_t *self)
+{
+    assert_true(self->sent_count > 0);
+    s_take(self, 0);
 }
 
 void

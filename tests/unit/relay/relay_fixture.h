@@ -139,6 +139,9 @@ fixture_gone(fixture_t *self, uint64_t peer);
 //  self->batch). Whether there was one.
 bool
 fixture_take(fixture_t *self, uint64_t peer, int type);
+//  The oldest of all; there must be one.
+void
+fixture_take_first(fixture_t *self);
 void
 fixture_expect(fixture_t *self, uint64_t peer, int type);
 void

@@ -1,369 +1,357 @@
-//  See relay_model.h.
+//  See relay_model.h. What is seen of the core is in relay_model_seen.c.
 
-#include "relay_model.h"
+#include "relay_model_parts.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "yami_base.h"
-#include "yami_relay_parts.h"
 
-#define LIMIT ((size_t) 1 << 24)
-#define LEASE_MS 5000
+static const struct {
+    int channel;
+    const char *name;
+} s_groups[MODEL_GROUPS] = {{0, ""}, {1, "a"}, {1, "b"}, {1, "c"}, {2, ""}, {3, ""}};
+
+//  Milliseconds until a message comes again, by its failures; the relay may go a fifth below that.
+static const int64_t s_backoff_ms[] = {10, 200, 1000};
 
 void
 model_init(model_t *self, fixture_t *fixture)
 {
+    static const char *const channels[MODEL_CHANNELS] = {"q", "t", "q.dead", "t.dead"};
     memset(self, 0, sizeof *self);
     self->fixture = fixture;
-    self->groups[0] = (model_group_t) {.channel = "q", .name = "", .handle = 1};
-    self->groups[1] = (model_group_t) {.channel = "t", .name = "a", .handle = 2};
-    self->groups[2] = (model_group_t) {.channel = "t", .name = "b", .handle = 3};
-    self->groups[3] = (model_group_t) {.channel = "q.dead", .name = "", .handle = 4};
+    for (int index = 0; index < MODEL_CHANNELS; index++) {
+        self->channels[index].name = channels[index];
+    }
+    for (int index = 0; index < MODEL_GROUPS; index++) {
+        self->groups[index].channel = &self->channels[s_groups[index].channel];
+        self->groups[index].name = s_groups[index].name;
+    }
+    for (int index = 0; index < MODEL_PRODUCERS; index++) {
+        self->producers[index].channel = &self->channels[index / 3];
+        self->producers[index].id = (uint8_t) (index % 3 + 1);
+    }
 }
 
 void
 model_clear(model_t *self)
 {
-    for (size_t index = 0; index < 4; index++) {
+    for (int index = 0; index < MODEL_GROUPS; index++) {
         yami_free(self->groups[index].messages);
     }
-    for (size_t index = 0; index < FIXTURE_CHANNELS; index++) {
-        yami_free(self->bodies[index]);
+    for (int index = 0; index < MODEL_CHANNELS; index++) {
+        yami_free(self->channels[index].contents);
     }
+    yami_free(self->facts);
 }
 
-static yami_relay_group_t *
-s_core_group(const model_t *self, const model_group_t *group)
+bool
+model_is_dead(const model_t *self, const model_channel_t *channel)
 {
-    yami_relay_channel_t *channel =
-        yami_relay_channel_find(self->fixture->core, group->channel, strlen(group->channel));
-    if (channel == NULL) {
-        return NULL;
-    }
-    return group->name[0] == '\0' ? TAILQ_FIRST(&channel->groups)
-                                  : yami_relay_group_find(channel, yami_slice_text(group->name));
+    return channel >= &self->channels[2];
 }
 
-static void
-s_reach(model_group_t *group, uint64_t last)
-{
-    int rc = yami_grow(&group->messages, &group->capacity, (size_t) last + 1,
-                       sizeof *group->messages, LIMIT);
-    assert_int_equal(rc, 0);
-    while (group->count < last) {
-        memset(&group->messages[group->count++], 0, sizeof *group->messages);
-    }
-}
-
-static model_message_t *
-s_message(model_group_t *group, uint64_t sequence)
+model_message_t *
+model_message(const model_group_t *group, uint64_t sequence)
 {
     assert_true(sequence >= 1 && sequence <= group->count);
     return &group->messages[sequence - 1];
 }
 
-//  -- the journal
+model_fact_t *
+model_fact(model_t *self)
+{
+    int rc = yami_grow(&self->facts, &self->fact_capacity, self->fact_count + 1,
+                       sizeof *self->facts, MODEL_MEMORY);
+    assert_int_equal(rc, 0);
+    model_fact_t *fact = &self->facts[self->fact_count++];
+    memset(fact, 0, sizeof *fact);
+    fact->from = self->fixture->entry_count;
+    return fact;
+}
+
+//  The message is in every group of its channel.
+void
+model_add(model_t *self, model_channel_t *channel, const model_content_t *content)
+{
+    int rc = yami_grow(&channel->contents, &channel->capacity, channel->count + 1,
+                       sizeof *channel->contents, MODEL_MEMORY);
+    assert_int_equal(rc, 0);
+    channel->contents[channel->count++] = *content;
+    for (int index = 0; index < MODEL_GROUPS; index++) {
+        model_group_t *group = &self->groups[index];
+        if (group->channel != channel) {
+            continue;
+        }
+        rc = yami_grow(&group->messages, &group->capacity, channel->count, sizeof *group->messages,
+                       MODEL_MEMORY);
+        assert_int_equal(rc, 0);
+        group->messages[group->count++] =
+            (model_message_t) {.is_wanted = index != MODEL_FILTERED || content->is_eu};
+    }
+}
+
+model_fact_t *
+model_settled(model_t *self, model_group_t *group, uint64_t sequence)
+{
+    model_message_t *message = model_message(group, sequence);
+    message->now.place = PLACE_SETTLED;
+    message->now.token = 0;
+    model_fact_t *fact = model_fact(self);
+    fact->type = FACT_SETTLED;
+    fact->group = group;
+    fact->sequence = sequence;
+    return fact;
+}
+
+//  -- producers
 //  ---------------------------------------------------------------------------------------------
 
-static void
-s_note_bodies(model_t *self, const yami_entry_t *entry)
+void
+model_attach(model_t *self, size_t index, uint32_t handle, bool is_new_epoch)
 {
-    yami_batch_t batch;
-    assert_int_equal(yami_batch_decode(&batch, entry->data->data, entry->data->size), 0);
-    assert_int_equal(batch.count, entry->count);
-    uint32_t channel = entry->channel;
-    assert_int_equal(entry->base, self->body_count[channel] + 1); //  contiguous
-    size_t offset = 0;
-    yami_record_t record;
-    for (uint32_t index = 0; index < batch.count; index++) {
-        int rc = yami_grow(&self->bodies[channel], &self->body_capacity[channel],
-                           self->body_count[channel] + 1, sizeof *self->bodies[channel], LIMIT);
-        assert_int_equal(rc, 0);
-        assert_int_equal(yami_batch_next(&batch, &offset, &record), 0);
-        assert_true(record.body.size < 16);
-        char *body = self->bodies[channel][self->body_count[channel]++];
-        (void) snprintf(body, 16, "%.*s", (int) record.body.size, (const char *) record.body.data);
+    model_producer_t *producer = &self->producers[index];
+    producer->handle = handle;
+    producer->granted = 0;
+    producer->sent = 0;
+    producer->confirmed = 0;
+    if (is_new_epoch) {
+        producer->epoch++;
+        producer->last = 0;
+        model_fact_t *fact = model_fact(self);
+        fact->type = FACT_EPOCH;
+        fact->producer = producer;
+        fact->epoch = producer->epoch;
     }
 }
 
 static void
-s_note_move(model_t *self, const yami_entry_t *entry)
+s_expect_refusal(model_t *self, const model_producer_t *producer, uint32_t epoch, uint64_t first,
+                 uint64_t last, yam_status_t status)
 {
-    yami_reader_t reader;
-    yami_reader_init(&reader, entry->meta, entry->meta_size);
-    (void) yami_reader_array(&reader);
-    (void) yami_reader_uint(&reader);
-    uint64_t number = yami_reader_uint(&reader);
-    for (size_t index = 0; index < 4; index++) {
-        model_group_t *group = &self->groups[index];
-        yami_relay_group_t *core_group = s_core_group(self, group);
-        if (core_group == NULL || core_group->number != number) {
-            continue;
-        }
-        uint32_t count = yami_reader_array(&reader) / 2;
-        uint64_t sequence = 0;
-        for (uint32_t range = 0; range < count; range++) {
-            sequence += yami_reader_uint(&reader);
-            for (uint64_t left = yami_reader_uint(&reader); left > 0; left--, sequence++) {
-                model_message_t *message = s_message(group, sequence);
-                assert_int_equal(message->place, index == 3 ? MODEL_FREE : MODEL_DEAD);
-                *message = (model_message_t) {.place = MODEL_SETTLED};
-            }
-        }
-    }
-    assert_false(reader.failed);
+    self->refusal = (yami_frame_t) {.type = YAMI_FRAME_REFUSE,
+                                    .handle = producer->handle,
+                                    .epoch = epoch,
+                                    .first = first,
+                                    .last = last,
+                                    .status = (uint64_t) status};
 }
 
 static void
-s_observe_journal(model_t *self)
+s_store(model_t *self, model_producer_t *producer, uint64_t first, uint64_t last,
+        const model_content_t *contents)
 {
-    fixture_t *f = self->fixture;
-    for (; self->seen < f->entry_count; self->seen++) {
-        const yami_entry_t *entry = &f->entries[self->seen].entry;
-        if (entry->count > 0) {
-            s_note_bodies(self, entry);
-        }
-        if (entry->kind == YAMI_KIND_MOVE) {
-            s_note_move(self, entry);
-        }
+    for (uint64_t sequence = producer->last + 1; sequence <= last; sequence++) {
+        model_add(self, producer->channel, &contents[sequence - first]);
     }
-    for (size_t index = 0; index < 4; index++) {
-        const yami_relay_group_t *core_group = s_core_group(self, &self->groups[index]);
-        if (core_group != NULL) {
-            s_reach(&self->groups[index], self->body_count[core_group->channel->number]);
-        }
+    producer->last = last;
+    model_fact_t *fact = model_fact(self);
+    fact->type = FACT_STORED;
+    fact->to = fact->from + 1; //  at once, in one entry
+    fact->channel = producer->channel;
+    fact->count = producer->channel->count;
+    fact->producer = producer;
+    fact->epoch = producer->epoch;
+    fact->last = last;
+}
+
+void
+model_publish(model_t *self, size_t index, uint8_t id, uint32_t epoch, uint64_t first,
+              uint32_t count, const model_content_t *contents)
+{
+    model_producer_t *producer = &self->producers[index];
+    uint64_t last = first + count - 1;
+    producer->sent += count;
+    if (id != producer->id) {
+        s_expect_refusal(self, producer, epoch, first, last, YAM_STATUS_CONFLICT);
+    } else if (epoch != producer->epoch) {
+        s_expect_refusal(self, producer, epoch, first, last, YAM_STATUS_FENCED);
+    } else if (last <= producer->last) {
+        return; //  all of it is known
+    } else if (first > producer->last + 1) {
+        s_expect_refusal(self, producer, epoch, producer->last + 1, last, YAM_STATUS_GAP);
+    } else if (!self->fixture->has_room) {
+        s_expect_refusal(self, producer, epoch, producer->last + 1, last, YAM_STATUS_DISK);
+    } else {
+        s_store(self, producer, first, last, contents);
     }
 }
 
-//  -- frames
-//  ----------------------------------------------------------------------------------------------------
+//  -- consumers
+//  ---------------------------------------------------------------------------------------------
 
-static model_group_t *
-s_group_of_handle(model_t *self, uint32_t handle)
+void
+model_credit(model_t *self, uint64_t peer, uint32_t handle, uint64_t messages)
 {
-    assert_in_range(handle, 1, 4);
-    return &self->groups[handle - 1];
+    uint64_t *granted = &self->granted[peer][handle];
+    *granted = messages > *granted ? messages : *granted;
 }
 
-//  Everything of DELIVER must be durable, free, and the content that was published under that
-//  sequence.
+static int64_t
+s_delay_ms(const model_t *self, const model_group_t *group, uint32_t failures, int64_t delay_ms)
+{
+    bool is_dead = model_is_dead(self, group->channel);
+    if (delay_ms >= 0 && !is_dead) {
+        return delay_ms;
+    }
+    return s_backoff_ms[is_dead || failures > 3 ? 2 : failures - 1] * 4 / 5;
+}
+
 static void
-s_observe_deliver(model_t *self, uint64_t peer)
+s_fail(model_t *self, model_group_t *group, uint64_t sequence, bool is_rejected, int64_t delay_ms,
+       const char *reason)
 {
-    fixture_t *f = self->fixture;
-    model_group_t *group = s_group_of_handle(self, f->frame.handle);
-    yami_relay_group_t *core_group = s_core_group(self, group);
-    assert_true(f->frame.last < core_group->channel->durable);
-    for (uint64_t sequence = f->frame.first; sequence <= f->frame.last; sequence++) {
-        model_message_t *message = s_message(group, sequence);
-        assert_int_equal(message->place, MODEL_FREE);
-        assert_int_equal(message->failures, f->frame.failures);
-        assert_string_equal(fixture_body(f, sequence),
-                            self->bodies[core_group->channel->number][sequence - 1]);
-        message->place = MODEL_LEASED;
-        message->token = f->frame.token;
-        message->peer = peer;
-        message->deadline_ms = f->mono_ms + LEASE_MS;
-        self->delivered++;
+    model_message_t *message = model_message(group, sequence);
+    view_t *now = &message->now;
+    now->failures++;
+    bool is_over = is_rejected || now->failures >= MODEL_LIMIT;
+    now->place = is_over && !model_is_dead(self, group->channel) ? PLACE_DEAD : PLACE_FREE;
+    now->token = 0;
+    (void) snprintf(now->reason, sizeof now->reason, "%s", reason != NULL ? reason : "");
+    message->due_ms = self->now_ms + s_delay_ms(self, group, now->failures, delay_ms);
+    model_fact_t *fact = model_fact(self);
+    fact->type = FACT_FAILED;
+    fact->group = group;
+    fact->sequence = sequence;
+    fact->view = *now;
+}
+
+//  A message that is leased so; NULL when there is none.
+static const model_message_t *
+s_leased(const model_group_t *group, uint64_t peer, uint64_t token)
+{
+    for (uint64_t index = group->floor; index < group->count; index++) {
+        const model_message_t *message = &group->messages[index];
+        if (message->now.place == PLACE_LEASED && message->now.token == token &&
+            message->peer == peer) {
+            return message;
+        }
     }
+    return NULL;
 }
 
 static void
-s_observe_acked(model_t *self, uint64_t peer, uint32_t handle, uint64_t serial)
+s_extend(const model_t *self, const model_group_t *group, uint64_t token)
 {
-    model_group_t *group = s_group_of_handle(self, handle);
-    for (size_t index = 0; index < group->count; index++) {
+    for (uint64_t index = group->floor; index < group->count; index++) {
         model_message_t *message = &group->messages[index];
-        if (message->place == MODEL_SETTLED && message->peer == peer && message->serial > 0 &&
-            message->serial <= serial) {
-            message->is_told = true;
+        if (message->now.place == PLACE_LEASED && message->now.token == token) {
+            message->deadline_ms = self->now_ms + MODEL_LEASE_MS;
         }
     }
-}
-
-void
-model_observe(model_t *self)
-{
-    fixture_t *f = self->fixture;
-    s_observe_journal(self);
-    for (uint64_t peer = 1; peer < 40; peer++) {
-        while (f->sent_count > 0 && fixture_take(f, peer, YAMI_FRAME_DELIVER)) {
-            s_observe_deliver(self, peer);
-        }
-        while (f->sent_count > 0 && fixture_take(f, peer, YAMI_FRAME_ACKED)) {
-            s_observe_acked(self, peer, f->frame.handle, f->frame.serial);
-        }
-    }
-    fixture_forget(f);
-}
-
-//  -- what clients and time do
-//  --------------------------------------------------------------------------------
-
-static void
-s_fail(const model_t *self, const model_group_t *group, model_message_t *message, bool is_rejected)
-{
-    message->failures++;
-    bool is_over = is_rejected || message->failures >= self->fixture->options.delivery_limit;
-    message->place = is_over && group != &self->groups[3] ? MODEL_DEAD : MODEL_FREE;
-    message->token = 0;
 }
 
 static void
-s_extend(const model_t *self, model_group_t *group, uint64_t token)
+s_settle_one(model_t *self, model_group_t *group, uint64_t sequence, const model_settle_t *settle)
 {
-    for (size_t index = 0; index < group->count; index++) {
-        if (group->messages[index].place == MODEL_LEASED && group->messages[index].token == token) {
-            group->messages[index].deadline_ms = self->fixture->mono_ms + LEASE_MS;
-        }
+    model_message_t *message = model_message(group, sequence);
+    if (settle->type == YAMI_FRAME_ACK) {
+        model_fact_t *fact = model_settled(self, group, sequence);
+        fact->peer = settle->peer;
+        fact->handle = settle->handle;
+        fact->serial = settle->serial;
+    } else if (settle->type == YAMI_FRAME_EXTEND) {
+        s_extend(self, group, settle->range.token);
+    } else if (settle->type == YAMI_FRAME_RELEASE) {
+        message->now.place = PLACE_FREE;
+        message->now.token = 0;
+    } else {
+        s_fail(self, group, sequence, settle->type == YAMI_FRAME_REJECT, settle->delay_ms,
+               settle->reason);
     }
 }
 
 void
-model_settle(model_t *self, uint64_t peer, uint32_t handle, int type, uint64_t serial,
-             uint64_t token, uint64_t first, uint64_t last)
+model_settle(model_t *self, const model_settle_t *settle)
 {
-    model_group_t *group = s_group_of_handle(self, handle);
-    for (uint64_t sequence = first; sequence <= last && sequence <= group->count; sequence++) {
-        model_message_t *message = s_message(group, sequence);
-        if (message->place != MODEL_LEASED || message->token != token || message->peer != peer) {
-            continue;
-        }
-        if (type == YAMI_FRAME_ACK) {
-            message->place = MODEL_SETTLED;
-            message->serial = serial;
-        } else if (type == YAMI_FRAME_EXTEND) {
-            s_extend(self, group, token);
-        } else if (type == YAMI_FRAME_RELEASE) {
-            message->place = MODEL_FREE;
-        } else {
-            s_fail(self, group, message, type == YAMI_FRAME_REJECT);
-        }
-    }
-}
-
-void
-model_time(model_t *self)
-{
-    for (size_t at = 0; at < 4; at++) {
-        model_group_t *group = &self->groups[at];
-        for (size_t index = 0; index < group->count; index++) {
-            model_message_t *message = &group->messages[index];
-            if (message->place == MODEL_LEASED && message->deadline_ms <= self->fixture->mono_ms) {
-                s_fail(self, group, message, false);
-            }
-        }
-    }
-}
-
-void
-model_gone(model_t *self, uint64_t peer)
-{
-    for (size_t at = 0; at < 4; at++) {
-        model_group_t *group = &self->groups[at];
-        for (size_t index = 0; index < group->count; index++) {
-            model_message_t *message = &group->messages[index];
-            if (message->place == MODEL_LEASED && message->peer == peer) {
-                message->place = MODEL_FREE;
-            }
-            message->serial =
-                message->peer == peer ? 0 : message->serial; //  its ACKED will not come
-        }
-    }
-}
-
-void
-model_purged(model_t *self, const char *channel)
-{
-    for (size_t at = 0; at < 4; at++) {
-        model_group_t *group = &self->groups[at];
-        for (size_t index = 0; index < group->count && strcmp(group->channel, channel) == 0;
-             index++) {
-            if (group->messages[index].place != MODEL_SETTLED) {
-                group->messages[index] = (model_message_t) {.place = MODEL_SETTLED};
-            }
-        }
-    }
-}
-
-//  -- against the core
-//  --------------------------------------------------------------------------------------------
-
-//  Where the core has it, in the model's words.
-static model_message_t
-s_core_message(const yami_relay_group_t *group, uint64_t sequence, const yami_piece_t *piece)
-{
-    static const model_place_t places[] = {[YAMI_PIECE_READY] = MODEL_FREE,
-                                           [YAMI_PIECE_WAITING] = MODEL_FREE,
-                                           [YAMI_PIECE_LEASED] = MODEL_LEASED,
-                                           [YAMI_PIECE_MOVING] = MODEL_DEAD};
-    model_message_t message = {.place = sequence < group->next ? MODEL_SETTLED : MODEL_FREE};
-    if (piece != NULL && piece->first <= sequence && sequence <= piece->last) {
-        message.place = places[piece->state];
-        message.failures = piece->failures;
-        message.token = piece->lease != NULL ? ((yami_relay_lease_t *) piece->lease)->token : 0;
-    }
-    return message;
-}
-
-static void
-s_compare_message(model_message_t *model, const model_message_t *core, bool is_crash)
-{
-    if (is_crash) {
-        bool was_settled = model->place == MODEL_SETTLED;
-        assert_true(core->place != MODEL_LEASED);
-        assert_true(was_settled || core->place != MODEL_SETTLED);
-        assert_true(!model->is_told || core->place == MODEL_SETTLED);
-        assert_true(was_settled || core->failures <= model->failures);
-        *model = *core;
-        model->is_told = core->place == MODEL_SETTLED;
+    const yami_settle_t *range = &settle->range;
+    model_group_t *group = &self->groups[settle->handle - 1];
+    const model_message_t *leased = s_leased(group, settle->peer, range->token);
+    self->now_ms = self->fixture->mono_ms;
+    if (leased == NULL || range->first < leased->lease_first || range->last > leased->lease_last) {
+        self->may_be_stale = true; //  all of the range
         return;
     }
-    assert_int_equal(model->place, core->place);
-    if (model->place == MODEL_LEASED) {
-        assert_int_equal(model->token, core->token);
+    for (uint64_t sequence = range->first; sequence <= range->last; sequence++) {
+        const view_t *now = &model_message(group, sequence)->now;
+        if (now->place == PLACE_LEASED && now->token == range->token) {
+            s_settle_one(self, group, sequence, settle);
+        } else {
+            self->may_be_stale = true;
+        }
     }
-    if (model->place != MODEL_SETTLED) {
-        assert_int_equal(model->failures, core->failures);
-    }
-}
-
-//  After a crash: what was not durable was never there.
-static void
-s_forget(model_t *self)
-{
-    fixture_t *f = self->fixture;
-    for (uint32_t number = 0; number < FIXTURE_CHANNELS; number++) {
-        const yami_relay_channel_t *channel =
-            number > 0 ? yami_relay_map_get(&f->core->channel_numbers, number) : NULL;
-        size_t count = channel != NULL ? (size_t) channel->next - 1 : 0;
-        assert_true(count <= self->body_count[number]);
-        self->body_count[number] = count;
-    }
-    self->seen = f->entry_count;
-    self->crashes++;
 }
 
 void
-model_compare(model_t *self, bool is_crash)
+model_leave(model_t *self, uint64_t peer, uint32_t handle)
 {
-    if (is_crash) {
-        s_forget(self);
-    }
-    for (size_t at = 0; at < 4; at++) {
-        model_group_t *group = &self->groups[at];
-        yami_relay_group_t *core_group = s_core_group(self, group);
-        size_t count = core_group != NULL ? (size_t) core_group->channel->next - 1 : 0;
-        assert_true(is_crash ? count <= group->count : count == group->count);
-        group->count = count;
-        const yami_piece_t *piece = count > 0 ? yami_pieces_find(&core_group->pieces, 0) : NULL;
-        for (uint64_t sequence = 1; sequence <= count; sequence++) {
-            while (piece != NULL && piece->last < sequence) {
-                piece = yami_pieces_next(piece);
+    for (uint32_t at = 1; at <= MODEL_GROUPS; at++) {
+        model_group_t *group = &self->groups[at - 1];
+        if (handle != 0 && handle != at) {
+            continue;
+        }
+        self->granted[peer][at] = 0;
+        self->received[peer][at] = 0;
+        for (uint64_t index = group->floor; index < group->count; index++) {
+            model_message_t *message = &group->messages[index];
+            if (message->now.place == PLACE_LEASED && message->peer == peer) {
+                message->now.place = PLACE_FREE;
+                message->now.token = 0;
             }
-            model_message_t core = s_core_message(core_group, sequence, piece);
-            s_compare_message(s_message(group, sequence), &core, is_crash);
+        }
+    }
+}
+
+//  -- administration, time
+//  ----------------------------------------------------------------------------------
+
+void
+model_purge(model_t *self, const char *channel, const char *group_name)
+{
+    self->is_asking = true;
+    self->is_redriving = false;
+    self->reply_min = self->reply_max = 0;
+    for (int at = 0; at < MODEL_GROUPS; at++) {
+        model_group_t *group = &self->groups[at];
+        if (strcmp(group->channel->name, channel) != 0 ||
+            (group_name[0] != '\0' && strcmp(group->name, group_name) != 0)) {
+            continue;
+        }
+        uint64_t count = 0;
+        for (uint64_t sequence = group->floor + 1; sequence <= group->count; sequence++) {
+            const model_message_t *message = model_message(group, sequence);
+            if (message->now.place != PLACE_SETTLED && message->is_wanted) {
+                (void) model_settled(self, group, sequence);
+                count++;
+            }
+        }
+        //  which of those that a filter leaves out the relay has skipped already, nobody can say
+        uint64_t most = at == MODEL_FILTERED ? group->count : count;
+        self->reply_min = count > self->reply_min ? count : self->reply_min;
+        self->reply_max = most > self->reply_max ? most : self->reply_max;
+    }
+}
+
+void
+model_redrive(model_t *self)
+{
+    self->is_asking = true;
+    self->is_redriving = true;
+    self->redriven = 0;
+}
+
+void
+model_time(model_t *self, int64_t ms)
+{
+    self->now_ms = self->fixture->mono_ms + ms;
+    for (int at = 0; at < MODEL_GROUPS; at++) {
+        model_group_t *group = &self->groups[at];
+        for (uint64_t sequence = group->floor + 1; sequence <= group->count; sequence++) {
+            const model_message_t *message = model_message(group, sequence);
+            if (message->now.place == PLACE_LEASED && message->deadline_ms <= self->now_ms) {
+                s_fail(self, group, sequence, false, -1, "lease timeout");
+            }
         }
     }
 }

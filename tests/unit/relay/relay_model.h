@@ -1,71 +1,186 @@
-/*  relay_model - says of every sequence of every group where it must be; simple enough to be
+/*  relay_model - says of every message of every group where it must be; simple enough to be
     believed.
 
-    Fed with what clients do and with what the core sends and appends. Where a crash leaves more
-    than one outcome, the model checks that the core's is one of them and takes it over.
+    Lists, and nothing of the core's: it is told what clients do before they do it, and sees what
+    anybody may see: the frames that are sent and the entries that are appended. What it expects of
+    them it asserts, contents and counters included. Where power loss leaves more than one outcome,
+    since acks are written in groups, it checks that the core's is one of them and takes that over.
+
+    To be called: model_X for what a client is about to do, then the step of the core, then
+    model_observe.
 */
 #ifndef RELAY_MODEL_H
 #define RELAY_MODEL_H
 
 #include "relay_fixture.h"
+#include "relay_view.h"
 
-typedef enum {
-    MODEL_FREE,
-    MODEL_LEASED,
-    MODEL_DEAD,
-    MODEL_SETTLED
-} model_place_t;
+#define MODEL_CHANNELS 4
+#define MODEL_GROUPS 6
+#define MODEL_PRODUCERS 6 //  three ids on each of the first two channels
+#define MODEL_PEERS 64
+#define MODEL_PUBLISHER 1 //  the peer of all producers
+#define MODEL_LEASE_MS 5000
+#define MODEL_LIMIT 3 //  failures
+#define MODEL_WINDOW 200
+#define MODEL_BODY 24
 
 typedef struct {
-    model_place_t place;
-    bool is_told; //  that it is settled is durable
-    uint32_t failures;
-    uint64_t token;
+    char body[MODEL_BODY];
+    bool is_eu; //  its subject is eu.x, which group "c" wants
+} model_content_t;
+
+typedef struct {
+    view_t now;
+    view_t kept; //  what every restart must know
+    view_t most; //  what a restart may know
+    bool is_wanted;
     uint64_t peer;
+    uint64_t token;       //  of its last lease
+    uint64_t last_token;  //  of the one before
+    uint64_t lease_first; //  LEASED: what was delivered with it
+    uint64_t lease_last;
     int64_t deadline_ms;
-    uint64_t serial; //  of the settle frame, when settled by one
+    int64_t due_ms; //  FREE: not before
 } model_message_t;
 
 typedef struct {
-    const char *channel;
     const char *name;
-    uint32_t handle;           //  on which every member attaches
-    model_message_t *messages; //  by sequence - 1
-    size_t count;
+    model_content_t *contents; //  by sequence - 1
     size_t capacity;
+    uint64_t count;
+    uint64_t kept; //  messages every restart must have
+} model_channel_t;
+
+typedef struct {
+    model_channel_t *channel;
+    const char *name;
+    uint64_t number;           //  in the journal
+    model_message_t *messages; //  by sequence - 1
+    size_t capacity;
+    uint64_t count;
+    uint64_t floor; //  all below, from 0, are settled for good
 } model_group_t;
 
 typedef struct {
+    model_channel_t *channel;
+    uint8_t id;
+    uint32_t handle;
+    uint32_t epoch;
+    uint64_t last; //  stored in epoch
+    uint32_t kept_epoch;
+    uint64_t kept_last;
+    uint64_t confirmed; //  as told on handle
+    uint64_t granted;   //  messages on handle
+    uint64_t sent;
+} model_producer_t;
+
+//  Something that is in the journal from one length of it on.
+typedef struct {
+    enum {
+        FACT_SETTLED,
+        FACT_FAILED,
+        FACT_STORED,
+        FACT_EPOCH
+    } type;
+    size_t from; //  a journal of so many entries does not have it
+    size_t to;   //  of so many has it; 0: not known yet
+    model_group_t *group;
+    uint64_t sequence;
+    view_t view; //  FAILED
+    model_channel_t *channel;
+    uint64_t count; //  STORED: messages in the channel
+    model_producer_t *producer;
+    uint32_t epoch;
+    uint64_t last;
+    uint64_t peer; //  SETTLED: by whose frame
+    uint32_t handle;
+    uint64_t serial;
+} model_fact_t;
+
+//  A settle frame.
+typedef struct {
+    uint64_t peer;
+    uint32_t handle;
+    int type;
+    uint64_t serial;
+    yami_settle_t range;
+    int64_t delay_ms;   //  -1: it says none
+    const char *reason; //  NULL: it says none
+} model_settle_t;
+
+typedef struct {
     fixture_t *fixture;
-    model_group_t groups[4];
-    char (*bodies[FIXTURE_CHANNELS])[16]; //  by channel and sequence - 1
-    size_t body_count[FIXTURE_CHANNELS];
-    size_t body_capacity[FIXTURE_CHANNELS];
+    int64_t now_ms;
+    model_channel_t channels[MODEL_CHANNELS];
+    model_group_t groups[MODEL_GROUPS]; //  attached on handle index + 1
+    model_producer_t producers[MODEL_PRODUCERS];
+    model_producer_t nobody; //  stores what is moved
+    uint32_t channel_numbers[MODEL_CHANNELS];
+    model_fact_t *facts; //  that may still be lost
+    size_t fact_count;
+    size_t fact_capacity;
     size_t seen; //  entries of the journal
+    uint64_t granted[MODEL_PEERS][MODEL_GROUPS + 1];
+    uint64_t received[MODEL_PEERS][MODEL_GROUPS + 1];
+
+    yami_frame_t refusal; //  expected; type 0: none
+    bool may_be_stale;    //  an ERROR{fenced} may come
+    bool is_asking;       //  a REPLY is to come
+    bool is_redriving;
+    uint64_t reply_min;
+    uint64_t reply_max;
+    uint64_t redriven; //  since the request
+
     uint64_t delivered;
     uint64_t crashes;
+    uint64_t buried; //  dead letters
 } model_t;
 
 void
 model_init(model_t *self, fixture_t *fixture);
 void
 model_clear(model_t *self);
-//  Takes in new journal entries, then frames sent to peers; to be called after each step.
+//  Takes in what the last steps appended, then what they sent.
 void
 model_observe(model_t *self);
-//  A settle frame is about to be sent.
+
+//  -- what clients are about to do
+//  --------------------------------------------------------------------------------
+
+//  Producer index attaches on a new handle; epoch 0 is for a new one.
 void
-model_settle(model_t *self, uint64_t peer, uint32_t handle, int type, uint64_t serial,
-             uint64_t token, uint64_t first, uint64_t last);
-//  Time has come to fixture->mono_ms and a TURN ran.
+model_attach(model_t *self, size_t index, uint32_t handle, bool is_new_epoch);
+//  Sends records with these contents, from producer sequence first on, as id and epoch say.
 void
-model_time(model_t *self);
+model_publish(model_t *self, size_t index, uint8_t id, uint32_t epoch, uint64_t first,
+              uint32_t count, const model_content_t *contents);
 void
-model_gone(model_t *self, uint64_t peer);
+model_credit(model_t *self, uint64_t peer, uint32_t handle, uint64_t messages);
 void
-model_purged(model_t *self, const char *channel);
-//  Compares all of it with the core. is_crash: takes over what a crash may change.
+model_settle(model_t *self, const model_settle_t *settle);
+//  Leaves one group, or all of them (handle 0).
 void
-model_compare(model_t *self, bool is_crash);
+model_leave(model_t *self, uint64_t peer, uint32_t handle);
+void
+model_purge(model_t *self, const char *channel, const char *group);
+void
+model_redrive(model_t *self);
+//  Time goes on by ms, and a turn is to run.
+void
+model_time(model_t *self, int64_t ms);
+
+//  -- against the core
+//  --------------------------------------------------------------------------------------------
+
+//  Compares every message of every group.
+void
+model_compare(model_t *self);
+//  The core was restarted from so many entries of the journal: compares, and goes on from there.
+void
+model_crashed(model_t *self, size_t entry_count);
+//  All that was appended is durable, and turns have run: everybody must have been told.
+void
+model_is_quiet(const model_t *self);
 
 #endif
