@@ -52,7 +52,8 @@ s_take(s_world_t *self, const yami_frame_t *made, yami_block_t *batch)
 {
     yami_frame_t frame = {0};
     yami_delivery_t delivery;
-    yami_block_t *block = yami_frame_encode(made);
+    bool is_ordered = made->base <= made->first && made->first <= made->last;
+    yami_block_t *block = is_ordered ? yami_frame_encode(made) : NULL;
     if (block && yami_frame_decode(&frame, block->data, block->size) == 0) {
         bool is_sound = yami_delivery_decode(&delivery, &frame, batch) == 0;
         yami_consumer_core_deliver(&self->core, self->now_ms, &frame, &delivery, is_sound);
