@@ -29,7 +29,15 @@ typedef struct {
 bool
 yami_disk_is_short(int error)
 {
-    return error == ENOSPC || error == EMFILE || error == ENFILE;
+    return error == ENOSPC || error == EDQUOT || error == EMFILE || error == ENFILE;
+}
+
+//  A quota that is used up is a disk that is full: what was not taken may be written again later.
+static int
+s_failed(void)
+{
+    errno = errno == EDQUOT ? ENOSPC : errno;
+    return -1;
 }
 
 static int
@@ -66,7 +74,7 @@ s_pwritev(yami_disk_t *disk, int file, struct iovec *vector, int count, uint64_t
         }
         if (written <= 0) {
             errno = written == 0 ? EIO : errno;
-            return -1;
+            return s_failed();
         }
         offset += (uint64_t) written;
         size_t left = (size_t) written;
@@ -143,7 +151,7 @@ static int
 s_rename(yami_disk_t *disk, const char *from, const char *to)
 {
     const s_disk_t *self = (s_disk_t *) disk;
-    return renameat(self->directory, from, self->directory, to);
+    return renameat(self->directory, from, self->directory, to) == 0 ? 0 : s_failed();
 }
 
 static int

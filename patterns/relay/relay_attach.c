@@ -113,6 +113,18 @@ s_start(const yami_relay_channel_t *channel, const yami_frame_t *frame)
     return next < channel->first ? channel->first : next > channel->next ? channel->next : next;
 }
 
+//  Numbers of groups that are not in the journal come again after 2^31 of them: not while one of the
+//  few that are there has it.
+static uint32_t
+s_ephemeral_number(yami_relay_core_t *core)
+{
+    uint32_t number;
+    do {
+        number = ++core->ephemeral_number | YAMI_RELAY_EPHEMERAL;
+    } while (yami_relay_map_get(&core->groups, number) != NULL);
+    return number;
+}
+
 //  The group this consumer joins, made when needed. NULL with *status_p and *text_p.
 static yami_relay_group_t *
 s_group(yami_relay_core_t *core, yami_relay_channel_t *channel, const yami_frame_t *frame,
@@ -149,8 +161,7 @@ s_group(yami_relay_core_t *core, yami_relay_channel_t *channel, const yami_frame
         return NULL;
     }
     bool is_durable = has_name && (frame->present & YAMI_F_DURABLE) != 0 && frame->durable;
-    uint32_t number =
-        is_durable ? core->group_number + 1 : (++core->ephemeral_number | YAMI_RELAY_EPHEMERAL);
+    uint32_t number = is_durable ? core->group_number + 1 : s_ephemeral_number(core);
     group = yami_relay_group_add(core, channel, number, has_name ? frame->group : yami_slice("", 0),
                                  filter, s_start(channel, frame));
     if (is_durable) {

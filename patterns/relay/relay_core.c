@@ -11,6 +11,7 @@
     (5 * ((size_t) YAMI_LIMIT_PEERS * (YAMI_LIMIT_HANDLES + 1) + YAMI_LIMIT_GROUPS) + 2048)
 #define S_LOST_LIMIT 65536u
 #define S_SLOW_MS 1000
+#define S_ROOM_MS 10000 //  between two lines about a store that takes nothing
 #define S_DELAY_LIMIT_MS (30ll * 24 * 3600 * 1000) //  no clock makes a retry wait longer
 
 yami_relay_name_t
@@ -60,6 +61,7 @@ yami_relay_core_new(const yami_relay_options_t *options, int level, const char *
     TAILQ_INIT(&self->cached_groups);
     yami_heap_init(&self->wakes, S_WAKES_LIMIT);
     self->budget = YAMI_RELAY_TURN_BYTES;
+    self->has_said_room = true;
     return self;
 }
 
@@ -372,6 +374,26 @@ s_event(yami_relay_core_t *core, const yami_relay_event_t *event)
     }
 }
 
+//  Publishers are told by REFUSE{disk}; whoever can do something about it reads the log. Once in a
+//  while: at the edge it comes and goes.
+static void
+s_say_room(yami_relay_core_t *core)
+{
+    if (core->has_room == core->has_said_room ||
+        (!core->has_room && core->room_ms != 0 && core->mono_ms - core->room_ms < S_ROOM_MS)) {
+        return;
+    }
+    core->has_said_room = core->has_room;
+    if (core->has_room) {
+        yami_relay_say(core, YAMI_LOG_INFO, "relay.room-again", "publishers=accepted");
+    } else {
+        core->room_ms = core->mono_ms;
+        yami_relay_say(core, YAMI_LOG_ERROR, "relay.no-room",
+                       "publishers=refused why=\"free space, quota or descriptors are short\" "
+                       "action=\"make space, or raise ulimit -n\"");
+    }
+}
+
 void
 yami_relay_core_step(yami_relay_core_t *self, const yami_relay_event_t *event,
                      yami_relay_effects_t *effects)
@@ -383,6 +405,8 @@ yami_relay_core_step(yami_relay_core_t *self, const yami_relay_event_t *event,
     self->has_room = event->has_room;
     if (!self->has_started) {
         s_start(self);
+    } else {
+        s_say_room(self);
     }
     bool is_from_peer = event->type <= YAMI_EVENT_GARBAGE;
     if (!self->has_failed || is_from_peer) {

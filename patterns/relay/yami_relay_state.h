@@ -310,6 +310,8 @@ struct yami_relay_core {
     int64_t unread_ms; //  monotonic: when it was last said that reading fails; 0: never
     int64_t slow_ms;   //  monotonic: when what need not be done every turn was done
     bool has_room;
+    bool has_said_room; //  what the log says last
+    int64_t room_ms;    //  monotonic: when it was last said that there is none; 0: never
     bool has_started; //  the first step was made: due times are monotonic
     bool is_draining;
     bool has_failed;

@@ -7,6 +7,7 @@ Each case ends with a client that is served as usual, and with what the relay sa
 import os
 import resource
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -316,6 +317,23 @@ def test_more_connections_than_descriptors_end_nobody_who_greeted():
         raw.close()
     client.close()
     serve(relay)
+
+
+def test_quota_that_is_used_up_refuses_and_goes_on():
+    relay = start(under=(shutil.which("strace"), "-f", "-qq", "-o", "/dev/null", "-e", "trace=pwritev",
+                         "-e", "inject=pwritev:error=EDQUOT:when=8..40"))
+    with rc.Client(relay.endpoint, rc.Journal("quota"), relay.process) as client:
+        client.open()
+        client.ask(100)
+        deadline = time.monotonic() + support.TIMEOUT
+        while client.journal.confirmed < 100:
+            client.send()
+            client.step(0.1)
+            client.paused = False  # refused for now: it is sent again
+            assert time.monotonic() < deadline, f"confirmed {client.journal.confirmed}"
+        client.drain()
+        assert not client.journal.judge(), client.journal.judge()
+    assert "store-failed" not in relay.read_log(), relay.read_log()
 
 
 #   -- Limits of the tables --------------------------------------------------------------------------------

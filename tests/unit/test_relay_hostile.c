@@ -149,6 +149,42 @@ test_requests_without_end_are_refused_until_the_next_second(void **state)
     assert_int_equal(f->frame.status, YAM_STATUS_OK);
 }
 
+static void
+test_numbers_of_ephemeral_groups_that_come_again_hit_nobody(void **state)
+{
+    fixture_t *f = *state;
+    f->core->ephemeral_number = UINT32_MAX - 1; //  some billions later
+    for (uint32_t handle = 1; handle < 5; handle++) {
+        fixture_consumer(f, 2, handle, TOPIC, "t", "", "", 1, 1000000);
+    }
+    f->core->ephemeral_number = UINT32_MAX - 1; //  and again, with these still there
+    for (uint32_t handle = 1; handle < 5; handle++) {
+        fixture_consumer(f, 3, handle, TOPIC, "t", "", "", 1, 1000000);
+    }
+    fixture_settle_down(f);
+    for (uint32_t handle = 1; handle < 5; handle++) {
+        fixture_expect(f, 3, YAMI_FRAME_ATTACHED);
+    }
+}
+
+static void
+test_store_without_room_is_said_once_and_again_when_it_has_room(void **state)
+{
+    fixture_t *f = *state;
+    unsigned before = f->log_count;
+    for (int round = 0; round < 20; round++) {
+        f->has_room = round % 2 == 1;
+        fixture_turn(f);
+    }
+    assert_int_equal(f->log_count, before + 2);
+    assert_string_equal(f->logged, "relay.room-again");
+    fixture_advance(f, 20000);
+    f->has_room = false;
+    fixture_turn(f);
+    assert_string_equal(f->logged, "relay.no-room");
+    assert_int_equal(f->log_level, YAMI_LOG_ERROR);
+}
+
 int
 main(void)
 {
@@ -160,6 +196,10 @@ main(void)
                                         s_teardown),
         cmocka_unit_test_setup_teardown(test_peer_that_takes_nothing_gets_nothing_and_others_do,
                                         s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(test_numbers_of_ephemeral_groups_that_come_again_hit_nobody,
+                                        s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(
+            test_store_without_room_is_said_once_and_again_when_it_has_room, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown(test_requests_without_end_are_refused_until_the_next_second,
                                         s_setup, s_teardown),
     };
