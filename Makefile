@@ -154,7 +154,7 @@ merge:
 #   Whether the tests find the bugs of lib/base/yami_planted.h; BUGS=... for some of them.
 .PHONY: planted
 planted: deps
-	+@$(SUBMAKE) tests
+	+@$(SUBMAKE) build tests
 	@tests/tools/planted --all $(BUILD) $(BUGS)
 
 build: $(LIB_A) $(LIB_SO) $(BINS) $(MANS)
