@@ -18,7 +18,11 @@ import zmq
 FULL, DISK, CLOSING, STORAGE_FAILED, GAP, FENCED = 1, 3, 6, 7, 8, 9
 SYNCED = 3
 PRODUCER, CONSUMER = 1, 2  # handles
-PATIENCE = 30
+PATIENCE = 30  # seconds; a test of relays that may leave a frame unanswered lowers it
+
+
+def deadline_of(timeout):
+    return time.monotonic() + (PATIENCE if timeout is None else timeout)
 
 
 class Gone(Exception):
@@ -164,9 +168,9 @@ class Client:
 
     #   -- Receiving -------------------------------------------------------------------------------------
 
-    def step(self, timeout=PATIENCE):
+    def step(self, timeout=None):
         """Waits for the next frame and takes it in; returns (type, fields), or None when none comes."""
-        ready = dict(self.poller.poll(max(0, timeout) * 1000))
+        ready = dict(self.poller.poll(max(0, PATIENCE if timeout is None else timeout) * 1000))
         if self.socket not in ready:
             if self.end in ready:
                 raise Gone("its process has ended")
@@ -187,14 +191,14 @@ class Client:
             self.fenced += 1 if fields["status"] == FENCED else 0
         return code, fields
 
-    def until(self, is_true, what="what was waited for", timeout=PATIENCE):
+    def until(self, is_true, what="what was waited for", timeout=None):
         """Takes in frames until is_true(); raises Gone, or AssertionError when it takes too long."""
-        deadline = time.monotonic() + timeout
+        deadline = deadline_of(timeout)
         while not is_true():
             assert self.step(deadline - time.monotonic()) or time.monotonic() < deadline, f"{what}: not in time"
 
     def _wait(self, wanted):
-        deadline = time.monotonic() + PATIENCE
+        deadline = deadline_of(None)
         while True:
             frame = self.step(deadline - time.monotonic())
             assert frame, f"no frame {wanted} in time"
@@ -287,9 +291,9 @@ class Client:
 
     #   -- Whole scenes ----------------------------------------------------------------------------------
 
-    def flush(self, timeout=PATIENCE):
+    def flush(self, timeout=None):
         """Until all that was asked is confirmed."""
-        deadline = time.monotonic() + timeout
+        deadline = deadline_of(timeout)
         while self.journal.confirmed < self.journal.asked:
             self.send()
             assert self.step(deadline - time.monotonic()), "not all is confirmed in time"
@@ -305,9 +309,9 @@ class Client:
     def left(self):
         return self.stat()["messages"]
 
-    def drain(self, timeout=PATIENCE):
+    def drain(self, timeout=None):
         """Takes and acks until the relay has nothing left, and says that it never forgets that."""
-        deadline = time.monotonic() + timeout
+        deadline = deadline_of(timeout)
         while self.unsettled or self.left() > 0:
             self.step(0.01)
             assert time.monotonic() < deadline, f"not drained in time: {self.left()} left"
