@@ -25,6 +25,7 @@
 #define SPARE_SHARE 4   //  of all descriptors, so many are not for connections: one of four,
 #define SPARE_MOST 1024 //  but not more than that
 #define LEFT_LIMIT 16   //  who ends its session so often on one connection is ended with it
+#define SLOT_SIZE sizeof(void *) //  of the table
 #define TABLE_LIMIT ((size_t) 1 << 24)
 
 typedef struct s_connection s_connection_t;
@@ -155,11 +156,11 @@ s_accepted(yami_connections_t *self, int fd, int64_t now_ms)
     s_forget(self, fd); //  its end was not reported
     size_t old = self->capacity;
     self->counts.accepted++;
-    if (fd < 0 || yami_grow(&self->table, &self->capacity, (size_t) fd + 1, sizeof *self->table,
-                            TABLE_LIMIT) == -1) {
+    if (fd < 0 ||
+        yami_grow(&self->table, &self->capacity, (size_t) fd + 1, SLOT_SIZE, TABLE_LIMIT) == -1) {
         return;
     }
-    memset(self->table + old, 0, (self->capacity - old) * sizeof *self->table);
+    memset(self->table + old, 0, (self->capacity - old) * SLOT_SIZE);
     s_connection_t *connection = yami_alloc(sizeof *connection);
     connection->id = (yami_connection_id_t) {fd, ++self->stamp};
     connection->cookie = s_cookie(fd);

@@ -113,8 +113,8 @@ s_start(const yami_relay_channel_t *channel, const yami_frame_t *frame)
     return next < channel->first ? channel->first : next > channel->next ? channel->next : next;
 }
 
-//  Numbers of groups that are not in the journal come again after 2^31 of them: not while one of the
-//  few that are there has it.
+//  Numbers of groups that are not in the journal come again after 2^31 of them: not while one that
+//  is there has it.
 static uint32_t
 s_ephemeral_number(yami_relay_core_t *core)
 {
