@@ -22,7 +22,7 @@ def version_of(path):
 
 def written_here():
     """The version that this build writes."""
-    relay = Relay("--reserve", "0", store="new")
+    relay = Relay("--reserve", "0", "--segment-size", "64k", store="new")
     relay.yam("push", "q", stdin="x\n")
     assert relay.stop() == OK
     return version_of(glob.glob(folder("new/[0-9a-f]*.seg"))[0])
@@ -43,7 +43,7 @@ def test_store_of_this_format_is_read_back_by_content():
     assert os.path.isdir(path), f"{path} is missing: run tests/system/stores/generate with this build"
     name = os.path.basename(copy_of(path))
     yam("verify", folder(name))
-    relay = Relay("--reserve", "0", "--topic-age", "0", store=name)
+    relay = Relay("--reserve", "0", "--segment-size", "64k", "--topic-age", "0", store=name)
     dead = rows(relay.yam("dead", "orders", "--json")[0])
     assert len(dead) == 1 and "unwanted" in str(dead), dead
     orders = pull(relay, "pull", "orders")
