@@ -87,7 +87,7 @@ s_see_data(const model_t *self, const yami_entry_t *entry)
     assert_true(false);
 }
 
-//  Which numbers stand for what.
+//  Which numbers stand for what. One that a crash has undone may be given to another.
 static void
 s_see_definition(model_t *self, const yami_entry_t *entry)
 {
@@ -100,9 +100,9 @@ s_see_definition(model_t *self, const yami_entry_t *entry)
         (void) yami_reader_uint(&reader);
         number = yami_reader_uint(&reader);
         for (int index = 0; index < MODEL_CHANNELS; index++) {
-            if (yami_slice_equal(name, self->channels[index].name)) {
-                self->channel_numbers[index] = entry->channel;
-            }
+            uint32_t *own = &self->channel_numbers[index];
+            bool is_meant = yami_slice_equal(name, self->channels[index].name);
+            *own = is_meant ? entry->channel : *own == entry->channel ? 0 : *own;
         }
     }
     assert_false(reader.failed);
@@ -111,7 +111,7 @@ s_see_definition(model_t *self, const yami_entry_t *entry)
         bool is_meant = entry->kind == YAMI_KIND_GROUP
                             ? yami_slice_equal(name, group->name)
                             : yami_slice_equal(name, group->channel->name) && number > 0;
-        group->number = is_meant ? number : group->number;
+        group->number = is_meant ? number : group->number == number ? 0 : group->number;
     }
 }
 
