@@ -77,7 +77,8 @@ def test_restart_after_a_jump_serves_everything():
     for seconds in (HOUR, -HOUR):
         store, journal = f"store{seconds}", Journal()
         relay = FakedRelay(store=store)
-        with Client(relay.endpoint, journal, relay.process, lambda number, _: NACK if number == 1 else None) as client:
+        with Client(relay.endpoint, journal, relay.process,
+                    lambda number, deliveries: NACK if (number, deliveries) == (1, 1) else None) as client:
             client.open()
             client.ask(20)
             client.flush()
@@ -88,7 +89,9 @@ def test_restart_after_a_jump_serves_everything():
         with Client(relay.endpoint, journal, relay.process) as client:
             client.open()
             client.drain()
-        assert journal.judge() == [] and relay.stop() == OK
+        wrong = journal.judge()
+        assert wrong == [], wrong
+        assert relay.stop() == OK, relay.read_log()
 
 
 def test_check_sees_a_lease_that_moves():
