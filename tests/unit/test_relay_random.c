@@ -1,7 +1,7 @@
 //  Relay core: whatever clients, time, full disks and crashes do, in any order, the core agrees
 //  with a simple model in every frame and every message, and a restart gives the same state again.
 //
-//  STEPS and SEED in the environment say how many steps [400000] from which seed on [1]; a world is
+//  STEPS and SEED in the environment say how many steps [160000] from which seed on [1]; a world is
 //  given up after S_WORLD_STEPS, and the next seed makes another.
 
 #include "relay/relay_world.h"
@@ -12,7 +12,7 @@
 
 #include "yami_base.h"
 
-#define S_STEPS 400000
+#define S_STEPS 160000
 #define S_WORLD_STEPS 4000
 
 //  -- time, disk, administration
