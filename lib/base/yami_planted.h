@@ -12,30 +12,48 @@
 #ifndef YAMI_PLANTED_H
 #define YAMI_PLANTED_H
 
-enum {
-    YAMI_BUG_NONE,
-    YAMI_BUG_CONFIRM_BEFORE_SYNC,      //  the log calls durable what was written and not synced
-    YAMI_BUG_CONFIRM_BEFORE_DURABLE,   //  CONFIRM covers what is appended and not durable
-    YAMI_BUG_ATTACHED_BEFORE_DURABLE,  //  ATTACHED does
-    YAMI_BUG_DELIVERED_BEFORE_DURABLE, //  consumers get what is not durable
-    YAMI_BUG_ACK_OFF_BY_ONE,           //  an ack settles one message more than it names
-    YAMI_BUG_ACK_NOT_WRITTEN,          //  ACKED is told, yet a restart does not know of the ack
-    YAMI_BUG_LEASE_NOT_FENCED,         //  whoever had a message settles it, whose lease it is now
-    YAMI_BUG_LEASES_KEPT,              //  who is gone keeps its leases until their time is over
-    YAMI_BUG_FAILURES_NOT_REPLAYED,    //  a restart forgets how often a message failed
-    //  storing a dead letter and settling its origin are two writes
-    YAMI_BUG_DEAD_LETTER_NOT_ATOMIC,
-    YAMI_BUG_DEDUPE_NOT_REPLAYED,    //  a restart forgets what producers had sent
-    YAMI_BUG_EPOCH_NOT_REPLAYED,     //  a restart forgets the epochs given out
-    YAMI_BUG_WRONG_RECORD_STORED,    //  of a batch that is known in part, the wrong rest is stored
-    YAMI_BUG_WRONG_RECORD_RESENT,    //  a producer's window that grows mixes up what is in it
-    YAMI_BUG_UNCONFIRMED_FORGOTTEN,  //  a producer attaches anew as if all were confirmed
-    YAMI_BUG_CREDIT_LEAK,            //  a producer's credit for duplicates does not come back
-    YAMI_BUG_FAILED_SYNC_RETRIED,    //  a sync that failed is tried again, and believed
-    YAMI_BUG_DIRECTORY_NOT_SYNCED,   //  a new segment's name is not synced
-    YAMI_BUG_SEGMENT_RECYCLED_EARLY, //  a segment goes before a checkpoint has what is in it
-    YAMI_BUG_DAMAGE_READ_AS_END,     //  damage within the log is taken for its torn end
-};
+//  Macros and no enum, which would be told in a library's debug information.
+#define YAMI_BUG_NONE 0
+//  the log calls durable what was written and not synced
+#define YAMI_BUG_CONFIRM_BEFORE_SYNC 1
+//  CONFIRM covers what is appended and not durable
+#define YAMI_BUG_CONFIRM_BEFORE_DURABLE 2
+//  ATTACHED does
+#define YAMI_BUG_ATTACHED_BEFORE_DURABLE 3
+//  consumers get what is not durable
+#define YAMI_BUG_DELIVERED_BEFORE_DURABLE 4
+//  an ack settles one message more than it names
+#define YAMI_BUG_ACK_OFF_BY_ONE 5
+//  ACKED is told, yet a restart does not know of the ack
+#define YAMI_BUG_ACK_NOT_WRITTEN 6
+//  whoever had a message settles it, whose lease it is now
+#define YAMI_BUG_LEASE_NOT_FENCED 7
+//  who is gone keeps its leases until their time is over
+#define YAMI_BUG_LEASES_KEPT 8
+//  a restart forgets how often a message failed
+#define YAMI_BUG_FAILURES_NOT_REPLAYED 9
+//  storing a dead letter and settling its origin are two writes
+#define YAMI_BUG_DEAD_LETTER_NOT_ATOMIC 10
+//  a restart forgets what producers had sent
+#define YAMI_BUG_DEDUPE_NOT_REPLAYED 11
+//  a restart forgets the epochs given out
+#define YAMI_BUG_EPOCH_NOT_REPLAYED 12
+//  of a batch that is known in part, the wrong rest is stored
+#define YAMI_BUG_WRONG_RECORD_STORED 13
+//  a producer's window that grows mixes up what is in it
+#define YAMI_BUG_WRONG_RECORD_RESENT 14
+//  a producer attaches anew as if all were confirmed
+#define YAMI_BUG_UNCONFIRMED_FORGOTTEN 15
+//  a producer's credit for duplicates does not come back
+#define YAMI_BUG_CREDIT_LEAK 16
+//  a sync that failed is tried again, and believed
+#define YAMI_BUG_FAILED_SYNC_RETRIED 17
+//  a new segment's name is not synced
+#define YAMI_BUG_DIRECTORY_NOT_SYNCED 18
+//  a segment goes before a checkpoint has what is in it
+#define YAMI_BUG_SEGMENT_RECYCLED_EARLY 19
+//  damage within the log is taken for its torn end
+#define YAMI_BUG_DAMAGE_READ_AS_END 20
 
 //  The build says which one, with -DYAMI_PLANTED_BUG=YAMI_BUG_NAME.
 #ifndef YAMI_PLANTED_BUG
