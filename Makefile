@@ -151,6 +151,23 @@ merge:
 	$(FUZZ)/fuzz/fuzz_$(TARGET) -merge=1 -use_counters=0 -use_cmp=0 $(FUZZ)/merged $(FUZZ_CORPUS) $(FUZZ_FOUND)
 	rm -rf $(FUZZ_CORPUS) && cp -r $(FUZZ)/merged $(FUZZ_CORPUS)
 
+#   ThreadSanitizer over all units but two (thousands of crashes in one thread), and the system tests in which
+#   relays, senders and receivers are threads of one process. The others are about processes: nothing to race.
+THREADED = $(filter-out %/test_segment_log_crash %/test_segment_log_damage,$(filter $(BUILD)/unit/%,$(runnable))) \
+           $(BUILD)/system/test_transports $(BUILD)/system/test_relay_close
+THREADED_HERE = $(patsubst $(BUILD)/%,$(BUILD)/san-thread/%,$(THREADED))
+threads: deps
+	+@$(SUBMAKE) BUILD=$(BUILD)/san-thread SAN=thread $(THREADED_HERE)
+	@$(RUN) --build $(BUILD)/san-thread $(THREADED_HERE)
+
+#   Lines that units and corpus run, by file; fails below 90 percent. What is missing is explained in tests/COVERAGE.md.
+COVERED = $(filter $(BUILD)/coverage/unit/% $(BUILD)/coverage/fuzz/fuzz_%,$(TESTS:$(BUILD)/%=$(BUILD)/coverage/%))
+coverage: deps
+	+@$(SUBMAKE) BUILD=$(BUILD)/coverage CFLAGS='-O0 -g --coverage' LDFLAGS=--coverage $(COVERED)
+	@find $(BUILD)/coverage -name '*.gcda' -delete
+	@$(RUN) --build $(BUILD)/coverage $(COVERED)
+	@tests/tools/coverage $(BUILD)/coverage
+
 #   Whether the tests find the bugs of lib/base/yami_planted.h; BUGS=... for some of them.
 .PHONY: planted
 planted: deps
