@@ -54,7 +54,7 @@ s_batch(const model_producer_t *producer, uint8_t id, uint32_t epoch, uint64_t f
         uint32_t count, const model_content_t *contents)
 {
     yami_builder_t builder;
-    yami_builder_init(&builder, 1 << 20);
+    yami_builder_init(&builder, 1 << 13);
     yami_writer_t properties;
     yami_writer_init(&properties, 100);
     yami_writer_map(&properties, 1);
