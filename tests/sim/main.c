@@ -38,6 +38,7 @@ static const char s_help[] =
     "  --faults 1,5,...  only these of the seed's faults; none: --faults -\n"
     "  --all             go on after a failure, and count\n"
     "  --whole           do not shrink the list of faults\n"
+    "  --lying-disk      syncs do nothing: runs must fail, or the oracle is blind\n"
     "  --list            show the scenarios\n"
     "  --help            this\n";
 
@@ -99,6 +100,7 @@ s_parse(s_options_t *options, int argc, char **argv)
                                           {"faults", required_argument, NULL, 'f'},
                                           {"all", no_argument, NULL, 'a'},
                                           {"whole", no_argument, NULL, 'w'},
+                                          {"lying-disk", no_argument, NULL, 'd'},
                                           {"list", no_argument, NULL, 'l'},
                                           {"help", no_argument, NULL, 'h'},
                                           {0}};
@@ -129,6 +131,9 @@ s_parse(s_options_t *options, int argc, char **argv)
             break;
         case 'w':
             options->keeps_all = true;
+            break;
+        case 'd':
+            options->runner.has_lying_disk = true;
             break;
         case 'l':
             exit(s_list());
@@ -161,7 +166,7 @@ s_print_replay(const s_options_t *options, const simulation_plan_t *plan,
     if (plan->scenario >= 0) {
         printf(" --scenario %s", scenario_table[plan->scenario].name);
     }
-    printf(" --faults ");
+    printf("%s --faults ", plan->has_lying_disk ? " --lying-disk" : "");
     const char *separator = "";
     for (unsigned index = 0; index < result->fault_count; index++) {
         if (!plan->is_left_out[index]) {
@@ -198,6 +203,7 @@ s_one(const s_options_t *options)
 {
     simulation_plan_t plan = {.seed = options->runner.first_seed,
                               .scenario = options->runner.scenario,
+                              .has_lying_disk = options->runner.has_lying_disk,
                               .trace = options->traces ? stdout : NULL};
     for (unsigned index = 0; index < SIMULATION_FAULTS; index++) {
         plan.is_left_out[index] = options->has_faults && !options->is_chosen[index];
@@ -228,7 +234,9 @@ s_many(const s_options_t *options)
     double seconds = (double) (yami_clock_mono_us() - start_us) / 1e6;
     for (unsigned index = 0; index < RUNNER_FAILURES && report.failures[index].seed > 0; index++) {
         const runner_failure_t *failure = &report.failures[index];
-        simulation_plan_t plan = {.seed = failure->seed, .scenario = options->runner.scenario};
+        simulation_plan_t plan = {.seed = failure->seed,
+                                  .scenario = options->runner.scenario,
+                                  .has_lying_disk = options->runner.has_lying_disk};
         if (options->runner.keeps_going) {
             printf("seed %" PRIu64 ": %s: %s\n", failure->seed, failure->kind, failure->text);
         } else {

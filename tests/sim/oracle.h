@@ -7,6 +7,7 @@
     be forgotten.
 
     What it checks, by the kind of failure:
+        forgotten         what the relay said to be stored, it has still when it is asked again
         sequence-changed  a channel's sequence stands for one message for ever
         stored-twice      a message has one sequence, and one more for each redrive
         body              a body is the one that was sent, also as the consumer sees it

@@ -332,18 +332,24 @@ s_error(oracle_t *self, oracle_link_t *link, uint64_t status)
     link->fenced += status == YAM_STATUS_FENCED;
 }
 
-//  It says that it has all up to that sequence, whether anybody hears it or not.
+//  It says that it has all up to that sequence, whether anybody hears it or not. What it had said so
+//  before, it has still.
 static void
 s_promise(oracle_t *self, const oracle_link_t *link, const yami_frame_t *frame)
 {
     for (size_t index = self->message_count; index > 0; index--) {
         oracle_message_t *message = &self->messages[index - 1];
-        if (message->stream == link->stream && message->epoch == frame->epoch &&
-            message->sequence > 0 && message->sequence <= frame->sequence) {
-            if (message->is_promised) {
-                break; //  and so are all before
-            }
+        if (message->stream != link->stream || message->epoch != frame->epoch ||
+            message->sequence == 0) {
+            continue;
+        }
+        if (message->sequence <= frame->sequence) {
             message->is_promised = true;
+        } else if (message->is_promised && message->fate != ORACLE_REFUSED) {
+            world_fail(self->world, "forgotten",
+                       "message %zu (epoch %u, number %" PRIu64
+                       ") was said to be stored, and then only those up to %" PRIu64,
+                       index, message->epoch, message->sequence, frame->sequence);
         }
     }
 }

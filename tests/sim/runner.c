@@ -55,7 +55,8 @@ s_note(s_shared_t *shared, const runner_options_t *options, uint64_t seed, const
 static void
 s_run_seed(s_shared_t *shared, const runner_options_t *options, uint64_t seed)
 {
-    simulation_plan_t plan = {.seed = seed, .scenario = options->scenario};
+    simulation_plan_t plan = {
+        .seed = seed, .scenario = options->scenario, .has_lying_disk = options->has_lying_disk};
     simulation_result_t result;
     (void) alarm(SHRINK_SECONDS);
     simulation_run(&plan, &result);

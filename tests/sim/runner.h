@@ -9,6 +9,7 @@ typedef struct {
     uint64_t first_seed;
     uint64_t seed_count;
     unsigned jobs;
+    bool has_lying_disk;
     int scenario;     //  -1: the seed's
     bool keeps_going; //  after a failure
     bool shows_progress;

@@ -269,6 +269,7 @@ s_make_relay(s_simulation_t *self)
                               scenario->channels[index].kind);
     }
     relay_host_init(&self->relay, &self->world, self->oracle);
+    sim_disk_ignore_syncs(self->relay.disk, self->plan->has_lying_disk);
     yami_relay_options_t *options = &self->relay.options;
     options->lease_ms = rules.lease_ms;
     options->delivery_limit = rules.delivery_limit;

@@ -15,6 +15,7 @@ typedef struct {
     uint64_t seed;
     int scenario;                        //  -1: the seed's
     bool is_left_out[SIMULATION_FAULTS]; //  faults not to happen
+    bool has_lying_disk;                 //  it says synced and is not: the oracle must find out
     FILE *trace;                         //  NULL: none
 } simulation_plan_t;
 
