@@ -57,7 +57,7 @@ network_send(network_client_t *client, yami_block_t *block);
 
 //  The relay's side: 0, or -1 with errno EHOSTUNREACH.
 int
-network_answer(network_t *self, uint64_t link, yami_block_t *block, yami_block_t *data);
+network_answer(network_t *self, uint64_t number, yami_block_t *block, yami_block_t *data);
 //  The relay's process is gone, and all its links; lingers: what it sent still arrives.
 void
 network_relay_gone(network_t *self, bool lingers);

@@ -11,10 +11,10 @@
 
 #define GROW(array, capacity, needed)                                                              \
     do {                                                                                           \
-        size_t before = capacity;                                                                  \
+        size_t before = (capacity);                                                                \
         int grown = yami_grow(&(array), &(capacity), needed, sizeof *(array), MANY);               \
         YAM_ASSERT(grown == 0);                                                                    \
-        memset((array) + before, 0, (capacity - before) * sizeof *(array));                        \
+        memset((array) + before, 0, ((capacity) -before) * sizeof *(array));                       \
     } while (0)
 
 oracle_t *

@@ -2,9 +2,9 @@
 
     It sees three things: what applications ask and are told; each frame at the moment the relay
     takes it, and each at the moment the relay sends it; the relay's turns and crashes. So it can
-    keep, for each sequence of each group, where it must be, and a message has to be where that says.
-    Only a crash of the relay leaves more than one outcome: what it had not said to be durable may
-    be forgotten.
+    keep, for each sequence of each group, where it must be, and a message has to be where that
+    says. Only a crash of the relay leaves more than one outcome: what it had not said to be durable
+    may be forgotten.
 
     What it checks, by the kind of failure:
         forgotten         what the relay said to be stored, it has still when it is asked again
@@ -88,22 +88,22 @@ oracle_redrives(oracle_t *self);
 //  -- The relay; its links are known by their ATTACH
 
 void
-oracle_relay_takes(oracle_t *self, uint64_t link, const yami_frame_t *frame);
+oracle_relay_takes(oracle_t *self, uint64_t number, const yami_frame_t *frame);
 //  What it did with that frame is done: who settles what it does not hold is told so, nobody else.
 void
-oracle_relay_took(oracle_t *self, uint64_t link);
+oracle_relay_took(oracle_t *self, uint64_t number);
 //  Something else: a batch, or garbage.
 void
-oracle_relay_hears(oracle_t *self, uint64_t link);
+oracle_relay_hears(oracle_t *self, uint64_t number);
 //  is_sent: false when the relay's link is gone, so that nobody gets it.
 void
-oracle_relay_delivers(oracle_t *self, uint64_t link, const yami_frame_t *frame,
+oracle_relay_delivers(oracle_t *self, uint64_t number, const yami_frame_t *frame,
                       const yami_batch_t *batch, bool is_sent);
 void
-oracle_relay_sends(oracle_t *self, uint64_t link, const yami_frame_t *frame);
+oracle_relay_sends(oracle_t *self, uint64_t number, const yami_frame_t *frame);
 //  The link is forgotten.
 void
-oracle_relay_drops(oracle_t *self, uint64_t link);
+oracle_relay_drops(oracle_t *self, uint64_t number);
 //  Before timers run.
 void
 oracle_relay_turns(oracle_t *self);

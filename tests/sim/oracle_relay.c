@@ -332,8 +332,8 @@ s_error(oracle_t *self, oracle_link_t *link, uint64_t status)
     link->fenced += status == YAM_STATUS_FENCED;
 }
 
-//  It says that it has all up to that sequence, whether anybody hears it or not. What it had said so
-//  before, it has still.
+//  It says that it has all up to that sequence, whether anybody hears it or not. What it had said
+//  so before, it has still.
 static void
 s_promise(oracle_t *self, const oracle_link_t *link, const yami_frame_t *frame)
 {

@@ -5,11 +5,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "log_check.h"
 #include "yam_error.h"
 #include "yam_status.h"
 #include "yami_alloc_test.h"
 #include "yami_base.h"
-#include "yami_log_state.h"
 
 #define IDLE_TURN_US 1000000
 #define TURN_DELAY_MAX_US 50
@@ -21,7 +21,7 @@
 #define STOP_MAX_US 500000
 
 static void
-s_turn(void *arg, uint64_t what);
+s_turn(void *arg, uint64_t life);
 
 //  -- Time
 
@@ -195,7 +195,7 @@ s_after_step(relay_host_t *self)
         return;
     }
     yami_relay_core_check(self->core);
-    yami_log_check((const yami_log_t *) self->store);
+    log_check(self->store);
     if (self->crash_in_steps > 0 && --self->crash_in_steps == 0) {
         relay_host_crash(self, self->crash_is_power);
     }

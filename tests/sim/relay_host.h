@@ -15,7 +15,8 @@
 #include "yami_relay_driver.h"
 #include "yami_segment_log.h"
 
-//  The relay numbers links itself; one that it has forgotten and hears of again gets another number.
+//  The relay numbers links itself; one that it has forgotten and hears of again gets another
+//  number.
 typedef struct {
     uint64_t link; //  the network's number
     bool is_forgotten;

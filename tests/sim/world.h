@@ -5,7 +5,8 @@
     Invariants:
     (1) Events run in the order of their time, and of scheduling within it: a seed gives one trace.
     (2) The first failure stays; nothing runs after it but what has begun.
-    (3) Each actor draws from a stream of its own, so that leaving one fault out changes little else.
+    (3) Each actor draws from a stream of its own, so that leaving one fault out changes little
+    else.
 */
 #ifndef WORLD_H
 #define WORLD_H

@@ -16,7 +16,7 @@ while read -r name; do
     if [[ $name == test_guarantees ]]; then
         continue
     fi
-    check "$name" grep -rqw --include=*.c --include=*.py "$name" tests
+    check "$name" grep -rqw --include=*.c --include=*.py --include=*.sh "$name" tests
 done < <(grep -o '`test_[a-z0-9_]*`' tests/GUARANTEES.md | tr -d '`' | sort -u)
 while read -r path; do
     check "$path" test -e "$path"
