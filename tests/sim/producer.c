@@ -122,6 +122,7 @@ s_add(producer_t *self)
     }
     uint32_t count = builder.count;
     yami_block_t *block = yami_builder_finish(&builder, &head);
+    yami_builder_clear(&builder);
     YAM_ASSERT(block != NULL);
     world_trace(self->world, "producer", self->index, "batch", head.first_sequence, count,
                 head.epoch);
