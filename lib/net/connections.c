@@ -56,9 +56,9 @@ struct yami_connections {
 
     s_connection_t **table; //  owned; by descriptor
     size_t capacity;
-    TAILQ_HEAD(, s_connection) silent; //  longest silent first
-    uint64_t stamp;                    //  last given
-    uint32_t order;                    //  the greatest seen
+    TAILQ_HEAD(s_silent_list, s_connection) silent; //  longest silent first
+    uint64_t stamp;                                 //  last given
+    uint32_t order;                                 //  the greatest seen
     bool has_order;
     size_t ending_count;
     yami_connections_counts_t counts;

@@ -83,8 +83,7 @@ yam_inbox_destroy(yam_inbox_t **self_p)
 uint32_t
 yam_inbox_shard(const char *id, uint32_t count)
 {
-    YAM_ASSERT(count > 0);
-    return yami_key_hash(id, strlen(id)) % count;
+    return count > 1 ? yami_key_hash(id, strlen(id)) % count : 0;
 }
 
 //  Forgets old claims of the shard a new one has just gone to. A failure is the claim's, too: the

@@ -77,8 +77,9 @@ typedef struct {
 YAM_EXPORT void
 yam_inbox_stats(const yam_inbox_t *self, yam_inbox_stats_t *stats);
 
-//  Which of count (> 0) databases an id belongs to, 0..count-1, when an application has sharded its
-//  data over files or servers: open an inbox in each, and claim where the effect is.
+//  Which of count databases an id belongs to, 0..count-1 (0 for a count of 0), when an application
+//  has sharded its data over files or servers: open an inbox in each, and claim where the effect
+//  is.
 YAM_EXPORT uint32_t
 yam_inbox_shard(const char *id, uint32_t count);
 

@@ -312,7 +312,7 @@ struct yami_relay_core {
     bool has_room;
     bool has_said_room; //  what the log says last
     int64_t room_ms;    //  monotonic: when it was last said that there is none; 0: never
-    bool has_started; //  the first step was made: due times are monotonic
+    bool has_started;   //  the first step was made: due times are monotonic
     bool is_draining;
     bool has_failed;
     yami_relay_effects_t *effects; //  of this step
