@@ -26,7 +26,8 @@ UNTAKEN = 40 * MIB  # limits of patterns/relay/SPEC.md, section 12
 GREETING = 10
 FRAME = 20 * MIB
 LIMIT = 14  # the status: too much was asked for, try later
-SLACK = 3 if support.IS_SANITIZED else 1  # a sanitizer keeps what is freed for a while
+SHARE = 30 if support.IS_SANITIZED else 3  # of a client's speed is left beside a flood, at least
+SLACK = 3 if support.IS_SANITIZED else 1  # a sanitizer keeps what is freed for a while, and is slow
 
 
 def start(*arguments, **options):
@@ -204,7 +205,7 @@ def test_message_of_parts_without_end_is_cut():
             pass
         # Looked at four times a second: what loopback can carry meanwhile is beyond the limit.
         rate = sent / (time.monotonic() - began)
-        assert sent < UNTAKEN + rate + 32 * MIB, f"took {sent >> 20} MiB at {int(rate) >> 20} MiB/s"
+        assert sent < SLACK * (UNTAKEN + rate + 32 * MIB), f"took {sent >> 20} MiB at {int(rate) >> 20} MiB/s"
         raw.close()
         serve(relay)
     assert memory(relay) < before + UNTAKEN + rate + SLACK * 64 * MIB
@@ -460,8 +461,8 @@ def check_flood(kind, prepare=None):
                     flood.send_signal(signal.SIGKILL)
                     flood.wait()
     print(f"# {kind}: {max(beside):.0f}/s beside a flood, {max(under):.0f}/s under it", flush=True)
-    # Half is what is promised where processors are free; a machine that does other things is granted a third.
-    assert max(under) >= max(beside) / 3, f"{kind}: {beside} beside the flood, {under} under it"
+    # A third is what SECURITY.md promises; of a sanitizer's relay only that it goes on.
+    assert max(under) >= max(beside) / SHARE, f"{kind}: {beside} beside the flood, {under} under it"
     assert memory(relay) < before + SLACK * 128 * MIB
     serve(relay)
     return stat(relay)
