@@ -39,22 +39,8 @@ static int
 s_options(yami_relay_options_t *options, const char *text)
 {
     yami_options_init(yami_relay_option_table, options);
-    while (text != NULL && *text != '\0') {
-        char pair[2048];
-        size_t size = strcspn(text, "&");
-        if (size >= sizeof pair) {
-            return yami_fail(EINVAL, "relay: an option is longer than %zu bytes", sizeof pair - 1);
-        }
-        memcpy(pair, text, size);
-        pair[size] = '\0';
-        char *value = strchr(pair, '=');
-        if (value != NULL) {
-            *value++ = '\0';
-        }
-        if (yami_options_set(yami_relay_option_table, options, pair, value) == -1) {
-            return -1;
-        }
-        text += size + (text[size] == '&');
+    if (yami_options_read(yami_relay_option_table, options, text) == -1) {
+        return -1;
     }
     int64_t delays_ms[YAMI_BACKOFF_LIMIT];
     return yami_relay_backoff_parse(options->backoff, delays_ms) == -1 ? -1 : 0;
