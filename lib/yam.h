@@ -5,6 +5,7 @@
         yam_pub/sub    topics: each message to every subscription      yam_pub.h   yam_sub.h
         yam_relay      a store between them                            yam_relay.h
         yam_inbox      a message is handled once                       yam_inbox.h
+        yam_rpc        asks a service, by callback or future           yam_rpc.h  yam_rpc_server.h
         yam_message    a message with properties                       yam_message.h
         yam_error()    what went wrong, in words                       yam_error.h
 */
@@ -20,6 +21,8 @@
 #include "yam_pull.h"
 #include "yam_push.h"
 #include "yam_relay.h"
+#include "yam_rpc.h"
+#include "yam_rpc_server.h"
 #include "yam_status.h"
 #include "yam_sub.h"
 
