@@ -100,7 +100,7 @@ static int
 s_check(yami_fast_sender_t *self, const yami_record_t *record, const char *subject)
 {
     if (record->flags != 0) {
-        return yami_fail(EINVAL, "due and expiry times need grade=sure");
+        return yami_fail(ENOTSUP, "due and expiry times need a relay (grade=sure)");
     }
     return self->is_topic && *subject ? yami_subject_check(subject, false) : 0;
 }

@@ -59,6 +59,11 @@ s_close_open(yami_sure_sender_t *self)
 static int
 s_append(yami_sure_sender_t *self, const yami_record_t *record, size_t size)
 {
+    uint8_t due = record->flags & YAMI_RECORD_DUE;
+    if (due != self->open_due && self->open.count > 0 && s_close_open(self) == -1) {
+        return -1;
+    }
+    self->open_due = due;
     int rc = yami_builder_append(&self->open, record);
     if (rc == -1 && errno == EAGAIN && s_close_open(self) == 0) {
         rc = yami_builder_append(&self->open, record);

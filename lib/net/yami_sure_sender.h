@@ -49,6 +49,7 @@ typedef struct {
 
     yami_monitor_t monitor; //  guards from here to the next mark
     yami_builder_t open;
+    uint8_t open_due; //  flag of all records in it: a relay keeps what is due later elsewhere
     STAILQ_HEAD(yami_sure_closed_list, yami_sure_closed) closed; //  owned; oldest first
     yami_writer_t properties;                                    //  scratch for a subject
     uint64_t accepted;                                           //  messages

@@ -44,6 +44,7 @@ const yami_frame_field_t yami_frame_fields[YAMI_FRAME_FIELD_COUNT] = {
     FIELD("delay-ms", UINT, delay_ms, YAMI_F_DELAY_MS, 0, YAMI_LIMIT_TIME_MS),
     FIELD("command", STR, command, YAMI_F_COMMAND, 1, 32),
     FIELD("target", STR, target, YAMI_F_TARGET, 1, YAMI_LIMIT_NAME),
+    FIELD("id", STR, id, YAMI_F_ID, 1, YAMI_LIMIT_ID),
     FIELD("rows", BIN, rows, YAMI_F_ROWS, 0, YAMI_LIMIT_REPLY),
 };
 
@@ -81,7 +82,7 @@ const yami_frame_rule_t yami_frame_rules[YAMI_FRAME_TYPE_COUNT] = {
     [YAMI_FRAME_HEARTBEAT] = {"HEARTBEAT", YAMI_HANDLE_NONE, 0, 0},
     [YAMI_FRAME_ADMIN] = {"ADMIN", YAMI_HANDLE_NONE, YAMI_F_SERIAL | YAMI_F_COMMAND,
                           YAMI_F_CHANNEL | YAMI_F_GROUP | YAMI_F_TARGET | YAMI_F_START |
-                              YAMI_F_SEQUENCE | YAMI_F_MESSAGES},
+                              YAMI_F_SEQUENCE | YAMI_F_MESSAGES | YAMI_F_ID},
     [YAMI_FRAME_REPLY] = {"REPLY", YAMI_HANDLE_NONE, YAMI_F_SERIAL | YAMI_F_STATUS,
                           YAMI_F_TEXT | YAMI_F_ROWS},
     [YAMI_FRAME_ERROR] = {"ERROR", YAMI_HANDLE_ANY, YAMI_F_STATUS, YAMI_F_TEXT},

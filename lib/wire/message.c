@@ -128,12 +128,22 @@ yam_message_size(const yam_message_t *self)
     return self->record.body.size;
 }
 
+//  0, or -1 with errno EINVAL.
+static int
+s_check_built(const yam_message_t *self)
+{
+    if (self->block != NULL) {
+        return yami_fail(EINVAL, "a received message cannot be changed; send a new one");
+    }
+    return 0;
+}
+
 //  What yam_message_set refuses. 0, or -1 with errno EINVAL.
 static int
 s_check(const yam_message_t *self, const char *name, const char *value)
 {
-    if (self->block != NULL) {
-        return yami_fail(EINVAL, "a received message cannot be changed; send a new one");
+    if (s_check_built(self) == -1) {
+        return -1;
     }
     if (name == NULL || name[0] == 0 || value == NULL) {
         return yami_fail(EINVAL, "a property needs a name and a value");
@@ -286,4 +296,27 @@ int64_t
 yam_message_time_ms(const yam_message_t *self)
 {
     return self->time_ms;
+}
+
+int
+yam_message_set_due(yam_message_t *self, int64_t due_ms)
+{
+    if (s_check_built(self) == -1) {
+        return -1;
+    }
+    if (due_ms < 0 || due_ms > YAMI_LIMIT_TIME_MS) {
+        return yami_fail(EINVAL,
+                         "a due time of %" PRId64 " is not 0..%lld (milliseconds since 1970)",
+                         due_ms, YAMI_LIMIT_TIME_MS);
+    }
+    unsigned others = self->record.flags & ~(unsigned) YAMI_RECORD_DUE;
+    self->record.flags = (uint8_t) (others | (due_ms > 0 ? YAMI_RECORD_DUE : 0u));
+    self->record.due_ms = due_ms;
+    return 0;
+}
+
+int64_t
+yam_message_due_ms(const yam_message_t *self)
+{
+    return self->record.due_ms;
 }

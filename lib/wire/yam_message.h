@@ -40,9 +40,10 @@ yam_message_size(const yam_message_t *self);
 
 //  Sets a property of a message that is to be sent; an earlier value of that name is replaced.
 //  Well-known names: "key" (messages of one key keep their order), "tag", "subject",
-//  "correlation-id", "content-type", "trace", "reply-to". Returns 0, or -1 with errno EINVAL (empty
-//  name, a name that begins with "yam-", a malformed subject, a received message), EMSGSIZE (64 KiB
-//  of properties, 64 of them) or ENOMEM; nothing changed then.
+//  "correlation-id", "content-type", "trace", "reply-to", "id" (by which a delayed message can be
+//  cancelled, 1..200 bytes). Returns 0, or -1 with errno EINVAL (empty name, a name that begins
+//  with "yam-", a malformed subject, a received message), EMSGSIZE (64 KiB of properties, 64 of
+//  them) or ENOMEM; nothing changed then.
 YAM_EXPORT int
 yam_message_set(yam_message_t *self, const char *name, const char *value);
 
@@ -72,9 +73,22 @@ yam_message_deliveries(const yam_message_t *self);
 YAM_EXPORT uint32_t
 yam_message_failures(const yam_message_t *self);
 
-//  When the relay took it, milliseconds since 1970; 0 in the fast grade.
+//  When the relay took it, milliseconds since 1970; 0 in the fast grade. For a delayed message:
+//  when its time had come.
 YAM_EXPORT int64_t
 yam_message_time_ms(const yam_message_t *self);
+
+//  Asks that nobody gets a message that is to be sent before due_ms, milliseconds since 1970 by the
+//  relay's wall clock: until then the relay keeps it in CHANNEL.delayed, where it can be cancelled
+//  by its property "id" (see yam_admin.h). A time that is past delays nothing; 0 takes an earlier
+//  wish back. Only the sure grade can: sending such a message in the fast grade fails with ENOTSUP.
+//  Returns 0, or -1 with errno EINVAL (not 0..2^53-1, a received message); nothing changed then.
+YAM_EXPORT int
+yam_message_set_due(yam_message_t *self, int64_t due_ms);
+
+//  What was asked for so, also of a received message; 0 when nothing was.
+YAM_EXPORT int64_t
+yam_message_due_ms(const yam_message_t *self);
 
 #ifdef __cplusplus
 }

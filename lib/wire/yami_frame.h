@@ -46,7 +46,7 @@ typedef enum {
     YAMI_FRAME_ACKED = 16,     //  relay, handle: serial (all settle frames up to it are durable)
     YAMI_FRAME_HEARTBEAT = 17, //  either
     YAMI_FRAME_ADMIN =
-        18, //  client: serial, command, [channel], [group], [target], [sequence], [messages]
+        18, //  client: serial, command, [channel], [group], [target], [id], [sequence], [messages]
     YAMI_FRAME_REPLY = 19,   //  relay: serial, status, [text], [rows]
     YAMI_FRAME_ERROR = 20,   //  either: status, [text]
     YAMI_FRAME_GOODBYE = 21, //  either: ends the session
@@ -109,6 +109,7 @@ enum {
 };
 #define YAMI_F_TARGET (1ull << 31)
 #define YAMI_F_ROWS (1ull << 32)
+#define YAMI_F_ID (1ull << 33)
 
 typedef struct {
     uint8_t type; //  yami_frame_type_t
@@ -150,6 +151,7 @@ typedef struct {
     uint64_t delay_ms;
     yami_slice_t command;
     yami_slice_t target;
+    yami_slice_t id;   //  a message's property of that name
     yami_slice_t rows; //  bin: a msgpack array of maps
 } yami_frame_t;
 

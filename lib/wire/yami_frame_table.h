@@ -28,7 +28,7 @@ typedef struct {
     uint64_t maximum;
 } yami_frame_field_t;
 
-#define YAMI_FRAME_FIELD_COUNT 33
+#define YAMI_FRAME_FIELD_COUNT 34
 extern const yami_frame_field_t yami_frame_fields[YAMI_FRAME_FIELD_COUNT];
 
 typedef enum {

@@ -246,6 +246,7 @@ s_ask(yam_admin_t *self, const yam_admin_request_t *request)
     s_put_text(&frame, &frame.channel, YAMI_F_CHANNEL, request->channel);
     s_put_text(&frame, &frame.group, YAMI_F_GROUP, request->group);
     s_put_text(&frame, &frame.target, YAMI_F_TARGET, request->target);
+    s_put_text(&frame, &frame.id, YAMI_F_ID, request->id);
     s_put_number(&frame, &frame.sequence, YAMI_F_SEQUENCE, request->sequence);
     s_put_number(&frame, &frame.messages, YAMI_F_MESSAGES, request->messages);
     s_put_number(&frame, &frame.start, YAMI_F_START, request->is_dry_run);

@@ -26,10 +26,11 @@ typedef struct yam_admin yam_admin_t;
 
 //  What is asked. Zero and NULL leave a field out.
 typedef struct {
-    const char *command; //  "stat", "peek", "purge", "redrive" ...
+    const char *command; //  "stat", "peek", "purge", "redrive", "cancel" ...
     const char *channel;
     const char *group;
     const char *target; //  a channel to move to
+    const char *id;     //  property "id" of delayed messages
     uint64_t sequence;  //  where to begin
     uint64_t messages;  //  at most so many
     bool is_dry_run;    //  say what would happen, and do nothing

@@ -40,6 +40,7 @@ FRAMES = {
     "acked": (16, 2, {"serial": 5}),
     "heartbeat": (17, 0, {}),
     "admin": (18, 0, {"channel": "orders.dead", "start": 1, "serial": 1, "command": "redrive", "target": "orders"}),
+    "cancel": (18, 0, {"channel": "orders", "serial": 2, "command": "cancel", "id": "invoice-7"}),
     "reply": (19, 0, {"status": 0, "text": "17 messages would move", "serial": 1,
                       "rows": msgpack.packb([{"channel": "orders.dead", "messages": 17}])}),
     "error": (20, 0, {"status": 13, "text": "say HELLO first"}),

@@ -14,7 +14,7 @@ typedef struct {
     yami_frame_t frame;
 } wire_frame_sample_t;
 
-#define WIRE_FRAME_SAMPLE_COUNT 22
+#define WIRE_FRAME_SAMPLE_COUNT 23
 extern const wire_frame_sample_t wire_frame_samples[WIRE_FRAME_SAMPLE_COUNT];
 
 typedef struct {

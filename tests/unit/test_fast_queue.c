@@ -379,6 +379,23 @@ test_names_endpoints_and_grades_are_checked(void **state)
 }
 
 static void
+test_a_delay_needs_a_relay(void **state)
+{
+    (void) state;
+    static const char *const endpoints[] = {"@tcp://127.0.0.1:*", "@tcp://127.0.0.1:*?framing=raw"};
+    for (size_t index = 0; index < 2; index++) {
+        yam_push_t *push = yam_push_new(wrapper_yam, "q", endpoints[index]);
+        yam_message_t *message = yam_message_new("x", 1);
+        assert_int_equal(yam_message_set_due(message, 1), 0);
+        assert_int_equal(yam_push_send_message(push, &message), -1);
+        assert_int_equal(errno, ENOTSUP);
+        assert_non_null(message);
+        yam_message_destroy(&message);
+        yam_push_destroy(&push);
+    }
+}
+
+static void
 test_frames_that_are_no_batch_are_counted_and_dropped(void **state)
 {
     (void) state;
@@ -440,6 +457,7 @@ main(void)
         WRAPPER_TEST(test_the_descriptor_stays_readable_while_a_frame_is_not_used_up),
         WRAPPER_TEST(test_confirms_tell_what_was_handed_to_the_transport),
         WRAPPER_TEST(test_names_endpoints_and_grades_are_checked),
+        WRAPPER_TEST(test_a_delay_needs_a_relay),
         WRAPPER_TEST(test_frames_that_are_no_batch_are_counted_and_dropped),
         WRAPPER_TEST(test_destroy_is_safe_on_null),
     };

@@ -210,6 +210,37 @@ test_a_received_message_cannot_be_changed(void **state)
     yam_message_t *message = yami_message_received(NULL, block, &record);
     assert_int_equal(yam_message_set(message, "tag", "v"), -1);
     assert_int_equal(errno, EINVAL);
+    assert_int_equal(yam_message_set_due(message, 1), -1);
+    assert_int_equal(errno, EINVAL);
+    yam_message_destroy(&message);
+}
+
+static void
+test_a_due_time_is_set_read_and_taken_back(void **state)
+{
+    (void) state;
+    yam_message_t *message = yam_message_new("x", 1);
+    assert_int_equal(yam_message_due_ms(message), 0);
+    assert_int_equal(yam_message_set_due(message, YAMI_LIMIT_TIME_MS), 0);
+    assert_int_equal(yam_message_due_ms(message), YAMI_LIMIT_TIME_MS);
+    assert_int_equal(message->record.flags, YAMI_RECORD_DUE);
+    assert_int_equal(yam_message_set_due(message, 0), 0);
+    assert_int_equal(yam_message_due_ms(message), 0);
+    assert_int_equal(message->record.flags, 0);
+    yam_message_destroy(&message);
+}
+
+static void
+test_a_due_time_out_of_range_is_refused_and_changes_nothing(void **state)
+{
+    (void) state;
+    yam_message_t *message = yam_message_new("x", 1);
+    assert_int_equal(yam_message_set_due(message, 5), 0);
+    assert_int_equal(yam_message_set_due(message, -1), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(yam_message_set_due(message, YAMI_LIMIT_TIME_MS + 1), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(yam_message_due_ms(message), 5);
     yam_message_destroy(&message);
 }
 
@@ -252,6 +283,8 @@ main(void)
         cmocka_unit_test(test_a_received_message_keeps_its_frame),
         cmocka_unit_test(test_a_message_done_with_gives_its_memory_to_the_next),
         cmocka_unit_test(test_a_received_message_cannot_be_changed),
+        cmocka_unit_test(test_a_due_time_is_set_read_and_taken_back),
+        cmocka_unit_test(test_a_due_time_out_of_range_is_refused_and_changes_nothing),
         cmocka_unit_test(test_malformed_properties_of_a_peer_read_as_none),
         cmocka_unit_test(test_a_subject_of_the_transport_comes_first),
     };

@@ -379,6 +379,28 @@ test_subject_becomes_a_property(void **state)
 }
 
 static void
+test_what_is_due_later_travels_in_batches_of_its_own(void **state)
+{
+    (void) state;
+    static const uint8_t flags[] = {0, 0, YAMI_RECORD_DUE, YAMI_RECORD_DUE, YAMI_RECORD_DUE, 0};
+    static const uint32_t counts[] = {2, 3, 1};
+    s_open(YAMI_KIND_QUEUE, ""); //  nobody takes them yet: they gather
+    for (size_t index = 0; index < sizeof flags; index++) {
+        yami_record_t record = {.flags = flags[index], .due_ms = 1000, .body = yami_slice("x", 1)};
+        assert_int_equal(s_sender->ops->send(s_sender, &record, ""), 0);
+    }
+    scripted_relay_attach(&s_relay, 1, 0);
+    uint64_t sequence = 1;
+    for (size_t index = 0; index < sizeof counts / sizeof counts[0]; index++) {
+        scripted_relay_expect_batch(&s_relay, sequence);
+        assert_int_equal(s_relay.batch.count, counts[index]);
+        assert_int_equal(s_record(0).flags, flags[sequence - 1]);
+        assert_int_equal(s_record(0).due_ms, flags[sequence - 1] != 0 ? 1000 : 0);
+        sequence += counts[index];
+    }
+}
+
+static void
 test_close_waits_for_confirms_then_says_goodbye(void **state)
 {
     (void) state;
@@ -512,6 +534,7 @@ main(void)
         TEST(test_fenced_producer_gets_estale),
         TEST(test_refusal_is_heard_in_order_and_confirm_may_send),
         TEST(test_subject_becomes_a_property),
+        TEST(test_what_is_due_later_travels_in_batches_of_its_own),
         TEST(test_close_waits_for_confirms_then_says_goodbye),
         TEST(test_close_without_a_relay_returns_what_is_left),
         TEST(test_child_after_fork_gets_echild),
