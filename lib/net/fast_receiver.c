@@ -92,7 +92,7 @@ s_receive(s_receiver_t *self, s_parts_t *parts, bool may_wait)
     while (has_more) {
         yami_block_t *next = yami_socket_recv(self->socket, &has_more);
         if (!next) {
-            s_release_parts(parts); //  out of memory: the parts of a message come together
+            s_release_parts(parts); //  the context ends: the parts of a message come together
             return -1;
         }
         if (!parts->first) {

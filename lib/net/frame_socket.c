@@ -31,15 +31,17 @@ s_close_message(void *hint)
 }
 
 //  Wraps *message, which is taken over. Small frames are copied: libzmq's are slices of an 8 KiB
-//  arena, and who keeps one keeps all of it.
+//  arena, and who keeps one keeps all of it. Without memory for that it is kept all the same: a
+//  part that were dropped here would be missed by nobody, and its next would be taken for it.
 static yami_block_t *
 s_wrap(zmq_msg_t *message, bool *more_p)
 {
     size_t size = zmq_msg_size(message);
     *more_p = zmq_msg_more(message) != 0;
     TAKE_OVER(zmq_msg_data(message));
-    if (size <= COPY_LIMIT) {
-        yami_block_t *copy = yami_block_copy(zmq_msg_data(message), size, COPY_LIMIT);
+    yami_block_t *copy =
+        size <= COPY_LIMIT ? yami_block_copy(zmq_msg_data(message), size, COPY_LIMIT) : NULL;
+    if (copy) {
         (void) zmq_msg_close(message);
         return copy;
     }

@@ -11,7 +11,7 @@
 
 //  Receives one frame part, without waiting. *more_p says whether another part of the same message
 //  follows. The caller owns the block, which wraps the zmq_msg_t, or is a copy of a small one. NULL
-//  with errno EAGAIN, ETERM, ENOMEM.
+//  with errno EAGAIN, ETERM: what has come is never lost for lack of memory.
 yami_block_t *
 yami_socket_recv(void *socket, bool *more_p);
 
