@@ -109,21 +109,35 @@ test_a_child_may_make_its_own(void **state)
     yam_destroy(&yam);
 }
 
+//  Takes every descriptor that is left.
+static void
+s_take_all(void)
+{
+    while (dup(STDERR_FILENO) != -1) {
+    }
+}
+
+#define FEW 200
+
+//  arg: how many descriptors there are, a few or one more. A socket takes one before it is bound
+//  and more then, so that one of them runs out before it is opened, the other after.
 static bool
 s_descriptors_run_out(void *arg)
 {
-    (void) arg;
+    const rlim_t *most = arg;
+    (void) close_range(STDERR_FILENO + 1, ~0u, 0); //  what the test was started with
     yam_t *yam = yam_new();
-    struct rlimit limit = {200, 200};
+    struct rlimit limit = {*most, *most};
     if (!yam || setrlimit(RLIMIT_NOFILE, &limit) == -1) {
         return false;
     }
-    yam_pull_t *pulls[200];
+    yam_pull_t *pulls[FEW];
     int count = 0;
-    while (count < 200 && (pulls[count] = yam_pull_new(yam, "q", "@tcp://127.0.0.1:*")) != NULL) {
+    while (count < FEW && (pulls[count] = yam_pull_new(yam, "q", "@tcp://127.0.0.1:*")) != NULL) {
         count++;
     }
-    bool is_refused = errno == EMFILE && strstr(yam_error(), "ulimit") && count > 10 && count < 200;
+    bool is_refused = errno == EMFILE && strstr(yam_error(), "ulimit") && count > 10 && count < FEW;
+    s_take_all(); //  what the refused one had is given back by a thread of ZeroMQ, some time
     is_refused = is_refused && !yam_new() && errno == EMFILE;
     while (count > 0) {
         yam_pull_destroy(&pulls[--count]);
@@ -136,7 +150,9 @@ static void
 test_without_descriptors_an_error_comes_and_no_abort(void **state)
 {
     (void) state;
-    assert_true(s_in_child(s_descriptors_run_out, NULL));
+    for (rlim_t most = FEW; most <= FEW + 1; most++) {
+        assert_true(s_in_child(s_descriptors_run_out, &most));
+    }
 }
 
 static void
