@@ -58,8 +58,7 @@ struct yami_credentials {
     _Atomic uint64_t denied;
 };
 
-//  -- Certificates
-//  ------------------------------------------------------------------------------------
+//  -- Certificates ------------------------------------------------------------------------------
 
 zcert_t *
 yami_certificate_load(const char *path)
@@ -114,8 +113,7 @@ yami_certificate_apply_client(zcert_t *certificate, void *socket, const char *se
     return s_set_key(socket, ZMQ_CURVE_SECRETKEY, zcert_secret_key(certificate));
 }
 
-//  -- Credentials
-//  -------------------------------------------------------------------------------------
+//  -- Credentials -------------------------------------------------------------------------------
 
 static int
 s_guard(yami_credentials_t *self, const char *clients)
@@ -180,8 +178,7 @@ yami_credentials_destroy(yami_credentials_t **self_p)
     yami_free(self);
 }
 
-//  -- The doorman
-//  -------------------------------------------------------------------------------------
+//  -- The doorman -------------------------------------------------------------------------------
 
 //  Under the lock. NULL when no such domain is guarded.
 static s_domain_t *

@@ -67,8 +67,7 @@ s_self(yami_receiver_t *base)
     return (s_receiver_t *) base;
 }
 
-//  -- Frames in
-//  -------------------------------------------------------------------------------------
+//  -- Frames in ---------------------------------------------------------------------------------
 
 static void
 s_release_parts(s_parts_t *parts)
@@ -176,8 +175,7 @@ s_open(s_receiver_t *self, s_parts_t *parts)
     s_release_parts(parts);
 }
 
-//  -- Messages out
-//  ----------------------------------------------------------------------------------
+//  -- Messages out ------------------------------------------------------------------------------
 
 //  Under the lock: the next record of the frame. 0, or -1 with errno EPROTO.
 static int
@@ -223,8 +221,7 @@ s_next(s_receiver_t *self)
     return message;
 }
 
-//  -- Waiting
-//  ---------------------------------------------------------------------------------------
+//  -- Waiting -----------------------------------------------------------------------------------
 
 //  What is left of a deadline (INT64_MAX: none), in ms rounded up; -1 for ever.
 static int
@@ -327,8 +324,7 @@ s_recv(yami_receiver_t *base, int timeout_ms)
     return message;
 }
 
-//  -- The rest of the table
-//  ---------------------------------------------------------------------------
+//  -- The rest of the table ---------------------------------------------------------------------
 
 //  Settling means nothing here, so that one program fits both grades. It is counted all the same.
 static int
@@ -404,8 +400,7 @@ s_endpoint(const yami_receiver_t *base)
     return ((const s_receiver_t *) base)->endpoint;
 }
 
-//  -- Life
-//  ------------------------------------------------------------------------------------------
+//  -- Life --------------------------------------------------------------------------------------
 
 static void
 s_free(s_receiver_t *self)

@@ -22,8 +22,7 @@ s_self(yami_sender_t *base)
     return (yami_fast_sender_t *) base;
 }
 
-//  -- Waiting
-//  ---------------------------------------------------------------------------------------
+//  -- Waiting -----------------------------------------------------------------------------------
 
 static struct timespec
 s_deadline(int timeout_ms)
@@ -54,8 +53,7 @@ s_wait_change(yami_fast_sender_t *self, const struct timespec *at)
     return 0;
 }
 
-//  -- Sending
-//  ---------------------------------------------------------------------------------------
+//  -- Sending -----------------------------------------------------------------------------------
 
 //  Under the lock: puts the record into the open batch, after closing one of another subject. 0, or
 //  -1 with errno EAGAIN when there is no room now.
@@ -127,8 +125,7 @@ s_send(yami_sender_t *base, const yami_record_t *record, const char *subject)
     return rc;
 }
 
-//  -- Raw framing: one message per frame, for any ZeroMQ program at the other end
-//  ----------------------
+//  -- Raw framing: one message per frame, for any ZeroMQ program at the other end ---------------
 
 //  Properties cannot travel: a message that has some is refused rather than sent without them.
 static int
@@ -226,8 +223,7 @@ s_send_raw(yami_sender_t *base, const yami_record_t *record, const char *subject
     return rc;
 }
 
-//  -- Waiting for what was sent, and the rest of the table
-//  ---------------------------------------------
+//  -- Waiting for what was sent, and the rest of the table --------------------------------------
 
 static uint64_t
 s_flush(yami_sender_t *base, int timeout_ms)
@@ -312,8 +308,7 @@ s_endpoint(const yami_sender_t *base)
     return ((const yami_fast_sender_t *) base)->endpoint;
 }
 
-//  -- Life
-//  ------------------------------------------------------------------------------------------
+//  -- Life --------------------------------------------------------------------------------------
 
 static void
 s_free(yami_fast_sender_t *self)

@@ -52,8 +52,7 @@ yami_fast_take_back(yami_fast_sender_t *self)
     s_tell(self);
 }
 
-//  -- Frames
-//  ----------------------------------------------------------------------------------------
+//  -- Frames ------------------------------------------------------------------------------------
 
 //  The header of the batch that is open now.
 static yami_batch_t
@@ -119,8 +118,7 @@ yami_fast_count_handed(yami_fast_sender_t *self, uint32_t count)
     }
 }
 
-//  -- Topics: the gate, and subscriptions
-//  --------------------------------------------------------------
+//  -- Topics: the gate, and subscriptions -------------------------------------------------------
 
 //  Frames closed early will not grow by waiting: let more of them go, as far as queues have room.
 static uint32_t
@@ -182,8 +180,7 @@ yami_fast_drain_subscriptions(yami_fast_sender_t *self)
     yami_engine_wake(self->engine, &self->task);
 }
 
-//  -- Sending
-//  ---------------------------------------------------------------------------------------
+//  -- Sending -----------------------------------------------------------------------------------
 
 //  Sends a parcel; what the socket has no room for becomes pending. Errors other than EAGAIN mean
 //  that the context ends: the parcel is dropped and counted.

@@ -18,8 +18,7 @@ s_self(yami_receiver_t *base)
     return (yami_sure_receiver_t *) base;
 }
 
-//  -- Receiving
-//  -------------------------------------------------------------------------------------
+//  -- Receiving ---------------------------------------------------------------------------------
 
 void
 yami_sure_receiver_signal(yami_sure_receiver_t *self)
@@ -130,8 +129,7 @@ s_fd(yami_receiver_t *base)
     return fd;
 }
 
-//  -- Settling
-//  --------------------------------------------------------------------------------------
+//  -- Settling ----------------------------------------------------------------------------------
 
 static void
 s_count(yam_receiver_stats_t *stats, yami_settle_kind_t kind)
@@ -262,8 +260,7 @@ s_flush(yami_receiver_t *base, int timeout_ms)
     return left;
 }
 
-//  -- The rest of the table, life
-//  --------------------------------------------------------------------------
+//  -- The rest of the table, life ---------------------------------------------------------------
 
 static void
 s_stats(yami_receiver_t *base, yam_receiver_stats_t *stats)

@@ -7,8 +7,7 @@
 
 #define FRAMES_PER_STEP 64
 
-//  -- Input
-//  -----------------------------------------------------------------------------------------
+//  -- Input -------------------------------------------------------------------------------------
 
 //  A DELIVER and its batch: decoded before the lock is taken, one signal for all its messages.
 static void
@@ -67,8 +66,7 @@ s_receive_one(yami_sure_receiver_t *self, int64_t now_ms)
     return true;
 }
 
-//  -- Output
-//  ----------------------------------------------------------------------------------------
+//  -- Output ------------------------------------------------------------------------------------
 
 //  Sends what the core has. Whether it stopped with more to do.
 static bool
@@ -92,8 +90,7 @@ s_send(yami_sure_receiver_t *self, int64_t now_ms)
     return true;
 }
 
-//  -- The task
-//  --------------------------------------------------------------------------------------
+//  -- The task ----------------------------------------------------------------------------------
 
 //  Under the lock: tells who waits for a state or for acks.
 static void

@@ -15,8 +15,7 @@ s_self(yami_sender_t *base)
     return (yami_sure_sender_t *) base;
 }
 
-//  -- Sending
-//  ---------------------------------------------------------------------------------------
+//  -- Sending -----------------------------------------------------------------------------------
 
 //  Bytes of a record in a batch.
 static size_t
@@ -197,8 +196,7 @@ s_send(yami_sender_t *base, const yami_record_t *record, const char *subject)
     return rc;
 }
 
-//  -- Waiting, and the rest of the table
-//  ----------------------------------------------------------------
+//  -- Waiting, and the rest of the table --------------------------------------------------------
 
 //  Under the lock: waits until all accepted by now were reported. How many were not.
 static uint64_t
@@ -273,8 +271,7 @@ s_endpoint(const yami_sender_t *base)
     return ((const yami_sure_sender_t *) base)->endpoint;
 }
 
-//  -- Life
-//  ------------------------------------------------------------------------------------------
+//  -- Life --------------------------------------------------------------------------------------
 
 static void
 s_free(yami_sure_sender_t *self)

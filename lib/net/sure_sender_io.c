@@ -7,8 +7,7 @@
 
 #define FRAMES_PER_STEP 256
 
-//  -- Input
-//  -----------------------------------------------------------------------------------------
+//  -- Input -------------------------------------------------------------------------------------
 
 //  Gives one message to the core. Whether there was one.
 static bool
@@ -33,8 +32,7 @@ s_receive_one(yami_sure_sender_t *self, int64_t now_ms)
     return true;
 }
 
-//  -- Outcomes
-//  --------------------------------------------------------------------------------------
+//  -- Outcomes ----------------------------------------------------------------------------------
 
 //  Room is there before confirm runs, since it may send; flush is told after it has run.
 static void
@@ -74,8 +72,7 @@ s_report_all(yami_sure_sender_t *self)
     }
 }
 
-//  -- Output
-//  ----------------------------------------------------------------------------------------
+//  -- Output ------------------------------------------------------------------------------------
 
 //  Under the lock: moves the batch whose turn it is into taken. Whether the core wants it now.
 static bool
@@ -147,8 +144,7 @@ s_send(yami_sure_sender_t *self, int64_t now_ms)
     return true;
 }
 
-//  -- The task
-//  --------------------------------------------------------------------------------------
+//  -- The task ----------------------------------------------------------------------------------
 
 //  What applications may see of the core's state.
 static void

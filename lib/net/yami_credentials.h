@@ -15,8 +15,7 @@
 
 typedef struct _zcert_t zcert_t; //  CZMQ's
 
-//  -- For a server with a certificate and a list of clients of its own
-//  --------------------------------
+//  -- For a server with a certificate and a list of clients of its own --------------------------
 
 typedef struct yami_credentials yami_credentials_t;
 
@@ -38,8 +37,7 @@ yami_credentials_denied(const yami_credentials_t *self);
 void
 yami_credentials_destroy(yami_credentials_t **self_p);
 
-//  -- Certificates
-//  ------------------------------------------------------------------------------------
+//  -- Certificates ------------------------------------------------------------------------------
 
 //  A certificate with a secret key. The caller owns the result. NULL with errno ENOENT or EINVAL
 //  and a sentence.
@@ -52,8 +50,7 @@ yami_certificate_apply_client(zcert_t *certificate, void *socket, const char *se
 int
 yami_certificate_apply_server(zcert_t *certificate, void *socket);
 
-//  -- The doorman, one per yam_t
-//  ------------------------------------------------------------------------
+//  -- The doorman, one per yam_t ----------------------------------------------------------------
 
 typedef struct yami_doorman yami_doorman_t;
 

@@ -154,8 +154,7 @@ test_certificates_half_set_up_are_refused(void **state)
     yam_destroy(&yam);
 }
 
-//  -- Lists of clients
-//  --------------------------------------------------------------------------------
+//  -- Lists of clients --------------------------------------------------------------------------
 
 //  A served PULL with a list of clients, as a relay has it.
 typedef struct {

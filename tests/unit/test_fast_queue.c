@@ -168,8 +168,7 @@ test_what_waited_for_a_peer_leaves_when_it_comes(void **state)
     yam_push_destroy(&push);
 }
 
-//  -- Several threads
-//  -------------------------------------------------------------------------------
+//  -- Several threads ---------------------------------------------------------------------------
 
 enum {
     THREADS = 4,
@@ -244,8 +243,7 @@ test_threads_share_a_sender_and_a_receiver(void **state)
     yam_pull_destroy(&pull);
 }
 
-//  -- Descriptors and confirms
-//  ------------------------------------------------------------------------
+//  -- Descriptors and confirms ------------------------------------------------------------------
 
 static bool
 s_is_readable(int fd, int timeout_ms)
@@ -347,8 +345,7 @@ test_confirms_tell_what_was_handed_to_the_transport(void **state)
     yam_pull_destroy(&pull);
 }
 
-//  -- What is refused
-//  -------------------------------------------------------------------------------
+//  -- What is refused ---------------------------------------------------------------------------
 
 static void
 test_names_endpoints_and_grades_are_checked(void **state)

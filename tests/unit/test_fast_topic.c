@@ -235,8 +235,7 @@ test_subjects_that_cannot_be_are_refused(void **state)
     assert_int_equal(errno, EINVAL);
 }
 
-//  -- Gaps
-//  -------------------------------------------------------------------------------------------
+//  -- Gaps --------------------------------------------------------------------------------------
 
 static yami_batch_t
 s_batch(uint8_t producer, uint32_t epoch, uint64_t first, uint32_t count)

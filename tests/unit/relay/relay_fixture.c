@@ -66,8 +66,7 @@ fixture_forget(fixture_t *self)
     self->sent_count = 0;
 }
 
-//  -- the shell
-//  -----------------------------------------------------------------------------------------
+//  -- the shell ---------------------------------------------------------------------------------
 
 static void
 s_store(fixture_t *self, const yami_entry_t *entry, uint64_t ticket)
@@ -316,8 +315,7 @@ fixture_state(const yami_relay_core_t *core)
     return block;
 }
 
-//  -- as clients
-//  --------------------------------------------------------------------------------------------
+//  -- as clients --------------------------------------------------------------------------------
 
 void
 fixture_send(fixture_t *self, uint64_t peer, const yami_frame_t *frame)
@@ -473,8 +471,7 @@ fixture_gone(fixture_t *self, uint64_t peer)
     fixture_step(self, &event);
 }
 
-//  -- what they got
-//  ---------------------------------------------------------------------------------------------
+//  -- what they got -----------------------------------------------------------------------------
 
 //  Takes the index-th frame sent out of the list.
 static void

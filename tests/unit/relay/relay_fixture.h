@@ -102,8 +102,7 @@ fixture_settle_down(fixture_t *self);
 void
 fixture_advance(fixture_t *self, int64_t ms);
 
-//  -- as clients
-//  --------------------------------------------------------------------------------------
+//  -- as clients --------------------------------------------------------------------------------
 
 void
 fixture_send(fixture_t *self, uint64_t peer, const yami_frame_t *frame);
@@ -132,8 +131,7 @@ fixture_admin(fixture_t *self, uint64_t peer, const char *command, const char *c
 void
 fixture_gone(fixture_t *self, uint64_t peer);
 
-//  -- what they got
-//  -------------------------------------------------------------------------------------
+//  -- what they got -----------------------------------------------------------------------------
 
 //  Takes the oldest frame of that type sent to peer into self->frame (and its batch into
 //  self->batch). Whether there was one.

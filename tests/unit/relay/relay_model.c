@@ -105,8 +105,7 @@ model_settled(model_t *self, model_group_t *group, uint64_t sequence)
     return fact;
 }
 
-//  -- producers
-//  ---------------------------------------------------------------------------------------------
+//  -- producers ---------------------------------------------------------------------------------
 
 void
 model_attach(model_t *self, size_t index, uint32_t handle, bool is_new_epoch)
@@ -178,8 +177,7 @@ model_publish(model_t *self, size_t index, uint8_t id, uint32_t epoch, uint64_t 
     }
 }
 
-//  -- consumers
-//  ---------------------------------------------------------------------------------------------
+//  -- consumers ---------------------------------------------------------------------------------
 
 void
 model_credit(model_t *self, uint64_t peer, uint32_t handle, uint64_t messages)
@@ -303,8 +301,7 @@ model_leave(model_t *self, uint64_t peer, uint32_t handle)
     }
 }
 
-//  -- administration, time
-//  ----------------------------------------------------------------------------------
+//  -- administration, time ----------------------------------------------------------------------
 
 void
 model_purge(model_t *self, const char *channel, const char *group_name)

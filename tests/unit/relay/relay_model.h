@@ -145,8 +145,7 @@ model_clear(model_t *self);
 void
 model_observe(model_t *self);
 
-//  -- what clients are about to do
-//  --------------------------------------------------------------------------------
+//  -- what clients are about to do --------------------------------------------------------------
 
 //  Producer index attaches on a new handle; epoch 0 is for a new one.
 void
@@ -170,8 +169,7 @@ model_redrive(model_t *self);
 void
 model_time(model_t *self, int64_t ms);
 
-//  -- against the core
-//  --------------------------------------------------------------------------------------------
+//  -- against the core --------------------------------------------------------------------------
 
 //  Compares every message of every group.
 void

@@ -5,8 +5,7 @@
 #include "relay_model_parts.h"
 #include "yami_relay_core.h"
 
-//  -- the journal
-//  ---------------------------------------------------------------------------------------------
+//  -- the journal -------------------------------------------------------------------------------
 
 static void
 s_keep_fact(const model_fact_t *fact)
@@ -171,8 +170,7 @@ s_see_journal(model_t *self)
     model_keep(self, f->durable_count);
 }
 
-//  -- frames
-//  ----------------------------------------------------------------------------------------------------
+//  -- frames ------------------------------------------------------------------------------------
 
 //  What never failed is given in order: nothing of that kind may be left out below sequence.
 static void
@@ -353,8 +351,7 @@ model_is_quiet(const model_t *self)
     }
 }
 
-//  -- against the core
-//  --------------------------------------------------------------------------------------------
+//  -- against the core --------------------------------------------------------------------------
 
 static const view_t *
 s_views(const model_t *self, const model_group_t *group)

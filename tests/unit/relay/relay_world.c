@@ -14,8 +14,7 @@ world_random(world_t *w, uint64_t limit)
     return (w->random >> 33) % limit;
 }
 
-//  -- producers
-//  ---------------------------------------------------------------------------------------------
+//  -- producers ---------------------------------------------------------------------------------
 
 static void
 s_attach(world_t *w, size_t index, bool is_new_epoch)
@@ -115,8 +114,7 @@ world_publish(world_t *w)
     fixture_publish(w->f, MODEL_PUBLISHER, block);
 }
 
-//  -- members
-//  -----------------------------------------------------------------------------------------------
+//  -- members -----------------------------------------------------------------------------------
 
 void
 world_attach_member(world_t *w, uint64_t peer, uint32_t handle)

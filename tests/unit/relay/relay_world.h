@@ -29,8 +29,7 @@ typedef struct {
 uint64_t
 world_random(world_t *w, uint64_t limit);
 
-//  -- producers
-//  ---------------------------------------------------------------------------------------------
+//  -- producers ---------------------------------------------------------------------------------
 
 //  The one publishing link, after a start or restart of the relay.
 void
@@ -42,8 +41,7 @@ world_attach_again(world_t *w);
 void
 world_publish(world_t *w);
 
-//  -- members
-//  -----------------------------------------------------------------------------------------------
+//  -- members -----------------------------------------------------------------------------------
 
 void
 world_attach_member(world_t *w, uint64_t peer, uint32_t handle);
