@@ -31,18 +31,6 @@ yami_monitor_destroy(yami_monitor_t *self)
     (void) pthread_mutex_destroy(&self->lock);
 }
 
-void
-yami_monitor_lock(yami_monitor_t *self)
-{
-    (void) pthread_mutex_lock(&self->lock);
-}
-
-void
-yami_monitor_unlock(yami_monitor_t *self)
-{
-    (void) pthread_mutex_unlock(&self->lock);
-}
-
 bool
 yami_monitor_wait(yami_monitor_t *self, int64_t until_ms)
 {
@@ -57,14 +45,6 @@ yami_monitor_wait(yami_monitor_t *self, int64_t until_ms)
     }
     self->waiter_count--;
     return rc != ETIMEDOUT;
-}
-
-void
-yami_monitor_tell(yami_monitor_t *self)
-{
-    if (self->waiter_count > 0) {
-        (void) pthread_cond_broadcast(&self->changed);
-    }
 }
 
 int64_t

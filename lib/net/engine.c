@@ -9,8 +9,7 @@
 //  (1) A task is on the woken stack exactly when is_woken is true, and only the engine takes from
 //  it.
 //  (2) The engine sleeps only after is_sleeping was published and the stack was found empty after
-//  that;
-//      who pushes looks at is_sleeping after pushing. So no wake is lost.
+//  that; who pushes looks at is_sleeping after pushing. So no wake is lost.
 //  (3) Tasks, epoll set and deadlines are touched by the engine's thread only.
 
 #include <errno.h>
@@ -26,6 +25,7 @@
 #include "yami_base.h"
 #include "yami_engine.h"
 #include "yami_fork.h"
+#include "yami_monitor.h"
 
 #define TASK_LIMIT 65536
 #define EVENT_COUNT 64
@@ -47,9 +47,8 @@ struct yami_engine {
     _Atomic(yami_task_t *) woken; //  stack
     atomic_bool is_sleeping;
     atomic_bool has_changes; //  changes is not empty, or is_stopping
-    pthread_mutex_t lock;    //  guards the four below
-    pthread_cond_t changed;
-    s_change_t *changes; //  latest last
+    yami_monitor_t monitor;  //  guards the two below; tells that changes were applied
+    s_change_t *changes;     //  latest last
     bool is_stopping;
     yami_task_t **tasks; //  (3) owned array of borrowed tasks
     size_t task_count;
@@ -226,7 +225,7 @@ s_remove(yami_engine_t *self, yami_task_t *task)
 static bool
 s_apply_changes(yami_engine_t *self)
 {
-    (void) pthread_mutex_lock(&self->lock);
+    yami_monitor_lock(&self->monitor);
     atomic_store(&self->has_changes, false);
     bool goes_on = !self->is_stopping;
     s_change_t *change = self->changes;
@@ -241,8 +240,8 @@ s_apply_changes(yami_engine_t *self)
         change->is_done = true;
         change = next;
     }
-    (void) pthread_cond_broadcast(&self->changed);
-    (void) pthread_mutex_unlock(&self->lock);
+    yami_monitor_tell(&self->monitor);
+    yami_monitor_unlock(&self->monitor);
     return goes_on;
 }
 
@@ -344,8 +343,7 @@ yami_engine_new(void)
     yami_engine_t *self = yami_alloc(sizeof *self);
     self->fork_stamp = yami_fork_stamp();
     self->next_deadline_ms = INT64_MAX;
-    (void) pthread_mutex_init(&self->lock, NULL);
-    (void) pthread_cond_init(&self->changed, NULL);
+    yami_monitor_init(&self->monitor);
     self->epoll_fd = -1;
     self->wake_fd = -1;
     if (s_open(self) == -1) {
@@ -366,10 +364,10 @@ yami_engine_destroy(yami_engine_t **self_p)
     }
     *self_p = NULL;
     if (yami_fork_stamp() == self->fork_stamp) {
-        (void) pthread_mutex_lock(&self->lock);
+        yami_monitor_lock(&self->monitor);
         self->is_stopping = true;
         atomic_store(&self->has_changes, true);
-        (void) pthread_mutex_unlock(&self->lock);
+        yami_monitor_unlock(&self->monitor);
         s_rouse(self);
         (void) pthread_join(self->thread, NULL);
         YAM_ASSERT(self->task_count == 0); //  an object of this yam_t was not destroyed
@@ -381,9 +379,9 @@ yami_engine_destroy(yami_engine_t **self_p)
 static void
 s_change(yami_engine_t *self, yami_task_t *task, bool is_add)
 {
-    YAM_ASSERT(!pthread_equal(pthread_self(), self->thread));
+    YAM_ASSERT(!yami_engine_is_inside(self));
     s_change_t change = {.task = task, .is_add = is_add};
-    (void) pthread_mutex_lock(&self->lock);
+    yami_monitor_lock(&self->monitor);
     s_change_t **last = &self->changes;
     while (*last) {
         last = &(*last)->next;
@@ -392,9 +390,9 @@ s_change(yami_engine_t *self, yami_task_t *task, bool is_add)
     atomic_store(&self->has_changes, true);
     s_rouse(self);
     while (!change.is_done) {
-        (void) pthread_cond_wait(&self->changed, &self->lock);
+        (void) yami_monitor_wait(&self->monitor, INT64_MAX);
     }
-    (void) pthread_mutex_unlock(&self->lock);
+    yami_monitor_unlock(&self->monitor);
 }
 
 int
@@ -412,6 +410,12 @@ yami_engine_add(yami_engine_t *self, yami_task_t *task)
     task->polled_fd = -1;
     s_change(self, task, true);
     return 0;
+}
+
+bool
+yami_engine_is_inside(const yami_engine_t *self)
+{
+    return pthread_equal(pthread_self(), self->thread);
 }
 
 void

@@ -11,11 +11,9 @@
 //  (3) When recv says EAGAIN, the socket's descriptor or the signal will tell of what comes later.
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <zmq.h>
 
 #include "yami_base.h"
@@ -24,6 +22,7 @@
 #include "yami_gaps.h"
 #include "yami_limits.h"
 #include "yami_message.h"
+#include "yami_monitor.h"
 #include "yami_pollable.h"
 #include "yami_receiver.h"
 #include "yami_socket.h"
@@ -38,9 +37,7 @@ typedef struct {
     bool sees_all; //  topics: every subject is wanted, so what is missing was lost
     char endpoint[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
 
-    pthread_mutex_t lock;   //  guards all below
-    pthread_cond_t changed; //  the leader has come back
-    unsigned follower_count;
+    yami_monitor_t monitor; //  guards all below; tells that the leader has come back
     bool has_leader;
     void *socket;        //  (1) owned; PULL or SUB
     int wait_ms;         //  ZMQ_RCVTIMEO as set now
@@ -240,21 +237,19 @@ s_lead(s_receiver_t *self, int left_ms)
 {
     s_parts_t parts;
     self->has_leader = true; //  (1)
-    (void) pthread_mutex_unlock(&self->lock);
+    yami_monitor_unlock(&self->monitor);
     if (self->wait_ms != left_ms) {
         self->wait_ms = left_ms;
         (void) zmq_setsockopt(self->socket, ZMQ_RCVTIMEO, &left_ms, sizeof left_ms);
     }
     int rc = s_receive(self, &parts, true);
     int error = errno;
-    (void) pthread_mutex_lock(&self->lock);
+    yami_monitor_lock(&self->monitor);
     self->has_leader = false;
     if (rc == 0) {
         s_open(self, &parts);
     }
-    if (self->follower_count > 0) {
-        (void) pthread_cond_broadcast(&self->changed);
-    }
+    yami_monitor_tell(&self->monitor);
     errno = error;
     return rc == -1 && error == EINTR ? 0 : rc;
 }
@@ -263,16 +258,8 @@ s_lead(s_receiver_t *self, int left_ms)
 static int
 s_follow(s_receiver_t *self, int64_t deadline_us)
 {
-    self->follower_count++;
-    int rc;
-    if (deadline_us == INT64_MAX) {
-        rc = pthread_cond_wait(&self->changed, &self->lock);
-    } else {
-        struct timespec at = {deadline_us / 1000000, deadline_us % 1000000 * 1000};
-        rc = pthread_cond_timedwait(&self->changed, &self->lock, &at);
-    }
-    self->follower_count--;
-    if (rc == ETIMEDOUT) {
+    int64_t until_ms = deadline_us == INT64_MAX ? INT64_MAX : (deadline_us + 999) / 1000;
+    if (!yami_monitor_wait(&self->monitor, until_ms)) {
         errno = EAGAIN;
         return -1;
     }
@@ -309,7 +296,7 @@ s_recv(yami_receiver_t *base, int timeout_ms)
     if (!yami_context_is_ours(self->yam)) {
         return NULL;
     }
-    (void) pthread_mutex_lock(&self->lock);
+    yami_monitor_lock(&self->monitor);
     yam_message_t *message = s_next(self);
     if (!message) {
         int64_t deadline_us = timeout_ms < 0    ? INT64_MAX
@@ -320,7 +307,7 @@ s_recv(yami_receiver_t *base, int timeout_ms)
         }
     }
     yami_pollable_set(&self->pollable, message != NULL); //  (3)
-    (void) pthread_mutex_unlock(&self->lock);
+    yami_monitor_unlock(&self->monitor);
     return message;
 }
 
@@ -370,9 +357,9 @@ s_fd(yami_receiver_t *base)
     if (zmq_getsockopt(self->socket, ZMQ_FD, &socket_fd, &size) == -1) {
         return yami_fail(errno, "cannot watch a socket: %s", zmq_strerror(errno));
     }
-    (void) pthread_mutex_lock(&self->lock);
+    yami_monitor_lock(&self->monitor);
     int fd = yami_pollable_fd(&self->pollable, socket_fd);
-    (void) pthread_mutex_unlock(&self->lock);
+    yami_monitor_unlock(&self->monitor);
     return fd;
 }
 
@@ -384,9 +371,9 @@ s_stats(yami_receiver_t *base, yam_receiver_stats_t *stats)
     if (!yami_context_is_ours(self->yam)) {
         return;
     }
-    (void) pthread_mutex_lock(&self->lock);
+    yami_monitor_lock(&self->monitor);
     *stats = self->stats;
-    (void) pthread_mutex_unlock(&self->lock);
+    yami_monitor_unlock(&self->monitor);
     stats->acked = atomic_load(&self->settled[0]);
     stats->nacked = atomic_load(&self->settled[YAMI_SETTLE_NACK - YAMI_SETTLE_ACK]);
     stats->rejected = atomic_load(&self->settled[YAMI_SETTLE_REJECT - YAMI_SETTLE_ACK]);
@@ -408,8 +395,7 @@ s_free(s_receiver_t *self)
     yami_pollable_close(&self->pollable); //  before the socket, whose descriptor it watches
     yami_socket_close(self->socket);
     s_drop_frame(self);
-    (void) pthread_cond_destroy(&self->changed);
-    (void) pthread_mutex_destroy(&self->lock);
+    yami_monitor_destroy(&self->monitor);
     yami_free(self);
 }
 
@@ -436,21 +422,6 @@ static const yami_receiver_ops_t s_ops = {
     .stats = s_stats,
     .endpoint = s_endpoint,
 };
-
-static void
-s_init_locks(s_receiver_t *self)
-{
-    pthread_mutexattr_t kind;
-    (void) pthread_mutexattr_init(&kind);
-    (void) pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ADAPTIVE_NP); //  it is held for 50 ns
-    (void) pthread_mutex_init(&self->lock, &kind);
-    (void) pthread_mutexattr_destroy(&kind);
-    pthread_condattr_t clock;
-    (void) pthread_condattr_init(&clock);
-    (void) pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    (void) pthread_cond_init(&self->changed, &clock);
-    (void) pthread_condattr_destroy(&clock);
-}
 
 static int
 s_open_socket(s_receiver_t *self, const yami_endpoint_t *endpoint)
@@ -483,7 +454,7 @@ yami_fast_receiver_new(yam_t *yam, int kind, const yami_endpoint_t *endpoint)
     self->sees_all = self->is_topic && !self->is_raw && options->subject[0] == '\0';
     self->wait_ms = -1; //  libzmq's default
     yami_pollable_init(&self->pollable);
-    s_init_locks(self);
+    yami_monitor_init(&self->monitor);
     if (s_open_socket(self, endpoint) == -1) {
         int error = errno;
         s_free(self);

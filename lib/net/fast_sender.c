@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <zmq.h>
 
 #include "yami_base.h"
@@ -24,29 +23,14 @@ s_self(yami_sender_t *base)
 
 //  -- Waiting -----------------------------------------------------------------------------------
 
-static struct timespec
-s_deadline(int timeout_ms)
-{
-    struct timespec at;
-    (void) clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += timeout_ms / 1000;
-    at.tv_nsec += (long) (timeout_ms % 1000) * 1000000;
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000;
-    }
-    return at;
-}
-
-//  Under the lock: waits for a change until *at (NULL: for ever). 0, or -1 with errno EAGAIN.
+//  Under the lock: waits for a change until until_ms. 0, or -1 with errno EAGAIN: at once in the
+//  engine's thread, since it is the engine that makes room.
 static int
-s_wait_change(yami_fast_sender_t *self, const struct timespec *at)
+s_wait_change(yami_fast_sender_t *self, int64_t until_ms)
 {
-    self->waiter_count++;
-    int rc = at ? pthread_cond_timedwait(&self->changed, &self->lock, at)
-                : pthread_cond_wait(&self->changed, &self->lock);
-    self->waiter_count--;
-    if (rc == ETIMEDOUT) {
+    bool has_time =
+        !yami_engine_is_inside(self->engine) && yami_monitor_wait(&self->monitor, until_ms);
+    if (!has_time) {
         errno = EAGAIN;
         return -1;
     }
@@ -78,16 +62,12 @@ s_append(yami_fast_sender_t *self, const yami_record_t *record, const char *subj
 static int
 s_append_waiting(yami_fast_sender_t *self, const yami_record_t *record, const char *subject)
 {
-    struct timespec at;
-    bool has_deadline = self->send_timeout_ms >= 0;
-    if (has_deadline) {
-        at = s_deadline((int) self->send_timeout_ms);
-    }
+    int64_t until_ms = yami_monitor_deadline(self->send_timeout_ms);
     while (s_append(self, record, subject) == -1) {
         if (errno != EAGAIN) {
             return -1;
         }
-        if (s_wait_change(self, has_deadline ? &at : NULL) == -1) {
+        if (s_wait_change(self, until_ms) == -1) {
             return yami_fail(EAGAIN, "the peers of %s take no more now", self->endpoint);
         }
     }
@@ -113,7 +93,7 @@ s_send(yami_sender_t *base, const yami_record_t *record, const char *subject)
     if ((record->flags != 0 || *subject) && s_check(self, record, subject) == -1) {
         return -1;
     }
-    (void) pthread_mutex_lock(&self->lock);
+    yami_monitor_lock(&self->monitor);
     int rc = s_append(self, record, subject);
     if (rc == -1 && errno == EAGAIN) {
         rc = s_append_waiting(self, record, subject);
@@ -121,7 +101,7 @@ s_send(yami_sender_t *base, const yami_record_t *record, const char *subject)
     if (rc == 0 && !self->engine_owns && yami_fast_send_open(self) == -1) {
         yami_fast_hand_over(self); //  (1) out of memory: the engine tries again
     }
-    (void) pthread_mutex_unlock(&self->lock);
+    yami_monitor_unlock(&self->monitor);
     return rc;
 }
 
@@ -182,13 +162,9 @@ s_try_raw(yami_fast_sender_t *self, const yami_record_t *record, const char *sub
 static int
 s_try_raw_waiting(yami_fast_sender_t *self, const yami_record_t *record, const char *subject)
 {
-    struct timespec at;
-    bool has_deadline = self->send_timeout_ms >= 0;
-    if (has_deadline) {
-        at = s_deadline((int) self->send_timeout_ms);
-    }
+    int64_t until_ms = yami_monitor_deadline(self->send_timeout_ms);
     while (s_try_raw(self, record, subject) == -1) {
-        if (errno != EAGAIN || s_wait_change(self, has_deadline ? &at : NULL) == -1) {
+        if (errno != EAGAIN || s_wait_change(self, until_ms) == -1) {
             return yami_fail(errno, "the peers of %s take no more now", self->endpoint);
         }
     }
@@ -210,7 +186,7 @@ s_send_raw(yami_sender_t *base, const yami_record_t *record, const char *subject
         s_check_raw(self, record, subject) == -1) {
         return -1;
     }
-    (void) pthread_mutex_lock(&self->lock);
+    yami_monitor_lock(&self->monitor);
     int rc = s_try_raw(self, record, subject);
     if (rc == -1) {
         rc = s_try_raw_waiting(self, record, subject);
@@ -219,7 +195,7 @@ s_send_raw(yami_sender_t *base, const yami_record_t *record, const char *subject
         self->accepted++;
         yami_fast_count_handed(self, 1);
     }
-    (void) pthread_mutex_unlock(&self->lock);
+    yami_monitor_unlock(&self->monitor);
     return rc;
 }
 
@@ -232,13 +208,13 @@ s_flush(yami_sender_t *base, int timeout_ms)
     if (!yami_context_is_ours(self->yam)) {
         return self->accepted - self->handed;
     }
-    struct timespec at = s_deadline(timeout_ms < 0 ? 0 : timeout_ms);
-    (void) pthread_mutex_lock(&self->lock);
+    int64_t until_ms = yami_monitor_deadline(timeout_ms);
+    yami_monitor_lock(&self->monitor);
     uint64_t wanted = self->accepted;
-    while (self->handed < wanted && s_wait_change(self, timeout_ms < 0 ? NULL : &at) == 0) {
+    while (self->handed < wanted && s_wait_change(self, until_ms) == 0) {
     }
     uint64_t left = self->handed < wanted ? wanted - self->handed : 0;
-    (void) pthread_mutex_unlock(&self->lock);
+    yami_monitor_unlock(&self->monitor);
     return left;
 }
 
@@ -252,12 +228,12 @@ s_wait(yami_sender_t *base, unsigned count, int timeout_ms)
     if (!self->can_wait) {
         return 0;
     }
-    struct timespec at = s_deadline(timeout_ms < 0 ? 0 : timeout_ms);
+    int64_t until_ms = yami_monitor_deadline(timeout_ms);
     int rc = 0;
-    (void) pthread_mutex_lock(&self->lock);
+    yami_monitor_lock(&self->monitor);
     yami_engine_wake(self->engine, &self->task); //  to look for what nobody has looked for yet
     while (self->subscriber_count < (int64_t) count && rc == 0) {
-        rc = s_wait_change(self, timeout_ms < 0 ? NULL : &at);
+        rc = s_wait_change(self, until_ms);
     }
     if (self->subscriber_count >= (int64_t) count) {
         rc = 0;
@@ -265,7 +241,7 @@ s_wait(yami_sender_t *base, unsigned count, int timeout_ms)
         (void) yami_fail(EAGAIN, "%lld of %u subscribers are there",
                          (long long) self->subscriber_count, count);
     }
-    (void) pthread_mutex_unlock(&self->lock);
+    yami_monitor_unlock(&self->monitor);
     return rc;
 }
 
@@ -276,13 +252,12 @@ s_set_confirm(yami_sender_t *base, yam_confirm_fn confirm, void *arg)
     if (!yami_context_is_ours(self->yam)) {
         return;
     }
-    (void) pthread_mutex_lock(&self->lock);
-    while (self->is_reporting) {
-        (void) s_wait_change(self, NULL);
+    yami_monitor_lock(&self->monitor);
+    while (self->is_reporting && s_wait_change(self, INT64_MAX) == 0) {
     }
     self->confirm = confirm;
     self->confirm_arg = arg;
-    (void) pthread_mutex_unlock(&self->lock);
+    yami_monitor_unlock(&self->monitor);
 }
 
 static void
@@ -293,13 +268,13 @@ s_stats(yami_sender_t *base, yam_sender_stats_t *stats)
     if (!yami_context_is_ours(self->yam)) {
         return;
     }
-    (void) pthread_mutex_lock(&self->lock);
+    yami_monitor_lock(&self->monitor);
     stats->sent = self->accepted;
     stats->confirmed = self->handed - self->dropped;
     stats->dropped = self->dropped;
     stats->frames = self->frames;
     stats->is_connected = !self->can_wait || self->subscriber_count > 0;
-    (void) pthread_mutex_unlock(&self->lock);
+    yami_monitor_unlock(&self->monitor);
 }
 
 static const char *
@@ -322,8 +297,7 @@ s_free(yami_fast_sender_t *self)
     }
     yami_gate_leave(&self->gate);
     yami_free(self->closed);
-    (void) pthread_cond_destroy(&self->changed);
-    (void) pthread_mutex_destroy(&self->lock);
+    yami_monitor_destroy(&self->monitor);
     yami_free(self);
 }
 
@@ -392,21 +366,6 @@ s_is_multicast(const yami_endpoint_t *endpoint)
     return false;
 }
 
-static void
-s_init_locks(yami_fast_sender_t *self)
-{
-    pthread_mutexattr_t kind;
-    (void) pthread_mutexattr_init(&kind);
-    (void) pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ADAPTIVE_NP); //  it is held for 50 ns
-    (void) pthread_mutex_init(&self->lock, &kind);
-    (void) pthread_mutexattr_destroy(&kind);
-    pthread_condattr_t clock;
-    (void) pthread_condattr_init(&clock);
-    (void) pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    (void) pthread_cond_init(&self->changed, &clock);
-    (void) pthread_condattr_destroy(&clock);
-}
-
 //  XPUB is a PUB that also shows the subscriptions it got: the moment a subscription counts from.
 static int
 s_open_socket(yami_fast_sender_t *self, const yami_endpoint_t *endpoint)
@@ -447,7 +406,7 @@ yami_fast_sender_new(yam_t *yam, int kind, const yami_endpoint_t *endpoint)
     yami_random(self->producer.bytes, sizeof self->producer.bytes);
     yami_builder_init(&self->open, self->batch_bytes);
     yami_builder_init(&self->spare, self->batch_bytes);
-    s_init_locks(self);
+    yami_monitor_init(&self->monitor);
     self->task.step = yami_fast_step;
     self->task.arg = self;
     if (s_open_socket(self, endpoint) == -1) {

@@ -28,14 +28,6 @@ s_has_gathered(const yami_fast_sender_t *self)
     return self->open.count > 0 || self->closed_count > 0;
 }
 
-static void
-s_tell(yami_fast_sender_t *self)
-{
-    if (self->waiter_count > 0) {
-        (void) pthread_cond_broadcast(&self->changed);
-    }
-}
-
 void
 yami_fast_hand_over(yami_fast_sender_t *self)
 {
@@ -49,7 +41,7 @@ void
 yami_fast_take_back(yami_fast_sender_t *self)
 {
     self->engine_owns = false;
-    s_tell(self);
+    yami_monitor_tell(&self->monitor);
 }
 
 //  -- Frames ------------------------------------------------------------------------------------
@@ -173,7 +165,7 @@ yami_fast_drain_subscriptions(yami_fast_sender_t *self)
         //  Anything else a peer sends upstream is not for us.
         if (block->size > 0 && block->data[0] <= 1) {
             self->subscriber_count += block->data[0] == 1 ? 1 : -1;
-            s_tell(self);
+            yami_monitor_tell(&self->monitor);
         }
         yami_block_unref(&block);
     }
@@ -222,7 +214,8 @@ yami_fast_send_open(yami_fast_sender_t *self)
         return 0;
     }
     yami_fast_count_handed(self, count);
-    if (self->is_topic && (self->waiter_count > 0 || ++self->direct_count % DRAIN_INTERVAL == 0)) {
+    bool has_waiters = self->monitor.waiter_count > 0;
+    if (self->is_topic && (has_waiters || ++self->direct_count % DRAIN_INTERVAL == 0)) {
         //  Sending has processed libzmq's commands: the engine may not hear of a subscription.
         yami_fast_drain_subscriptions(self);
     }
@@ -258,7 +251,7 @@ s_take(yami_fast_sender_t *self, yami_parcel_t *parcel, s_taken_t *taken)
         self->closed_first = (self->closed_first + 1) % YAMI_FAST_CLOSED_LIMIT;
         self->closed_count--;
         self->closed_bytes -= parcel->block->size;
-        s_tell(self);
+        yami_monitor_tell(&self->monitor);
         return true;
     }
     if (self->open.count == 0) {
@@ -272,7 +265,7 @@ s_take(yami_fast_sender_t *self, yami_parcel_t *parcel, s_taken_t *taken)
         memcpy(taken->subject, self->subject, sizeof taken->subject);
     }
     parcel->count = taken->builder.count;
-    s_tell(self);
+    yami_monitor_tell(&self->monitor);
     return true;
 }
 
@@ -303,13 +296,13 @@ s_send_next(yami_fast_sender_t *self)
         yami_fast_take_back(self);
         return false;
     }
-    (void) pthread_mutex_unlock(&self->lock);
+    yami_monitor_unlock(&self->monitor);
     if (!parcel.block) {
         parcel.block = s_finish(self, &taken.builder, &taken.head, taken.subject);
     }
     bool is_lost = !parcel.block; //  out of memory
     bool is_sent = is_lost || s_send_parcel(self, &parcel);
-    (void) pthread_mutex_lock(&self->lock);
+    yami_monitor_lock(&self->monitor);
     s_keep_buffer(self, &taken.builder);
     if (!is_sent) {
         self->pending = parcel;
@@ -363,11 +356,11 @@ s_report(yami_fast_sender_t *self)
         return;
     }
     self->is_reporting = true;
-    (void) pthread_mutex_unlock(&self->lock);
+    yami_monitor_unlock(&self->monitor);
     confirm(arg, first, last, YAM_STATUS_OK, YAM_LEVEL_NONE, "");
-    (void) pthread_mutex_lock(&self->lock);
+    yami_monitor_lock(&self->monitor);
     self->is_reporting = false;
-    s_tell(self);
+    yami_monitor_tell(&self->monitor);
 }
 
 int64_t
@@ -375,7 +368,7 @@ yami_fast_step(void *arg, int64_t now_ms)
 {
     yami_fast_sender_t *self = arg;
     int64_t deadline_ms = INT64_MAX;
-    (void) pthread_mutex_lock(&self->lock);
+    yami_monitor_lock(&self->monitor);
     if (self->is_topic) {
         yami_fast_drain_subscriptions(self);
     }
@@ -386,6 +379,6 @@ yami_fast_step(void *arg, int64_t now_ms)
     //  A queue's descriptor speaks at every frame a puller takes: listen only while we wait for
     //  room.
     self->task.polls_fd = self->is_topic || self->engine_owns;
-    (void) pthread_mutex_unlock(&self->lock);
+    yami_monitor_unlock(&self->monitor);
     return deadline_ms;
 }

@@ -111,7 +111,7 @@ s_fail_final(const yami_sure_sender_t *self)
 static int
 s_wait_room(yami_sure_sender_t *self, size_t size)
 {
-    bool may_wait = !(self->has_stepped && pthread_equal(self->engine_thread, pthread_self()));
+    bool may_wait = !yami_engine_is_inside(self->engine);
     int64_t until_ms = yami_monitor_deadline(may_wait ? self->send_timeout_ms : 0);
     bool has_time = may_wait;
     while (self->error == 0 && !s_has_room(self, size)) {
@@ -241,8 +241,7 @@ s_set_confirm(yami_sender_t *base, yam_confirm_fn confirm, void *arg)
         return;
     }
     yami_monitor_lock(&self->monitor);
-    bool is_inside = self->has_stepped && pthread_equal(self->engine_thread, pthread_self());
-    while (self->is_reporting && !is_inside) {
+    while (self->is_reporting && !yami_engine_is_inside(self->engine)) {
         (void) yami_monitor_wait(&self->monitor, INT64_MAX);
     }
     self->confirm = confirm;

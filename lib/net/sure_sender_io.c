@@ -184,10 +184,6 @@ s_follow_application(yami_sure_sender_t *self)
 {
     yami_monitor_lock(&self->monitor);
     bool is_closing = self->is_closing;
-    if (!self->has_stepped) {
-        self->has_stepped = true;
-        self->engine_thread = pthread_self();
-    }
     yami_monitor_unlock(&self->monitor);
     if (is_closing && !self->link.is_leaving) {
         self->link.is_leaving = true;

@@ -56,6 +56,10 @@ yami_engine_add(yami_engine_t *self, yami_task_t *task);
 void
 yami_engine_remove(yami_engine_t *self, yami_task_t *task);
 
+//  Whether it is the engine's own thread that asks: within a step, so it must not wait. Any thread.
+bool
+yami_engine_is_inside(const yami_engine_t *self);
+
 //  Makes step run soon. Any thread.
 void
 yami_engine_wake(yami_engine_t *self, yami_task_t *task);

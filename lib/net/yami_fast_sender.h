@@ -5,28 +5,24 @@
     brings it. When the transport is busy, or the engine still is, messages gather; the engine's
     task takes what has gathered as soon as there is room.
 
-                        s_send: socket takes it                    the transport has room: engine
-                        sends what gathered
-                           +-----------+                               +-----------+
-                           v           |                               v           |
-        IDLE (nothing gathered) -------+                 GATHERING (engine_owns) --+
-                           |                                   ^       |
-                           +---- s_send: EAGAIN, gate shut ----+       +---- nothing gathered any
-                           more: back to IDLE
+        IDLE       nothing gathered; s_send: the socket takes it, so it stays
+          |  ^
+          |  '--- nothing gathered any more
+          '------ s_send: EAGAIN, or the gate is shut
+             v
+        GATHERING  engine_owns; the transport has room: the engine sends what gathered
 
     Invariants (yami_fast_check):
     (1) When something is gathered or pending, engine_owns is true: so nothing waits for a later
     message to push it out.
     (2) While engine_owns is false, the socket is used under the lock. While it is true, it is the
-    engine's thread's, in part
-        without the lock. With raw framing it is always used under the lock.
+    engine's thread's, in part without the lock. With raw framing it is always used under the lock.
     (3) accepted = handed + pending's + closed frames' + open's messages + those the engine holds in
     its hands.
 */
 #ifndef YAMI_FAST_SENDER_H
 #define YAMI_FAST_SENDER_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -34,6 +30,7 @@
 #include "yami_engine.h"
 #include "yami_gate.h"
 #include "yami_limits.h"
+#include "yami_monitor.h"
 #include "yami_sender.h"
 
 #define YAMI_FAST_CLOSED_LIMIT 1024 //  frames closed because the subject changed, and not yet sent
@@ -55,9 +52,7 @@ typedef struct {
     yami_id_t producer; //  random
     char endpoint[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
 
-    pthread_mutex_t lock;   //  guards all below, except as (2) says
-    pthread_cond_t changed; //  room, idle, subscriptions
-    unsigned waiter_count;  //  threads waiting for changed
+    yami_monitor_t monitor; //  guards all below, except as (2) says; tells of room, subscriptions
     bool engine_owns;
     bool is_reporting;    //  confirm is running
     bool is_impatient;    //  topics: a subscriber keeps the gate shut, do not wait for it

@@ -68,8 +68,6 @@ typedef struct {
 
     //  The engine thread's.
     yami_task_t task;
-    pthread_t engine_thread; //  set by the first step, under the lock
-    bool has_stepped;
     yami_producer_core_t core;
     yami_sure_link_t link;
     yami_builder_t taken; //  empty between two batches

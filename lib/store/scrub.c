@@ -7,9 +7,9 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "yami_base.h"
+#include "yami_monitor.h"
 #include "yami_sealed.h"
 
 #define STEP_BYTES (256U << 10) //  read between two looks at the clock
@@ -20,7 +20,7 @@
 
 typedef struct {
     yami_sealed_t sealed;
-    bool is_forgotten; //  under the mutex
+    bool is_forgotten; //  under the lock
 } s_item_t;
 
 struct yami_scrub {
@@ -29,8 +29,7 @@ struct yami_scrub {
     bool is_threaded;
     bool has_thread;
     pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t changed; //  for the thread: forgotten, or stop
+    yami_monitor_t monitor; //  tells the thread that something is forgotten, or to stop
     s_item_t *items;        //  owned; ascending numbers
     size_t item_count;
     size_t item_capacity;
@@ -38,7 +37,7 @@ struct yami_scrub {
     size_t next; //  item to be read
     uint64_t step_bytes;
     int64_t due_us; //  when the rate allows the next step
-    //  Under the mutex:
+    //  Under the lock:
     bool is_stopping;
     yami_damage_t *told; //  owned; waits from told_head on
     size_t told_head;
@@ -60,12 +59,7 @@ yami_scrub_new(yami_disk_t *disk, uint64_t rate, bool is_threaded)
     self->disk = disk;
     self->rate = rate;
     self->is_threaded = is_threaded;
-    pthread_mutex_init(&self->mutex, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&self->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    yami_monitor_init(&self->monitor);
     return self;
 }
 
@@ -76,15 +70,14 @@ yami_scrub_destroy(yami_scrub_t **self_p)
     if (!self) {
         return;
     }
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     self->is_stopping = true;
-    pthread_cond_signal(&self->changed);
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_tell(&self->monitor);
+    yami_monitor_unlock(&self->monitor);
     if (self->has_thread) {
         (void) pthread_join(self->thread, NULL);
     }
-    pthread_cond_destroy(&self->changed);
-    pthread_mutex_destroy(&self->mutex);
+    yami_monitor_destroy(&self->monitor);
     yami_free(self->items);
     yami_free(self->told);
     yami_free(self);
@@ -121,14 +114,13 @@ yami_scrub_add(yami_scrub_t *self, const yami_segment_t *segment, uint64_t limit
 }
 
 //  Waits until then, in microseconds of the monotonic clock; false when the item shall be read no
-//  further. The mutex is held.
+//  further. The lock is held.
 static bool
 s_wait(yami_scrub_t *self, const s_item_t *item, int64_t until_us)
 {
-    struct timespec until = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
-    int rc = self->is_threaded ? 0 : ETIMEDOUT;
-    while (!self->is_stopping && !item->is_forgotten && rc == 0) {
-        rc = pthread_cond_timedwait(&self->changed, &self->mutex, &until);
+    bool has_time = self->is_threaded;
+    while (!self->is_stopping && !item->is_forgotten && has_time) {
+        has_time = yami_monitor_wait(&self->monitor, (until_us + 999) / 1000);
     }
     return !self->is_stopping && !item->is_forgotten;
 }
@@ -147,13 +139,13 @@ s_pace(void *arg, uint64_t bytes)
     self->due_us = self->due_us > now_us ? self->due_us : now_us;
     self->due_us += (int64_t) ((double) self->step_bytes * 1e6 / (double) self->rate);
     self->step_bytes = 0;
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     bool goes_on = s_wait(self, &self->items[self->next], self->due_us);
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_unlock(&self->monitor);
     return goes_on;
 }
 
-//  What was found in an item that still counts is to be told. The mutex is held.
+//  What was found in an item that still counts is to be told. The lock is held.
 static void
 s_tell(yami_scrub_t *self, const yami_damage_t *damages, size_t count)
 {
@@ -181,14 +173,14 @@ s_read(yami_scrub_t *self, s_item_t *item)
         yami_free(damages);
         rc = yami_sealed_check(self->disk, &item->sealed, s_pace, self, &damages, &count);
         bool is_short = rc == -1 && yami_disk_is_short(errno);
-        pthread_mutex_lock(&self->mutex);
+        yami_monitor_lock(&self->monitor);
         goes_on = s_wait(self, item, is_short ? yami_clock_mono_us() + AGAIN_US : 0);
         if (goes_on && !is_short) {
             s_tell(self, damages, count);
             self->unread_segments += rc == -1 ? 1 : 0;
         }
         goes_on = goes_on && is_short && self->is_threaded;
-        pthread_mutex_unlock(&self->mutex);
+        yami_monitor_unlock(&self->monitor);
     } while (goes_on);
     yami_free(damages);
 }
@@ -197,22 +189,22 @@ s_read(yami_scrub_t *self, s_item_t *item)
 static bool
 s_read_next(yami_scrub_t *self)
 {
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     while (self->next < self->item_count && self->items[self->next].is_forgotten) {
         self->next++;
     }
     s_item_t *item = self->next < self->item_count ? &self->items[self->next] : NULL;
     item = self->is_stopping ? NULL : item;
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_unlock(&self->monitor);
     if (!item) {
         self->has_ended = true; //  (3)
         return false;
     }
     s_read(self, item);
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     self->left_bytes -= item->is_forgotten ? 0 : s_size(item);
     self->next++;
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_unlock(&self->monitor);
     return true;
 }
 
@@ -266,7 +258,7 @@ yami_scrub_forget(yami_scrub_t *self, uint64_t segment)
     if (!item) {
         return;
     }
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     if (!item->is_forgotten && item >= self->items + self->next) {
         self->left_bytes -= s_size(item);
     }
@@ -279,8 +271,8 @@ yami_scrub_forget(yami_scrub_t *self, uint64_t segment)
     }
     self->told_count = kept;
     self->waiting_count = kept - self->told_head;
-    pthread_cond_signal(&self->changed);
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_tell(&self->monitor);
+    yami_monitor_unlock(&self->monitor);
 }
 
 bool
@@ -292,13 +284,13 @@ yami_scrub_take(yami_scrub_t *self, yami_scrub_progress_t *progress, yami_damage
     bool has_ended = self->has_ended; //  before the look at what waits (3)
     bool is_found = self->waiting_count > 0;
     if (is_found) {
-        pthread_mutex_lock(&self->mutex);
+        yami_monitor_lock(&self->monitor);
         *damage = self->told[self->told_head++];
         if (self->told_head == self->told_count) {
             self->told_head = self->told_count = 0;
         }
         self->waiting_count--;
-        pthread_mutex_unlock(&self->mutex);
+        yami_monitor_unlock(&self->monitor);
     }
     *progress = (yami_scrub_progress_t) {.read_bytes = self->read_bytes,
                                          .left_bytes = self->left_bytes,

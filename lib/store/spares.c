@@ -9,9 +9,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 #include "yami_base.h"
+#include "yami_monitor.h"
 #include "yami_segment_format.h"
 
 #define FILL_CHUNK ((size_t) 256 << 10)
@@ -31,11 +31,10 @@ struct yami_spares {
     bool is_threaded;
     bool has_thread;
     pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t work;     //  for the filler: something was taken, or stop
-    pthread_cond_t progress; //  for take: a file is ready, or will not be
-    uint8_t *zeros;          //  owned; FILL_CHUNK of them, or segment_bytes
-    //  Under the mutex:
+    uint8_t *zeros; //  owned; FILL_CHUNK of them, or segment_bytes
+    //  Guards what follows; tells the filler that something was taken, or to stop, and who takes
+    //  that a file is ready, or will not be.
+    yami_monitor_t monitor;
     uint64_t *ready; //  owned; numbers in the names of ready files
     size_t ready_count;
     size_t ready_capacity;
@@ -61,9 +60,7 @@ yami_spares_new(yami_disk_t *disk, const yami_log_options_t *options)
     self->is_threaded = options->is_threaded;
     self->zeros = yami_alloc(self->segment_bytes < FILL_CHUNK ? self->segment_bytes : FILL_CHUNK);
     self->next_number = 1;
-    pthread_mutex_init(&self->mutex, NULL);
-    pthread_cond_init(&self->work, NULL);
-    pthread_cond_init(&self->progress, NULL);
+    yami_monitor_init(&self->monitor);
     atomic_init(&self->free_bytes, disk->free_bytes(disk));
     return self;
 }
@@ -75,23 +72,21 @@ yami_spares_destroy(yami_spares_t **self_p)
     if (!self) {
         return;
     }
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     self->is_stopping = true;
-    pthread_cond_broadcast(&self->work);
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_tell(&self->monitor);
+    yami_monitor_unlock(&self->monitor);
     if (self->has_thread) {
         (void) pthread_join(self->thread, NULL);
     }
-    pthread_cond_destroy(&self->progress);
-    pthread_cond_destroy(&self->work);
-    pthread_mutex_destroy(&self->mutex);
+    yami_monitor_destroy(&self->monitor);
     yami_free(self->ready);
     yami_free(self->zeros);
     yami_free(self);
     *self_p = NULL;
 }
 
-//  Adds to the stock; the mutex is held.
+//  Adds to the stock; the lock is held.
 static int
 s_add_ready(yami_spares_t *self, uint64_t number)
 {
@@ -151,7 +146,7 @@ s_write_zeros(yami_spares_t *self, int file, uint64_t size)
     return self->disk->sync_file(self->disk, file);
 }
 
-//  Creates a filled file. No mutex is held. Under another name until it is whole.
+//  Creates a filled file. No lock is held. Under another name until it is whole.
 static int
 s_create(yami_spares_t *self, uint64_t number, uint64_t size, const char *final_name)
 {
@@ -176,7 +171,7 @@ void
 yami_spares_look(yami_spares_t *self, uint64_t written)
 {
     int64_t now = self->is_threaded ? yami_clock_mono_ms() : 0;
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     self->look_bytes += written;
     bool is_due =
         !self->is_threaded || self->look_bytes >= LOOK_BYTES || now - self->look_ms >= LOOK_MS;
@@ -184,7 +179,7 @@ yami_spares_look(yami_spares_t *self, uint64_t written)
         self->look_bytes = 0;
         self->look_ms = now;
     }
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_unlock(&self->monitor);
     if (is_due) {
         int64_t free_bytes = self->disk->free_bytes(self->disk);
         if (free_bytes >= 0) {
@@ -208,7 +203,7 @@ s_has_space(const yami_spares_t *self, uint64_t count, uint64_t size, uint64_t r
            (uint64_t) free_bytes - count * size > reserve;
 }
 
-//  Whether one more file should be filled now; the mutex is held. Once the stock has been full,
+//  Whether one more file should be filled now; the lock is held. Once the stock has been full,
 //  only (2) and what is promised is kept up: a log that is consumed as fast as it grows lives on
 //  the files it gets back, and writes no zeros at all.
 static bool
@@ -222,16 +217,16 @@ s_is_wanting(yami_spares_t *self)
     return self->ready_count < want_count && may_try && !self->is_stopping;
 }
 
-//  Fills one file; the mutex is held, but not while filling.
+//  Fills one file; the lock is held, but not while filling.
 static int
 s_fill_one(yami_spares_t *self)
 {
     uint64_t number = self->next_number++;
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_unlock(&self->monitor);
     char name[YAMI_NAME_SIZE];
     int rc = s_create(self, number, self->segment_bytes, yami_name_spare(name, number));
     int error = errno;
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     if (rc == 0 && s_add_ready(self, number) == 0) {
         self->error = 0;
         return 0;
@@ -241,46 +236,34 @@ s_fill_one(yami_spares_t *self)
     return -1;
 }
 
-//  At most LOOK_MS; the mutex is held.
-static void
-s_timed_wait(yami_spares_t *self, pthread_cond_t *condition)
-{
-    struct timespec until;
-    (void) clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += (long) LOOK_MS * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    (void) pthread_cond_timedwait(condition, &self->mutex, &until);
-}
-
-//  Waits for something to do; the mutex is held. While space is short, looks every 100 ms whether
+//  Waits for something to do; the lock is held. While space is short, looks every 100 ms whether
 //  that has changed.
 static void
 s_wait_for_work(yami_spares_t *self)
 {
     if (self->error == 0 && !yami_spares_is_low(self)) {
-        pthread_cond_wait(&self->work, &self->mutex);
+        (void) yami_monitor_wait(&self->monitor, INT64_MAX);
         return;
     }
-    s_timed_wait(self, &self->work);
-    pthread_mutex_unlock(&self->mutex);
+    (void) yami_monitor_wait(&self->monitor, yami_monitor_deadline(LOOK_MS));
+    yami_monitor_unlock(&self->monitor);
     yami_spares_look(self, LOOK_BYTES);
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
 }
 
 static void *
 s_run(void *arg)
 {
     yami_spares_t *self = arg;
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     while (!self->is_stopping) {
         int rc = s_is_wanting(self) ? s_fill_one(self) : 1;
-        pthread_cond_broadcast(&self->progress);
+        yami_monitor_tell(&self->monitor);
         if (rc != 0 && !self->is_stopping) {
             s_wait_for_work(self); //  a failed one is tried again: nobody relied on its file
         }
     }
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_unlock(&self->monitor);
     return NULL;
 }
 
@@ -303,15 +286,15 @@ int
 yami_spares_fill(yami_spares_t *self)
 {
     int rc = 0;
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     while (!self->is_threaded && rc == 0 && s_is_wanting(self)) {
         rc = s_fill_one(self);
     }
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_unlock(&self->monitor);
     return rc == -1 && errno == ENOSPC ? 0 : rc;
 }
 
-//  Whether data may count on one more; the mutex is held. Ready files are safe to count on, but for
+//  Whether data may count on one more; the lock is held. Ready files are safe to count on, but for
 //  (2). Else there must be ample space, so that filling does not fail: room for all promises twice
 //  over.
 static bool
@@ -327,20 +310,20 @@ s_has_segment(const yami_spares_t *self, uint64_t file_bytes)
 bool
 yami_spares_has_segment(yami_spares_t *self, uint64_t file_bytes)
 {
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     bool is_possible = s_has_segment(self, file_bytes);
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_unlock(&self->monitor);
     return is_possible;
 }
 
 int
 yami_spares_promise(yami_spares_t *self, uint64_t file_bytes, bool is_refusable)
 {
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     bool is_possible = !is_refusable || s_has_segment(self, file_bytes);
     self->promised_count += is_possible ? 1 : 0;
-    pthread_cond_broadcast(&self->work);
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_tell(&self->monitor);
+    yami_monitor_unlock(&self->monitor);
     return is_possible ? 0
                        : yami_fail(ENOSPC, "store: no space for another segment of %llu bytes",
                                    (unsigned long long) file_bytes);
@@ -349,13 +332,13 @@ yami_spares_promise(yami_spares_t *self, uint64_t file_bytes, bool is_refusable)
 void
 yami_spares_release(yami_spares_t *self)
 {
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     YAM_ASSERT(self->promised_count > 0);
     self->promised_count--;
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_unlock(&self->monitor);
 }
 
-//  Waits until a file is ready; the mutex is held. 0; 1 when there is no space; -1 with errno.
+//  Waits until a file is ready; the lock is held. 0; 1 when there is no space; -1 with errno.
 static int
 s_wait_for_ready(yami_spares_t *self)
 {
@@ -372,11 +355,11 @@ s_wait_for_ready(yami_spares_t *self)
                 return 1;
             }
         } else if (self->error == ENOSPC) {
-            s_timed_wait(self, &self->progress);
+            (void) yami_monitor_wait(&self->monitor, yami_monitor_deadline(LOOK_MS));
             return self->ready_count == 0 ? 1 : 0;
         } else {
-            pthread_cond_broadcast(&self->work);
-            pthread_cond_wait(&self->progress, &self->mutex);
+            yami_monitor_tell(&self->monitor);
+            (void) yami_monitor_wait(&self->monitor, INT64_MAX);
         }
     }
     return 0;
@@ -385,7 +368,7 @@ s_wait_for_ready(yami_spares_t *self)
 static int
 s_take_plain(yami_spares_t *self, const char *segment_name)
 {
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     int rc = s_wait_for_ready(self);
     uint64_t number = 0;
     if (rc == 0) {
@@ -393,7 +376,7 @@ s_take_plain(yami_spares_t *self, const char *segment_name)
         self->ready_count--;
         memmove(self->ready, self->ready + 1, self->ready_count * sizeof *self->ready);
     }
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_unlock(&self->monitor);
     if (rc != 0) {
         return rc;
     }
@@ -404,9 +387,9 @@ s_take_plain(yami_spares_t *self, const char *segment_name)
     if (errno != ENOSPC) {
         return -1;
     }
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     self->ready[self->ready_count++] = number; //  its place is still there
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_unlock(&self->monitor);
     return 1;
 }
 
@@ -414,9 +397,9 @@ s_take_plain(yami_spares_t *self, const char *segment_name)
 static int
 s_take_special(yami_spares_t *self, uint64_t file_bytes, const char *segment_name)
 {
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     uint64_t number = self->next_number++;
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_unlock(&self->monitor);
     int rc = s_create(self, number, file_bytes, segment_name);
     return rc == -1 && yami_disk_is_short(errno) ? 1 : rc;
 }
@@ -429,11 +412,11 @@ yami_spares_take(yami_spares_t *self, uint64_t segment, uint64_t file_bytes)
     int rc = file_bytes == self->segment_bytes ? s_take_plain(self, name)
                                                : s_take_special(self, file_bytes, name);
     if (rc == 0) {
-        pthread_mutex_lock(&self->mutex);
+        yami_monitor_lock(&self->monitor);
         YAM_ASSERT(self->promised_count > 0);
         self->promised_count--;
-        pthread_cond_broadcast(&self->work);
-        pthread_mutex_unlock(&self->mutex);
+        yami_monitor_tell(&self->monitor);
+        yami_monitor_unlock(&self->monitor);
     }
     return rc;
 }
@@ -460,33 +443,32 @@ yami_spares_give(yami_spares_t *self, uint64_t segment)
     if (is_plain == -1) {
         return -1;
     }
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     bool is_kept = is_plain == 1 && self->ready_count < self->keep_count + self->promised_count;
     uint64_t number = self->next_number++;
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_unlock(&self->monitor);
     int rc = is_kept ? self->disk->rename(self->disk, from, yami_name_spare(to, number)) : -1;
     if (!is_kept || (rc == -1 && errno == ENOSPC)) {
         is_kept = false;
         rc = self->disk->remove(self->disk, from);
     }
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     if (rc == 0 && is_kept) {
         rc = s_add_ready(self, number);
     }
     if (rc == 0) {
         self->error = self->error == ENOSPC ? 0 : self->error;
-        pthread_cond_broadcast(&self->work);
-        pthread_cond_broadcast(&self->progress);
+        yami_monitor_tell(&self->monitor);
     }
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_unlock(&self->monitor);
     return rc;
 }
 
 size_t
 yami_spares_count(yami_spares_t *self)
 {
-    pthread_mutex_lock(&self->mutex);
+    yami_monitor_lock(&self->monitor);
     size_t count = self->ready_count;
-    pthread_mutex_unlock(&self->mutex);
+    yami_monitor_unlock(&self->monitor);
     return count;
 }

@@ -10,6 +10,7 @@
 
 #include "yam_error.h"
 #include "yami_base.h"
+#include "yami_monitor.h"
 #include "yami_relay_commit.h"
 #include "yami_relay_door.h"
 #include "yami_relay_driver.h"
@@ -37,15 +38,14 @@ struct yami_relay_shell {
     yami_relay_driver_t driver;
     uint64_t kicked_lsn; //  the commit thread knows of all up to it
 
-    pthread_mutex_t lock;
-    pthread_cond_t answered;
-    s_request_t request;  //  under lock
-    const char *set_name; //  under lock, borrowed while request is S_SET
+    yami_monitor_t monitor; //  tells that a request was answered
+    s_request_t request;    //  under the lock
+    const char *set_name;   //  under the lock, borrowed while request is S_SET
     const char *set_value;
-    int set_errno; //  under lock: outcome, with its sentence
+    int set_errno; //  under the lock: outcome, with its sentence
     char set_error[512];
-    bool is_stopping; //  under lock
-    bool is_idle;     //  under lock: a drain is complete
+    bool is_stopping; //  under the lock
+    bool is_idle;     //  under the lock: a drain is complete
 
     _Atomic int64_t last_turn_ms;
 };
@@ -137,7 +137,7 @@ s_turn(yami_relay_shell_t *self)
 static bool
 s_requests(yami_relay_shell_t *self)
 {
-    pthread_mutex_lock(&self->lock);
+    yami_monitor_lock(&self->monitor);
     if (self->request == S_SET) {
         self->set_errno = 0;
         if (yami_options_set(yami_relay_option_table, self->options, self->set_name,
@@ -152,8 +152,8 @@ s_requests(yami_relay_shell_t *self)
     self->request = S_NOTHING;
     self->is_idle = yami_relay_driver_is_idle(&self->driver);
     bool is_stopping = self->is_stopping;
-    pthread_cond_broadcast(&self->answered);
-    pthread_mutex_unlock(&self->lock);
+    yami_monitor_tell(&self->monitor);
+    yami_monitor_unlock(&self->monitor);
     return is_stopping;
 }
 
@@ -212,8 +212,7 @@ s_free(yami_relay_shell_t *self)
 {
     yami_relay_driver_clear(&self->driver);
     yami_relay_core_destroy(&self->core);
-    pthread_cond_destroy(&self->answered);
-    pthread_mutex_destroy(&self->lock);
+    yami_monitor_destroy(&self->monitor);
     yami_free(self);
 }
 
@@ -244,12 +243,7 @@ yami_relay_shell_new(yami_relay_door_t *door, yami_relay_core_t *core, yami_stor
     self->store = store;
     self->options = options;
     yami_relay_driver_init(&self->driver, core, store, &s_driver_ops, self);
-    pthread_mutex_init(&self->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&self->answered, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    yami_monitor_init(&self->monitor);
     atomic_store(&self->last_turn_ms, yami_clock_mono_ms());
     if (s_start(self) == -1) {
         int error = errno;
@@ -274,21 +268,13 @@ s_wake(yami_relay_shell_t *self)
 static void
 s_drain(yami_relay_shell_t *self, int timeout_ms)
 {
-    struct timespec deadline;
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += timeout_ms / 1000;
-    deadline.tv_nsec += timeout_ms % 1000 * 1000000L;
-    if (deadline.tv_nsec >= 1000000000L) {
-        deadline.tv_sec++;
-        deadline.tv_nsec -= 1000000000L;
-    }
+    int64_t until_ms = yami_monitor_deadline(timeout_ms);
     self->request = S_DRAIN;
     s_wake(self);
-    int rc = 0;
-    while (rc == 0 && (self->request == S_DRAIN || !self->is_idle) &&
+    bool has_time = true;
+    while (has_time && (self->request == S_DRAIN || !self->is_idle) &&
            !atomic_load(&self->driver.has_failed)) {
-        rc = timeout_ms < 0 ? pthread_cond_wait(&self->answered, &self->lock)
-                            : pthread_cond_timedwait(&self->answered, &self->lock, &deadline);
+        has_time = yami_monitor_wait(&self->monitor, until_ms);
     }
 }
 
@@ -297,13 +283,13 @@ yami_relay_shell_close(yami_relay_shell_t **self_p, int timeout_ms)
 {
     YAM_ASSERT(self_p != NULL && *self_p != NULL);
     yami_relay_shell_t *self = *self_p;
-    pthread_mutex_lock(&self->lock);
+    yami_monitor_lock(&self->monitor);
     if (timeout_ms != 0) {
         s_drain(self, timeout_ms);
     }
     self->is_stopping = true;
     s_wake(self);
-    pthread_mutex_unlock(&self->lock);
+    yami_monitor_unlock(&self->monitor);
     pthread_join(self->thread, NULL);
 
     yami_relay_commit_destroy(&self->commit);
@@ -320,19 +306,19 @@ yami_relay_shell_close(yami_relay_shell_t **self_p, int timeout_ms)
 int
 yami_relay_shell_set(yami_relay_shell_t *self, const char *name, const char *value)
 {
-    pthread_mutex_lock(&self->lock);
+    yami_monitor_lock(&self->monitor);
     while (self->request != S_NOTHING) {
-        pthread_cond_wait(&self->answered, &self->lock);
+        (void) yami_monitor_wait(&self->monitor, INT64_MAX);
     }
     self->request = S_SET;
     self->set_name = name;
     self->set_value = value;
     s_wake(self);
     while (self->request == S_SET) {
-        pthread_cond_wait(&self->answered, &self->lock);
+        (void) yami_monitor_wait(&self->monitor, INT64_MAX);
     }
     int rc = self->set_errno == 0 ? 0 : yami_fail(self->set_errno, "%s", self->set_error);
-    pthread_mutex_unlock(&self->lock);
+    yami_monitor_unlock(&self->monitor);
     return rc;
 }
 

@@ -345,6 +345,60 @@ test_confirms_tell_what_was_handed_to_the_transport(void **state)
     yam_pull_destroy(&pull);
 }
 
+//  Sends out of the callback until nothing more is taken; waiting there would be waiting for itself.
+typedef struct {
+    yam_push_t *push;
+    uint64_t next; //  number to send
+    int error;     //  of the send that was refused
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+} s_echo_t;
+
+static void
+s_send_on_confirm(void *arg, uint64_t first, uint64_t last, yam_status_t status, yam_level_t level,
+                  const char *text)
+{
+    s_echo_t *self = arg;
+    (void) first, (void) last, (void) status, (void) level, (void) text;
+    yam_push_set_confirm(self->push, NULL, NULL);
+    (void) pthread_mutex_lock(&self->lock);
+    while (yam_push_send(self->push, &self->next, sizeof self->next) == 0) {
+        self->next++;
+    }
+    self->error = errno;
+    (void) pthread_cond_signal(&self->done);
+    (void) pthread_mutex_unlock(&self->lock);
+}
+
+static void
+s_confirm_sends(const char *endpoint, const char *options)
+{
+    yam_pull_t *pull = wrapper_pull(endpoint);
+    yam_push_t *push = s_push_to(pull, options);
+    s_echo_t echo = {push, 1, 0, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER};
+    (void) pthread_mutex_lock(&echo.lock);
+    yam_push_set_confirm(push, s_send_on_confirm, &echo);
+    s_send_number(push, 0);
+    while (echo.error == 0) {
+        (void) pthread_cond_wait(&echo.done, &echo.lock);
+    }
+    (void) pthread_mutex_unlock(&echo.lock);
+    assert_int_equal(echo.error, EAGAIN);
+    for (uint64_t number = 0; number < echo.next; number++) {
+        s_expect_number(pull, number);
+    }
+    assert_int_equal(yam_push_close(&push, PATIENCE_MS), 0);
+    yam_pull_destroy(&pull);
+}
+
+static void
+test_confirm_that_sends_into_a_full_queue_is_refused_and_does_not_wait_for_itself(void **state)
+{
+    (void) state;
+    s_confirm_sends("@inproc://echo?hwm=1", "?hwm=1&batch-bytes=1");
+    s_confirm_sends("@inproc://echo?hwm=1&framing=raw", "?hwm=1&framing=raw");
+}
+
 //  -- What is refused ---------------------------------------------------------------------------
 
 static void
@@ -453,6 +507,8 @@ main(void)
         WRAPPER_TEST(test_the_descriptor_tells_of_every_message_to_who_drains),
         WRAPPER_TEST(test_the_descriptor_stays_readable_while_a_frame_is_not_used_up),
         WRAPPER_TEST(test_confirms_tell_what_was_handed_to_the_transport),
+        WRAPPER_TEST(
+            test_confirm_that_sends_into_a_full_queue_is_refused_and_does_not_wait_for_itself),
         WRAPPER_TEST(test_names_endpoints_and_grades_are_checked),
         WRAPPER_TEST(test_a_delay_needs_a_relay),
         WRAPPER_TEST(test_frames_that_are_no_batch_are_counted_and_dropped),
