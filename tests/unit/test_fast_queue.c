@@ -396,7 +396,7 @@ test_confirm_that_sends_into_a_full_queue_is_refused_and_does_not_wait_for_itsel
 {
     (void) state;
     s_confirm_sends("@inproc://echo?hwm=1", "?hwm=1&batch-bytes=1");
-    s_confirm_sends("@inproc://echo?hwm=1&framing=raw", "?hwm=1&framing=raw");
+    s_confirm_sends("@inproc://echo-raw?hwm=1&framing=raw", "?hwm=1&framing=raw");
 }
 
 //  -- What is refused ---------------------------------------------------------------------------
