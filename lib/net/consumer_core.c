@@ -122,7 +122,7 @@ yami_consumer_core_close(yami_consumer_core_t *self)
 {
     self->is_closing = true;
     yami_consumer_core_flush(self);
-    if (self->state != YAMI_CONSUMER_ATTACHED && self->state != YAMI_CONSUMER_FINAL) {
+    if (self->state < YAMI_CONSUMER_ATTACHED) {
         self->state = YAMI_CONSUMER_LEFT;
         yami_link_core_leave(&self->link);
     }

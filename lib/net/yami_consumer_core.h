@@ -165,7 +165,7 @@ void
 yami_consumer_core_flush(yami_consumer_core_t *self);
 
 //  Delivers no more; detaches once all that was settled is acked. Then the state is LEFT (also when
-//  there is no session), or FINAL.
+//  there is no session), or FINAL. Safe twice.
 void
 yami_consumer_core_close(yami_consumer_core_t *self);
 

@@ -100,8 +100,8 @@ yami_segment_header_decode(const uint8_t *bytes, yami_segment_header_t *header)
     header->file_bytes = yami_get_u64(bytes + 48);
     header->salt = yami_get_u32(bytes + 56);
     bool is_other = header->version != YAMI_FORMAT_VERSION;
-    bool is_possible = header->number <= YAMI_NUMBER_LIMIT && header->first_lsn > 0 &&
-                       header->first_lsn <= YAMI_NUMBER_LIMIT;
+    bool is_possible = header->store_id != 0 && header->number <= YAMI_NUMBER_LIMIT &&
+                       header->first_lsn > 0 && header->first_lsn <= YAMI_NUMBER_LIMIT;
     return is_other || is_possible ? 0 : s_malformed();
 }
 

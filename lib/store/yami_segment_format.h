@@ -36,7 +36,7 @@ typedef struct {
     uint32_t version;
     uint64_t number;
     uint32_t salt;
-    uint64_t store_id;
+    uint64_t store_id; //  not 0
     int64_t created_ms;
     uint64_t first_lsn;
     uint64_t previous;   //  number of the segment before; 0 for the first

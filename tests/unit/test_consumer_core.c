@@ -429,6 +429,21 @@ test_close_waits_for_acked_then_detaches(void **state)
 }
 
 static void
+test_closing_again_while_it_detaches_waits_for_the_relay(void **state)
+{
+    (void) state;
+    consumer_attach(1);
+    consumer_deliver(5, 1, 3);
+    yami_consumer_core_close(&consumer_core);
+    assert_int_equal(consumer_send(), YAMI_FRAME_DETACH);
+    yami_consumer_core_close(&consumer_core);
+    assert_int_equal(consumer_core.state, YAMI_CONSUMER_DETACHING);
+    assert_int_equal(consumer_send(), 0);
+    consumer_frame((yami_frame_t) {.type = YAMI_FRAME_DETACHED});
+    assert_int_equal(consumer_core.state, YAMI_CONSUMER_LEFT);
+}
+
+static void
 test_close_without_a_session_is_done_at_once(void **state)
 {
     (void) state;
@@ -511,6 +526,7 @@ main(void)
         TEST(test_named_group_keeps_its_start),
         TEST(test_refused_attachment_is_final),
         TEST(test_close_waits_for_acked_then_detaches),
+        TEST(test_closing_again_while_it_detaches_waits_for_the_relay),
         TEST(test_close_without_a_session_is_done_at_once),
         TEST(test_session_lost_while_closing_is_the_end),
         TEST(test_relay_that_never_acks_loses_patience),

@@ -96,9 +96,9 @@ test_segment_whose_numbers_would_wrap_is_refused(void **state)
 {
     (void) state;
     yami_segment_header_t headers[] = {
-        {.version = YAMI_FORMAT_VERSION, .number = 1, .first_lsn = UINT64_MAX},
-        {.version = YAMI_FORMAT_VERSION, .number = 1, .first_lsn = 0},
-        {.version = YAMI_FORMAT_VERSION, .number = UINT64_MAX, .first_lsn = 1},
+        {.version = YAMI_FORMAT_VERSION, .store_id = 1, .number = 1, .first_lsn = UINT64_MAX},
+        {.version = YAMI_FORMAT_VERSION, .store_id = 1, .number = 1, .first_lsn = 0},
+        {.version = YAMI_FORMAT_VERSION, .store_id = 1, .number = UINT64_MAX, .first_lsn = 1},
     };
     uint8_t bytes[YAMI_SEGMENT_HEADER_SIZE];
     yami_segment_header_t decoded;
@@ -111,6 +111,19 @@ test_segment_whose_numbers_would_wrap_is_refused(void **state)
     uint64_t number;
     assert_int_equal(yami_name_parse(yami_name_segment(name, UINT64_MAX), &number),
                      YAMI_NAME_OTHER);
+}
+
+//  Recovery took its id for that of a new store, gave that one another, and did not know its own
+//  segments again.
+static void
+test_segment_of_no_store_is_refused(void **state)
+{
+    (void) state;
+    uint8_t bytes[YAMI_SEGMENT_HEADER_SIZE];
+    yami_segment_header_t header = {.version = YAMI_FORMAT_VERSION, .number = 1, .first_lsn = 1};
+    yami_segment_header_encode(bytes, &header);
+    assert_int_equal(yami_segment_header_decode(bytes, &header), -1);
+    assert_int_equal(errno, EPROTO);
 }
 
 //  A right checksum does not make sizes right.
@@ -345,6 +358,7 @@ main(void)
         cmocka_unit_test(test_entry_header_round_trip_and_every_bit),
         cmocka_unit_test(test_entry_header_beyond_the_limits_is_refused),
         cmocka_unit_test(test_segment_whose_numbers_would_wrap_is_refused),
+        cmocka_unit_test(test_segment_of_no_store_is_refused),
         cmocka_unit_test(test_trailer_round_trip_and_every_bit),
         cmocka_unit_test(test_names_are_parsed_only_as_they_are_written),
         cmocka_unit_test(test_footer_round_trip_and_every_truncation),
