@@ -42,6 +42,12 @@ yami_fail(int error, const char *format, ...)
     return -1;
 }
 
+int
+yam_error_set(int error, const char *sentence)
+{
+    return yami_fail(error, "%s", sentence);
+}
+
 static struct timespec
 s_clock(clockid_t clock)
 {

@@ -17,6 +17,11 @@ extern "C" {
 YAM_EXPORT const char *
 yam_error(void);
 
+//  Sets errno and the sentence, cut at 511 bytes; returns -1. For what plugs into Yam, such as a
+//  database of yam_inbox_db.h, so that it fails in words as Yam does: WHAT: WHY (WHAT TO DO).
+YAM_EXPORT int
+yam_error_set(int error, const char *sentence);
+
 #ifdef __cplusplus
 }
 #endif
