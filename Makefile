@@ -11,7 +11,7 @@
 #   honoured; V=1 shows whole commands. Missing Debian packages are installed first; DEPS=no leaves that out.
 
 VERSION   = 0.1.0
-SONAME    = libyam.so.0
+SOVERSION = 0
 PREFIX   ?= /usr/local
 CFLAGS   ?= -O2 -g
 SAN      ?=
@@ -34,18 +34,23 @@ endif
 
 PACKAGES  = build-essential pkg-config libzmq3-dev libczmq-dev libmsgpack-dev libsodium-dev \
             libcmocka-dev libisal-dev libsqlite3-dev libjansson-dev libsmartcols-dev \
-            libsystemd-dev scdoc
+            libsystemd-dev scdoc libpq-dev libhiredis-dev
 CHECK_PACKAGES = clang clang-tidy clang-format cppcheck libclang-rt-14-dev liblmdb-dev strace \
             faketime iproute2 iptables e2fsprogs mount python3 python3-zmq python3-msgpack \
-            $(if $(shell command -v node),,nodejs npm)
+            postgresql redis-server $(if $(shell command -v node),,nodejs npm)
 
 once      = $(eval $(1) := $(2))$($(1))
 MSGPACK   = $(call once,MSGPACK,$(shell pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack))
 PKG_LIB   = libzmq libczmq $(MSGPACK) libsodium libisal sqlite3
 PKG_BIN   = jansson smartcols libsystemd
+PKG_postgres = libpq
+PKG_redis = hiredis
 PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(PKG_LIB) $(PKG_BIN)))
 LIB_LIBS  = $(call once,LIB_LIBS,$(shell pkg-config --libs $(PKG_LIB)) -lm)
 BIN_LIBS  = $(call once,BIN_LIBS,$(shell pkg-config --libs $(PKG_BIN)))
+EXTRA_LIBS = $(foreach name,$(EXTRAS),$(call extra_libs,$(name)))
+extra_libs = $(call once,LIBS_$(1),$(shell pkg-config --libs $(PKG_$(1))))
+extra_cflags = $(call once,CFLAGS_$(1),$(shell pkg-config --cflags $(PKG_$(1))))
 TEST_LIBS = $(call once,TEST_LIBS,$(shell pkg-config --libs cmocka))
 
 #   -Wno-comment: "tcp://*:9260" looks like a comment; in public headers it is an error all the same.
@@ -59,14 +64,19 @@ L_FLAGS   = -pthread $(LDFLAGS) $(SAN_FLAGS) -Wl,--as-needed
 
 #   -- What there is: a new file or folder is found, not listed. -------------------------------------
 
+#   EXTRAS are libraries of their own, libyam-NAME, of all folders of that name below a folder of lib or patterns.
 LIB_SRC   = $(wildcard lib/*/*.c patterns/*/*.c)
+EXTRAS    = postgres redis
+EXTRA_SRC = $(foreach name,$(EXTRAS),$(call extra_src,$(name)))
+extra_src = $(wildcard lib/*/$(1)/*.c patterns/*/$(1)/*.c)
 BIN_SRC   = $(wildcard daemons/*/*.c)
 TEST_SRC  = $(foreach kind,unit system interop fuzz bench,$(wildcard tests/$(kind)/*.c))
 HELP_SRC  = $(wildcard tests/support/*.c tests/*/*/*.c)
 SIM_SRC   = $(wildcard tests/sim/*.c)
 EXAMPLES  = $(wildcard examples/*.c)
-PUBLIC    = $(wildcard lib/yam.h lib/*/yam_*.h patterns/*/yam_*.h)
-ALL_SRC   = $(LIB_SRC) $(BIN_SRC) $(TEST_SRC) $(HELP_SRC) $(SIM_SRC)
+PUBLIC    = $(wildcard lib/yam.h lib/*/yam_*.h patterns/*/yam_*.h $(foreach name,$(EXTRAS),lib/*/$(name)/yam_*.h \
+            patterns/*/$(name)/yam_*.h))
+ALL_SRC   = $(LIB_SRC) $(EXTRA_SRC) $(BIN_SRC) $(TEST_SRC) $(HELP_SRC) $(SIM_SRC)
 ALL_TEXT  = $(ALL_SRC) $(EXAMPLES) $(wildcard lib/*.h $(addsuffix *.h,$(sort $(dir $(ALL_SRC) $(PUBLIC)))))
 SCRIPTS   = $(filter-out %.c %.h,$(wildcard tests/system/test_* tests/interop/test_*))
 
@@ -74,8 +84,11 @@ objects   = $(foreach source,$(1),$(if $(filter $(source),$(BUG_SRC)),$(BUILD),$
 BUG_SRC   = $(if $(PLANTED),$(call once,BUG_SRC,$(shell grep -l 'YAMI_PLANTED($(PLANTED))' $(LIB_SRC))))
 helpers   = $(call objects,$(filter tests/support/% tests/$(1)/%,$(HELP_SRC)) $(helpers_$(1)))
 helpers_fuzz = daemons/yamd/config.c daemons/yamd/options.c
+LIBRARIES = yam $(EXTRAS:%=yam-%)
 LIB_A     = $(BUILD)/libyam.a
-LIB_SO    = $(if $(SAN),,$(BUILD)/$(SONAME))
+EXTRA_A   = $(EXTRAS:%=$(BUILD)/libyam-%.a)
+LIB_SO    = $(if $(SAN),,$(BUILD)/libyam.so.$(SOVERSION))
+EXTRA_SO  = $(if $(SAN),,$(EXTRAS:%=$(BUILD)/libyam-%.so.$(SOVERSION)))
 BINS      = $(patsubst daemons/%,$(BUILD)/bin/%,$(patsubst %/,%,$(sort $(dir $(BIN_SRC)))))
 MANS      = $(patsubst %.scd,$(BUILD)/man/%,$(wildcard daemons/*/*.scd))
 UNITS     = $(wildcard daemons/*/*.service)
@@ -96,7 +109,7 @@ all: deps
 	+@$(SUBMAKE) build
 
 check lint fuzz faults: PACKAGES += $(CHECK_PACKAGES)
-bench: PACKAGES += liblmdb-dev python3
+bench: PACKAGES += liblmdb-dev python3 postgresql redis-server
 
 deps:
 	@$(if $(filter no,$(DEPS)),:,tests/tools/install_packages $(PACKAGES))
@@ -174,7 +187,7 @@ planted: deps
 	+@$(SUBMAKE) build tests
 	@tests/tools/planted --all $(BUILD) $(BUGS)
 
-build: $(LIB_A) $(LIB_SO) $(BINS) $(MANS)
+build: $(LIB_A) $(LIB_SO) $(EXTRA_A) $(EXTRA_SO) $(BINS) $(MANS)
 tests: $(TESTS) $(SIM)
 examples: $(EXAMPLE_BINS)
 
@@ -187,6 +200,9 @@ LIB_INCLUDE     = -Ilib/base -Ilib/wire -Ilib/store -Ilib/sql -Ilib/net
 $(OBJ)/lib/%:      INCLUDE = -Ilib/base
 $(OBJ)/lib/net/%:  INCLUDE = $(LIB_INCLUDE)
 $(OBJ)/patterns/%: INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include
+#   Of libyam, an extra sees what every application sees; of itself, what its patterns share.
+$(addprefix $(OBJ)/,$(addsuffix %,$(sort $(dir $(EXTRA_SRC))))): INCLUDE = -I$(SHARED)/include \
+                    -Ilib/sql/$(notdir $(@D)) $(call extra_cflags,$(notdir $(@D)))
 $(OBJ)/daemons/%:  INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include
 $(OBJ)/tests/%:    INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include $(addprefix -I,$(wildcard patterns/* daemons/* tests/support tests/bench/*/))
 $(OBJ)/examples/%: INCLUDE = -I$(SHARED)/include
@@ -216,23 +232,30 @@ $(SHARED)/include/.linked: $(PUBLIC)
 
 #   -- Linking ---------------------------------------------------------------------------------------
 
+.SECONDEXPANSION:
 $(LIB_A): $(call objects,$(LIB_SRC))
+$(LIB_SO): $(call objects,$(LIB_SRC))
+$(LIB_SO): NEEDS = $(LIB_LIBS)
+$(EXTRA_A): $(BUILD)/libyam-%.a: $$(call objects,$$(call extra_src,$$*))
+$(EXTRA_SO): $(BUILD)/libyam-%.so.$(SOVERSION): $$(call objects,$$(call extra_src,$$*)) $(LIB_SO)
+$(EXTRA_SO): NEEDS = $(LIB_SO) $(call extra_libs,$(patsubst libyam-%.so.$(SOVERSION),%,$(@F)))
+
+$(LIB_A) $(EXTRA_A):
 	$(call SHOW,ar   $@)rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/$(SONAME): $(call objects,$(LIB_SRC)) lib/yam.map
-	$(call SHOW,link $@)$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=lib/yam.map -Wl,-z,defs \
-	    $(L_FLAGS) -o $@ $(filter %.o,$^) $(LIB_LIBS)
-	@ln -sf $(SONAME) $(BUILD)/libyam.so
+$(LIB_SO) $(EXTRA_SO): lib/yam.map
+	$(call SHOW,link $@)$(CC) -shared -Wl,-soname,$(@F) -Wl,--version-script=lib/yam.map -Wl,-z,defs \
+	    $(L_FLAGS) -o $@ $(filter %.o,$^) $(NEEDS)
+	@ln -sf $(@F) $(basename $@)
 
-.SECONDEXPANSION:
-$(BINS): $(BUILD)/bin/%: $$(call objects,$$(wildcard daemons/%/*.c)) $(LIB_A)
+$(BINS): $(BUILD)/bin/%: $$(call objects,$$(wildcard daemons/%/*.c)) $(EXTRA_A) $(LIB_A)
 	@mkdir -p $(@D)
-	$(call SHOW,link $@)$(CC) $(L_FLAGS) -o $@ $^ $(LIB_LIBS) $(BIN_LIBS)
+	$(call SHOW,link $@)$(CC) $(L_FLAGS) -o $@ $^ $(LIB_LIBS) $(EXTRA_LIBS) $(BIN_LIBS)
 
-$(TESTS): $(BUILD)/%: $(OBJ)/tests/%.o $$(call helpers,$$(firstword $$(subst /, ,$$*))) $(LIB_A)
+$(TESTS): $(BUILD)/%: $(OBJ)/tests/%.o $$(call helpers,$$(firstword $$(subst /, ,$$*))) $(EXTRA_A) $(LIB_A)
 	@mkdir -p $(@D)
-	$(call SHOW,link $@)$(CC) $(L_FLAGS) -o $@ $(filter-out $(NO_MAIN),$^) $(LIB_LIBS) $(BIN_LIBS) $(TEST_LIBS) \
-	    $(if $(findstring /bench/,$@),-llmdb) $(if $(FUZZING),-fsanitize=fuzzer)
+	$(call SHOW,link $@)$(CC) $(L_FLAGS) -o $@ $(filter-out $(NO_MAIN),$^) $(LIB_LIBS) $(EXTRA_LIBS) $(BIN_LIBS) \
+	    $(TEST_LIBS) $(if $(findstring /bench/,$@),-llmdb) $(if $(FUZZING),-fsanitize=fuzzer)
 #   Fuzz programs have their main in corpus.c, or in libFuzzer.
 NO_MAIN = $(if $(FUZZING),%/corpus.o,$(if $(filter fuzz_%,$(@F)),,%/corpus.o))
 
@@ -253,7 +276,7 @@ $(BUILD)/man/%: %.scd
 STAGE   = $(abspath $(BUILD)/stage)
 STAGED  = PKG_CONFIG_SYSROOT_DIR=$(STAGE) PKG_CONFIG_PATH=$(STAGE)/usr/lib/pkgconfig \
           PKG_CONFIG_ALLOW_SYSTEM_LIBS=1 pkg-config
-$(BUILD)/stage/.done: $(LIB_A) $(LIB_SO) $(BINS) $(MANS) $(PUBLIC) yam.pc.in
+$(BUILD)/stage/.done: $(LIB_A) $(LIB_SO) $(EXTRA_A) $(EXTRA_SO) $(BINS) $(MANS) $(PUBLIC) yam.pc.in
 	@rm -rf $(STAGE)
 	@$(MAKE) --no-print-directory install DESTDIR=$(STAGE) PREFIX=/usr > /dev/null
 	@touch $@
@@ -269,11 +292,12 @@ TO      = $(DESTDIR)$(PREFIX)
 install: build
 	install -d $(TO)/include/yam $(TO)/lib/pkgconfig $(TO)/bin
 	install -m 644 $(PUBLIC) $(TO)/include/yam
-	install -m 644 $(LIB_A) $(TO)/lib
-	install -m 755 $(BUILD)/$(SONAME) $(TO)/lib
-	ln -sf $(SONAME) $(TO)/lib/libyam.so
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBS@|$(LIB_LIBS)|' \
-	    yam.pc.in > $(TO)/lib/pkgconfig/yam.pc
+	install -m 644 $(LIB_A) $(EXTRA_A) $(TO)/lib
+	install -m 755 $(LIB_SO) $(EXTRA_SO) $(TO)/lib
+	$(foreach name,$(LIBRARIES),ln -sf lib$(name).so.$(SOVERSION) $(TO)/lib/lib$(name).so$(NEWLINE))
+	$(call write_pc,yam,Brokerless messaging with a memory$(COMMA) on ZeroMQ,,$(LIB_LIBS))
+	$(foreach name,$(EXTRAS),$(call \
+	    write_pc,yam-$(name),Yam with $(PKG_$(name)),yam,$(call extra_libs,$(name)))$(NEWLINE))
 	$(if $(BINS),install -m 755 $(BINS) $(TO)/bin)
 	$(foreach man,$(MANS),install -D -m 644 $(man) $(TO)/$(call man_path,$(man))$(NEWLINE))
 	$(foreach unit,$(UNITS),install -D -m 644 $(unit) $(TO)/lib/systemd/system/$(notdir $(unit))$(NEWLINE))
@@ -281,11 +305,14 @@ install: build
 
 uninstall:
 	rm -rf $(TO)/include/yam
-	rm -f $(TO)/lib/libyam.a $(TO)/lib/$(SONAME) $(TO)/lib/libyam.so $(TO)/lib/pkgconfig/yam.pc \
-	    $(addprefix $(TO)/bin/,$(notdir $(BINS))) $(addprefix $(TO)/,$(foreach man,$(MANS),$(call man_path,$(man)))) \
+	rm -f $(foreach name,$(LIBRARIES),$(foreach end,a so so.$(SOVERSION),$(TO)/lib/lib$(name).$(end)) \
+	    $(TO)/lib/pkgconfig/$(name).pc) $(addprefix $(TO)/bin/,$(notdir $(BINS))) $(addprefix $(TO)/,$(foreach man,$(MANS),$(call man_path,$(man)))) \
 	    $(addprefix $(TO)/lib/systemd/system/,$(notdir $(UNITS)))
 	rm -rf $(TO)/share/doc/yam
 
+#   NAME, description, what pkg-config must ask for, too, what a static link needs.
+write_pc = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@NAME@|$(1)|' -e 's|@DESCRIPTION@|$(2)|' \
+    -e 's|@REQUIRES@|$(3)|' -e 's|@LIBS@|$(4)|' yam.pc.in > $(TO)/lib/pkgconfig/$(1).pc
 man_path = share/man/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
 define NEWLINE
 

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "yam_inbox_db.h"
 #include "yami_base.h"
-#include "yami_inbox.h"
 #include "yami_sqlite.h"
 
 typedef struct {
@@ -19,9 +19,9 @@ typedef struct {
 
 typedef struct {
     sqlite3 *database; //  borrowed: the application's
-    char prefix[YAMI_SQLITE_PREFIX + 1];
+    char prefix[YAM_INBOX_PREFIX + 1];
     uint32_t shard_count;
-    s_shard_t shards[YAMI_INBOX_SHARDS]; //  owned statements; NULL until used
+    s_shard_t shards[YAM_INBOX_SHARDS]; //  owned statements; NULL until used
 } s_inbox_t;
 
 //  Version 1: the tables. arg is how many.
@@ -100,45 +100,57 @@ s_step(s_inbox_t *self, sqlite3_stmt *statement, const char *what)
     return rc;
 }
 
-//  Duplicate or conflict, of an id that is there. -1 with errno and a sentence.
+//  Duplicate or conflict, of an id that is there. 0, or -1 with errno and a sentence.
 static int
-s_compare(s_inbox_t *self, s_shard_t *shard, const yami_inbox_claim_t *claim)
+s_compare(s_inbox_t *self, s_shard_t *shard, yam_inbox_entry_t *entry)
 {
-    (void) sqlite3_bind_text(shard->find, 1, claim->id, -1, SQLITE_STATIC);
-    int verdict;
+    (void) sqlite3_bind_text(shard->find, 1, entry->id, (int) entry->id_size, SQLITE_STATIC);
+    int rc = 0;
     if (sqlite3_step(shard->find) == SQLITE_ROW) {
-        bool is_same = sqlite3_column_bytes(shard->find, 0) == YAMI_INBOX_FINGERPRINT &&
-                       memcmp(sqlite3_column_blob(shard->find, 0), claim->fingerprint,
-                              YAMI_INBOX_FINGERPRINT) == 0;
-        verdict = is_same ? YAM_CLAIM_DUPLICATE : YAM_CLAIM_CONFLICT;
+        bool is_same = sqlite3_column_bytes(shard->find, 0) == YAM_INBOX_FINGERPRINT &&
+                       memcmp(sqlite3_column_blob(shard->find, 0), entry->fingerprint,
+                              YAM_INBOX_FINGERPRINT) == 0;
+        entry->verdict = is_same ? YAM_CLAIM_DUPLICATE : YAM_CLAIM_CONFLICT;
     } else {
-        verdict = yami_sqlite_fail(self->database, "cannot look up a claim");
+        rc = yami_sqlite_fail(self->database, "cannot look up a claim");
     }
     int error = errno;
     (void) sqlite3_reset(shard->find);
     errno = error;
-    return verdict;
+    return rc;
 }
 
 static int
-s_claim(void *arg, const yami_inbox_claim_t *claim)
+s_claim_one(s_inbox_t *self, s_shard_t *shard, yam_inbox_entry_t *entry, int64_t now_ms)
+{
+    (void) sqlite3_bind_text(shard->insert, 1, entry->id, (int) entry->id_size, SQLITE_STATIC);
+    (void) sqlite3_bind_blob(shard->insert, 2, entry->fingerprint, YAM_INBOX_FINGERPRINT,
+                             SQLITE_STATIC);
+    (void) sqlite3_bind_int64(shard->insert, 3, now_ms);
+    if (s_step(self, shard->insert, "cannot claim a message") == -1) {
+        return -1;
+    }
+    entry->verdict = YAM_CLAIM_NEW;
+    return sqlite3_changes(self->database) == 1 ? 0 : s_compare(self, shard, entry);
+}
+
+static int
+s_claim(void *arg, yam_inbox_entry_t *const *entries, size_t count, int64_t now_ms)
 {
     s_inbox_t *self = arg;
     if (sqlite3_get_autocommit(self->database)) {
         return yami_fail(EPERM, "a claim needs the transaction of its effect (BEGIN first)");
     }
-    s_shard_t *shard = s_shard(self, claim->shard);
+    s_shard_t *shard = s_shard(self, entries[0]->shard);
     if (shard == NULL) {
         return -1;
     }
-    (void) sqlite3_bind_text(shard->insert, 1, claim->id, -1, SQLITE_STATIC);
-    (void) sqlite3_bind_blob(shard->insert, 2, claim->fingerprint, YAMI_INBOX_FINGERPRINT,
-                             SQLITE_STATIC);
-    (void) sqlite3_bind_int64(shard->insert, 3, claim->now_ms);
-    if (s_step(self, shard->insert, "cannot claim a message") == -1) {
-        return -1;
+    for (size_t index = 0; index < count; index++) {
+        if (s_claim_one(self, shard, entries[index], now_ms) == -1) {
+            return -1;
+        }
     }
-    return sqlite3_changes(self->database) == 1 ? YAM_CLAIM_NEW : s_compare(self, shard, claim);
+    return 0;
 }
 
 static int64_t
@@ -158,7 +170,7 @@ s_prune(void *arg, uint32_t number, int64_t time_ms, int64_t limit)
 }
 
 static void
-s_destroy(void *arg)
+s_close(void *arg)
 {
     s_inbox_t *self = arg;
     for (uint32_t shard = 0; shard < self->shard_count; shard++) {
@@ -167,40 +179,44 @@ s_destroy(void *arg)
     yami_free(self);
 }
 
-static const yami_inbox_db_t s_db = {s_claim, s_prune, s_destroy};
-
 //  The number of shards the tables were made with must be the one asked for: else an id would be
 //  looked for where it is not.
 static int
-s_check_shards(sqlite3 *database, const yami_inbox_options_t *options)
+s_check_shards(sqlite3 *database, const yam_inbox_settings_t *settings)
 {
     int64_t noted;
-    if (yami_sqlite_meta(database, options->prefix, "shards", options->shards, &noted) == -1) {
+    if (yami_sqlite_meta(database, settings->prefix, "shards", settings->shard_count, &noted) ==
+        -1) {
         return -1;
     }
-    if (noted != options->shards) {
-        return yami_fail(EINVAL, "inbox %s was made with shards=%lld (give that)", options->prefix,
+    if (noted != settings->shard_count) {
+        return yami_fail(EINVAL, "inbox %s was made with shards=%lld (give that)", settings->prefix,
                          (long long) noted);
     }
     return 0;
 }
 
-yam_inbox_t *
-yam_inbox_new(struct sqlite3 *database, const char *text)
+static void *
+s_open(void *connection, const yam_inbox_settings_t *settings)
 {
-    yami_inbox_options_t options;
-    if (database == NULL) {
-        (void) yami_fail(EINVAL, "an inbox needs an open database");
-        return NULL;
-    }
-    if (yami_inbox_options_read(&options, text) == -1 ||
-        yami_sqlite_migrate(database, &s_schema, options.prefix, &options.shards) == -1 ||
-        s_check_shards(database, &options) == -1) {
+    sqlite3 *database = connection;
+    int64_t shard_count = settings->shard_count;
+    if (yami_sqlite_migrate(database, &s_schema, settings->prefix, &shard_count) == -1 ||
+        s_check_shards(database, settings) == -1) {
         return NULL;
     }
     s_inbox_t *self = yami_alloc(sizeof *self);
     self->database = database;
-    self->shard_count = (uint32_t) options.shards;
-    memcpy(self->prefix, options.prefix, strlen(options.prefix) + 1);
-    return yami_inbox_new(&s_db, self, &options);
+    self->shard_count = (uint32_t) shard_count;
+    memcpy(self->prefix, settings->prefix, sizeof self->prefix);
+    return self;
+}
+
+static const yam_inbox_db_t s_db = {
+    .open = s_open, .claim = s_claim, .prune = s_prune, .close = s_close};
+
+yam_inbox_t *
+yam_inbox_new(struct sqlite3 *database, const char *options)
+{
+    return yam_inbox_new_over(&s_db, database, options);
 }

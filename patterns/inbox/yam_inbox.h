@@ -61,6 +61,29 @@ yam_inbox_claim(yam_inbox_t *self, const yam_message_t *message);
 YAM_EXPORT int
 yam_inbox_claim_id(yam_inbox_t *self, const char *id, const void *content, size_t size);
 
+#define YAM_INBOX_BATCH 10000 //  most claims at once
+
+//  Claims count (1..YAM_INBOX_BATCH) messages at once, which is faster; verdicts[n] will be that of
+//  messages[n]. An id that is there twice is NEW at its first place at most. 0, or -1 as above,
+//  with errno ENOMEM, or EINVAL with a sentence that says which message is wrong, before the
+//  database was asked; no verdict holds then.
+YAM_EXPORT int
+yam_inbox_claim_many(yam_inbox_t *self, yam_message_t *const *messages, size_t count,
+                     yam_claim_t *verdicts);
+
+//  For an inbox whose claims are not part of the effect's transaction (Redis; see
+//  yam_inbox_redis.h): the effect of a NEW message is durable, call it before the ack; or it will
+//  not be, so that the message can be claimed again at once. 0, or -1 as that header says. With SQL
+//  databases COMMIT and ROLLBACK have said it: 0, and nothing is done.
+YAM_EXPORT int
+yam_inbox_done(yam_inbox_t *self, const yam_message_t *message);
+YAM_EXPORT int
+yam_inbox_done_id(yam_inbox_t *self, const char *id, const void *content, size_t size);
+YAM_EXPORT int
+yam_inbox_release(yam_inbox_t *self, const yam_message_t *message);
+YAM_EXPORT int
+yam_inbox_release_id(yam_inbox_t *self, const char *id, const void *content, size_t size);
+
 //  Forgets up to limit claims that are older than retention. Claims do so by themselves, two for
 //  each new one; this is for quiet times. Returns how many, or -1 with errno as above.
 YAM_EXPORT int64_t
@@ -71,7 +94,7 @@ typedef struct {
     uint64_t duplicates; //  DUPLICATE
     uint64_t conflicts;  //  CONFLICT
     uint64_t pruned;     //  forgotten
-    uint64_t failed;     //  -1
+    uint64_t failed;     //  calls that claimed and returned -1
 } yam_inbox_stats_t;
 
 YAM_EXPORT void

@@ -17,8 +17,8 @@
 
 #include "yam_error.h"
 #include "yam_inbox.h"
+#include "yam_inbox_db.h"
 #include "yami_base.h"
-#include "yami_inbox.h"
 
 static char s_path[128];
 static sqlite3 *s_database;
@@ -113,6 +113,13 @@ s_claim_message(yam_message_t **message_p)
     yam_message_destroy(message_p);
     errno = error;
     return verdict;
+}
+
+static int
+s_claim_text(const char *id, const char *body)
+{
+    yam_message_t *message = s_message(body, id);
+    return s_claim_message(&message);
 }
 
 static void
@@ -262,7 +269,7 @@ test_a_message_without_an_id_or_with_one_too_long_is_refused(void **state)
     assert_int_equal(s_claim_message(&message), -1);
     assert_int_equal(errno, EINVAL);
     assert_non_null(strstr(yam_error(), "\"id\""));
-    char id[YAMI_INBOX_ID + 2];
+    char id[YAM_INBOX_ID + 2];
     memset(id, 'x', sizeof id - 1);
     id[sizeof id - 1] = 0;
     assert_int_equal(s_claim(id, "x"), -1);
@@ -285,12 +292,93 @@ test_old_claims_are_forgotten_two_for_each_new_one(void **state)
     }
     assert_int_equal(s_claim("young", "x"), YAM_CLAIM_NEW);
     s_run(s_database, "UPDATE yam_inbox_0 SET time_ms = time_ms - 3600001 WHERE id LIKE 'old%'");
+    yam_inbox_destroy(&s_inbox); //  that one found nothing to forget a moment ago
+    s_new("retention=1h");
     assert_int_equal(s_claim("new", "x"), YAM_CLAIM_NEW);
     assert_int_equal(s_count("SELECT count(*) FROM yam_inbox_0 WHERE id LIKE 'old%'"), 3);
     assert_int_equal(s_claim("young", "x"), YAM_CLAIM_DUPLICATE);
     assert_int_equal(yam_inbox_prune(s_inbox, 2), 2);
     assert_int_equal(yam_inbox_prune(s_inbox, 100), 1);
     assert_int_equal(s_claim("young", "x"), YAM_CLAIM_DUPLICATE);
+}
+
+static void
+test_a_batch_gives_each_message_the_verdict_it_would_have_had_alone(void **state)
+{
+    (void) state;
+    s_new("shards=3");
+    assert_int_equal(s_claim_text("old", "x"), YAM_CLAIM_NEW);
+    static const char *const batch[][2] = {{"b", "1"}, {"old", "x"}, {"a", "1"},   {"b", "1"},
+                                           {"b", "2"}, {"old", "y"}, {"old", "x"}, {"c", "1"}};
+    static const yam_claim_t expected[] = {
+        YAM_CLAIM_NEW,      YAM_CLAIM_DUPLICATE, YAM_CLAIM_NEW,       YAM_CLAIM_DUPLICATE,
+        YAM_CLAIM_CONFLICT, YAM_CLAIM_CONFLICT,  YAM_CLAIM_DUPLICATE, YAM_CLAIM_NEW};
+    yam_message_t *messages[8];
+    yam_claim_t verdicts[8];
+    for (size_t index = 0; index < 8; index++) {
+        messages[index] = s_message(batch[index][1], batch[index][0]);
+    }
+    s_run(s_database, "BEGIN");
+    assert_int_equal(yam_inbox_claim_many(s_inbox, messages, 8, verdicts), 0);
+    s_run(s_database, "COMMIT");
+    for (size_t index = 0; index < 8; index++) {
+        assert_int_equal(verdicts[index], expected[index]);
+        yam_message_destroy(&messages[index]);
+    }
+    yam_inbox_stats_t stats;
+    yam_inbox_stats(s_inbox, &stats);
+    assert_int_equal(stats.claimed, 4);
+    assert_int_equal(stats.duplicates, 3);
+    assert_int_equal(stats.conflicts, 2);
+}
+
+static void
+test_a_batch_after_a_conflict_asks_what_is_there(void **state)
+{
+    (void) state;
+    s_new(NULL);
+    assert_int_equal(s_claim_text("a", "x"), YAM_CLAIM_NEW);
+    yam_message_t *messages[] = {s_message("y", "a"), s_message("x", "a"), s_message("y", "a")};
+    yam_claim_t verdicts[3];
+    s_run(s_database, "BEGIN");
+    assert_int_equal(yam_inbox_claim_many(s_inbox, messages, 3, verdicts), 0);
+    s_run(s_database, "COMMIT");
+    assert_int_equal(verdicts[0], YAM_CLAIM_CONFLICT);
+    assert_int_equal(verdicts[1], YAM_CLAIM_DUPLICATE);
+    assert_int_equal(verdicts[2], YAM_CLAIM_CONFLICT);
+    for (size_t index = 0; index < 3; index++) {
+        yam_message_destroy(&messages[index]);
+    }
+}
+
+static void
+test_a_batch_with_a_message_without_an_id_claims_nothing_and_says_which(void **state)
+{
+    (void) state;
+    s_new(NULL);
+    yam_message_t *messages[] = {s_message("x", "a"), s_message("x", NULL)};
+    yam_claim_t verdicts[2];
+    s_run(s_database, "BEGIN");
+    assert_int_equal(yam_inbox_claim_many(s_inbox, messages, 2, verdicts), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_non_null(strstr(yam_error(), "messages[1]"));
+    assert_int_equal(yam_inbox_claim_many(s_inbox, messages, 0, verdicts), -1);
+    assert_int_equal(yam_inbox_claim_many(s_inbox, messages, YAM_INBOX_BATCH + 1, verdicts), -1);
+    s_run(s_database, "COMMIT");
+    assert_int_equal(s_count("SELECT count(*) FROM yam_inbox_0"), 0);
+    yam_message_destroy(&messages[0]);
+    yam_message_destroy(&messages[1]);
+}
+
+static void
+test_done_and_release_leave_it_to_the_transaction(void **state)
+{
+    (void) state;
+    s_new(NULL);
+    assert_int_equal(s_claim("a", "x"), YAM_CLAIM_NEW);
+    assert_int_equal(yam_inbox_done_id(s_inbox, "a", "x", 1), 0);
+    assert_int_equal(yam_inbox_release_id(s_inbox, "a", "x", 1), 0);
+    assert_int_equal(s_claim("a", "x"), YAM_CLAIM_DUPLICATE);
 }
 
 static void
@@ -344,7 +432,7 @@ test_a_full_database_claims_nothing(void **state)
     s_new(NULL);
     s_run(s_database, "PRAGMA max_page_count = 12");
     int verdict = YAM_CLAIM_NEW;
-    char id[YAMI_INBOX_ID];
+    char id[YAM_INBOX_ID];
     int number = 0;
     while (verdict == YAM_CLAIM_NEW) {
         s_run(s_database, "BEGIN");
@@ -392,6 +480,10 @@ main(void)
         CASE(test_a_message_is_claimed_by_its_id_and_told_apart_by_body_and_properties),
         CASE(test_a_message_without_an_id_or_with_one_too_long_is_refused),
         CASE(test_old_claims_are_forgotten_two_for_each_new_one),
+        CASE(test_a_batch_gives_each_message_the_verdict_it_would_have_had_alone),
+        CASE(test_a_batch_after_a_conflict_asks_what_is_there),
+        CASE(test_a_batch_with_a_message_without_an_id_claims_nothing_and_says_which),
+        CASE(test_done_and_release_leave_it_to_the_transaction),
         CASE(test_tables_of_a_newer_version_are_refused),
         CASE(test_a_file_that_is_no_database_is_refused),
         CASE(test_a_read_only_database_is_refused_in_words),

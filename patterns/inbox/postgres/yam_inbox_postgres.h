@@ -1,0 +1,33 @@
+/*  yam_inbox_postgres - an inbox in a PostgreSQL database. Part of libyam-postgres.
+
+    The contract is yam_inbox.h's, with its numbered invariants; tables are in
+    patterns/inbox/SPEC.md. What is PostgreSQL's own: of two transactions that claim one id at the
+    same time, the second waits until the first has ended (SET lock_timeout bounds that), and
+    whatever fails leaves the transaction aborted: roll it back.
+*/
+#ifndef YAM_INBOX_POSTGRES_H
+#define YAM_INBOX_POSTGRES_H
+
+#include "yam_export.h"
+#include "yam_inbox.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct pg_conn; //  libpq's PGconn
+
+//  An inbox over a connection, which stays the application's and must outlive it; makes or migrates
+//  its tables, in a transaction of its own unless one is open. options as for yam_inbox_new. NULL
+//  with errno EINVAL (option; other number of shards), EAGAIN (locked, or a deadlock), EROFS,
+//  EACCES (rights), ENOSPC, EPROTONOSUPPORT (tables of a newer version), ENOTCONN (the connection
+//  is lost), EBUSY (another command is under way), EIO, and a sentence. The caller owns the result.
+//  Claims fail with the same, and with EPERM when no transaction is open. As thread-safe as the
+//  connection, hence not.
+YAM_EXPORT yam_inbox_t *
+yam_inbox_postgres_new(struct pg_conn *connection, const char *options);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
