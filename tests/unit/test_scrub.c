@@ -195,8 +195,9 @@ test_small_log_is_read_before_open_returns(void **state)
     (void) state;
     log_model_t model;
     sim_disk_t *disk = s_build(&model);
-    yami_log_options_init(&model.options); //  with the threshold that a relay has
-    model.options.is_threaded = false;
+    yami_log_options_t defaults;
+    yami_log_options_init(&defaults);
+    model.options.scan_bytes = defaults.scan_bytes; //  the threshold that a relay has
     size_t size = 0;
     sim_disk_bytes(disk, SEGMENT_1, &size)[9000] ^= 1;
     s_damages_t expected = {0};
