@@ -11,7 +11,6 @@
 #include "rows.h"
 #include "yam_admin.h"
 #include "yami_base.h"
-#include "yami_limits.h"
 #include "yami_properties.h"
 
 typedef struct {
@@ -119,39 +118,6 @@ s_copy_field(cli_rows_t *rows, const yam_admin_t *admin, size_t row, const char 
     }
 }
 
-//  What a channel had when it was last printed.
-typedef struct {
-    char channel[201];
-    int64_t last;    //  sequence
-    int64_t when_ms; //  monotonic
-} s_seen_t;
-
-//  With --watch: how many messages came in per second, since the last time.
-static void
-s_add_rate(cli_rows_t *rows, const yam_admin_t *admin, size_t row)
-{
-    static s_seen_t *seen; //  lives as long as the program
-    static size_t seen_count, seen_capacity;
-    const char *channel = yam_admin_string(admin, row, "channel", NULL);
-    int64_t last = yam_admin_number(admin, row, "last");
-    int64_t now_ms = yami_clock_mono_ms();
-    size_t at = 0;
-    while (at < seen_count && strcmp(seen[at].channel, channel) != 0) {
-        at++;
-    }
-    if (at < seen_count && now_ms > seen[at].when_ms) {
-        cli_rows_number(rows, "in/s", (last - seen[at].last) * 1000 / (now_ms - seen[at].when_ms));
-    } else if (at == seen_count) {
-        if (yami_grow(&seen, &seen_capacity, at + 1, sizeof *seen, YAMI_LIMIT_CHANNELS) == -1) {
-            return;
-        }
-        (void) snprintf(seen[at].channel, sizeof seen[at].channel, "%s", channel);
-        seen_count++;
-    }
-    seen[at].last = last;
-    seen[at].when_ms = now_ms;
-}
-
 static int
 s_print(const yam_admin_t *admin)
 {
@@ -160,9 +126,6 @@ s_print(const yam_admin_t *admin)
         cli_rows_begin(rows);
         for (size_t index = 0; index < yam_admin_field_count(admin, row); index++) {
             s_copy_field(rows, admin, row, yam_admin_field_name(admin, row, index));
-        }
-        if (s_values.is_watch && yam_admin_type(admin, row, "last")) {
-            s_add_rate(rows, admin, row);
         }
     }
     int rc = s_values.is_json    ? cli_rows_print_json(rows, s_values.is_watch, stdout)

@@ -400,6 +400,7 @@ yami_relay_core_step(yami_relay_core_t *self, const yami_relay_event_t *event,
 {
     YAM_ASSERT(event != NULL && effects != NULL);
     self->effects = effects;
+    self->store = event->store;
     self->mono_ms = event->mono_ms > self->mono_ms ? event->mono_ms : self->mono_ms;
     self->wall_ms = event->wall_ms;
     self->has_room = event->has_room;
@@ -412,6 +413,7 @@ yami_relay_core_step(yami_relay_core_t *self, const yami_relay_event_t *event,
     if (!self->has_failed || is_from_peer) {
         s_event(self, event);
     }
+    self->store = NULL;
     self->effects = NULL;
 }
 

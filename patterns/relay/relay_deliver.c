@@ -173,6 +173,7 @@ s_lease(yami_relay_core_t *core, yami_relay_group_t *group, yami_relay_handle_t 
         run->piece = yami_pieces_isolate(&group->pieces, run->piece, run->first, run->last);
     }
     group->counts.delivered += count;
+    yami_rate_add(&group->out_rate, core->mono_ms, count);
     group->counts.redelivered += run->piece->deliveries > 0 ? count : 0;
     core->messages_out += count;
     return yami_relay_lease_new(core, member, run->piece);

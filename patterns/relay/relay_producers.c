@@ -175,6 +175,7 @@ s_store(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_batch_t
     yami_relay_channel_appended(channel, base, base + batch->count - 1, batch->payload.size,
                                 core->wall_ms);
     channel->counts.published += batch->count;
+    yami_rate_add(&channel->in_rate, core->mono_ms, batch->count);
     yami_relay_producer_stored(core, producer, batch->epoch, last, core->wall_ms);
     handle->last = last;
     yami_relay_wait_t wait = {

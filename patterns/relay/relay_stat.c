@@ -1,4 +1,4 @@
-//  Rows of statistics. Rates are the reader's to compute: every row has the time it was taken.
+//  Rows of statistics.
 
 #include <string.h>
 
@@ -89,26 +89,50 @@ s_dead(yami_relay_core_t *core, const yami_relay_channel_t *channel)
     return dead == NULL ? 0 : yami_relay_channel_depth(dead);
 }
 
-static void
-s_channel_row(s_rows_t *rows, yami_relay_core_t *core, yami_relay_channel_t *channel)
+//  How long the oldest message from sequence on has been in the channel.
+static uint64_t
+s_age_ms(const yami_relay_core_t *core, const yami_relay_channel_t *channel, uint64_t sequence)
 {
-    unsigned groups = 0;
-    unsigned consumers = 0;
+    int64_t time_ms = yami_relay_channel_time(channel, sequence);
+    bool is_known = sequence < channel->next && time_ms > 0 && core->wall_ms > time_ms;
+    return is_known ? (uint64_t) (core->wall_ms - time_ms) : 0;
+}
+
+//  Of all groups together.
+static void
+s_channel_groups(s_rows_t *rows, const yami_relay_core_t *core, const yami_relay_channel_t *channel)
+{
+    uint64_t consumers = 0, leased = 0, redelivered = 0, dropped = 0, rate = 0;
     const yami_relay_group_t *group = NULL;
     TAILQ_FOREACH(group, &channel->groups, of_channel)
     {
-        groups++;
         consumers += group->member_count;
+        leased += group->pieces.totals[YAMI_PIECE_LEASED];
+        redelivered += group->counts.redelivered;
+        dropped += group->counts.dropped;
+        rate += yami_rate_per_second(&group->out_rate, core->mono_ms);
     }
+    s_number(rows, "groups", channel->group_count);
+    s_number(rows, "producers", channel->producers);
+    s_number(rows, "consumers", consumers);
+    s_number(rows, "in-per-s", yami_rate_per_second(&channel->in_rate, core->mono_ms));
+    s_number(rows, "out-per-s", rate);
+    s_number(rows, "leased", leased);
+    s_number(rows, "redelivered", redelivered);
+    s_number(rows, "dropped", dropped);
+}
+
+static void
+s_channel_row(s_rows_t *rows, yami_relay_core_t *core, yami_relay_channel_t *channel)
+{
     s_text(rows, "channel", channel->name.text);
     s_text(rows, "kind", s_kind(channel));
     s_number(rows, "messages", yami_relay_channel_depth(channel));
     s_number(rows, "bytes", channel->bytes);
     s_number(rows, "first", channel->first);
     s_number(rows, "last", channel->next - 1);
-    s_number(rows, "groups", groups);
-    s_number(rows, "producers", channel->producers);
-    s_number(rows, "consumers", consumers);
+    s_number(rows, "oldest-ms", s_age_ms(core, channel, channel->first));
+    s_channel_groups(rows, core, channel);
     s_number(rows, "dead", s_dead(core, channel));
     s_number(rows, "published", channel->counts.published);
     s_number(rows, "duplicates", channel->counts.duplicates);
@@ -139,18 +163,16 @@ s_group_state(s_rows_t *rows, const yami_relay_core_t *core, const yami_relay_gr
 {
     const yami_relay_channel_t *channel = group->channel;
     const uint64_t *totals = group->pieces.totals;
-    uint64_t depth = yami_relay_group_depth(group);
-    uint64_t floor = yami_relay_group_floor(group);
-    int64_t time_ms = depth > 0 ? yami_relay_channel_time(channel, floor) : 0;
     s_number(rows, "next", group->next);
-    s_number(rows, "messages", depth);
+    s_number(rows, "messages", yami_relay_group_depth(group));
     s_number(rows, "ready", channel->next - group->next + totals[YAMI_PIECE_READY]);
     s_number(rows, "leased", totals[YAMI_PIECE_LEASED]);
     s_number(rows, "delayed", totals[YAMI_PIECE_WAITING]);
     s_number(rows, "moving", totals[YAMI_PIECE_MOVING]);
-    s_number(rows, "oldest-ms",
-             time_ms > 0 && core->wall_ms > time_ms ? (uint64_t) (core->wall_ms - time_ms) : 0);
+    s_number(rows, "oldest-ms", s_age_ms(core, channel, yami_relay_group_floor(group)));
     s_number(rows, "consumers", group->member_count);
+    s_number(rows, "in-per-s", yami_rate_per_second(&channel->in_rate, core->mono_ms));
+    s_number(rows, "out-per-s", yami_rate_per_second(&group->out_rate, core->mono_ms));
 }
 
 static void
@@ -210,6 +232,17 @@ yami_relay_stat(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_fra
     s_reply(&rows, core, peer, frame);
 }
 
+//  Of the relay's log, or its store in memory.
+static void
+s_store(s_rows_t *rows, const yami_store_stats_t *store)
+{
+    s_number(rows, "syncs", store->syncs);
+    s_number(rows, "sync-mean-us", store->syncs > 0 ? store->sync_us / store->syncs : 0);
+    s_number(rows, "sync-max-us", store->max_sync_us);
+    s_number(rows, "segments", store->segments);
+    s_number(rows, "disk-bytes", store->disk_bytes);
+}
+
 static void
 s_gauges(s_rows_t *rows, const yami_relay_gauges_t *gauges)
 {
@@ -261,6 +294,9 @@ yami_relay_stat_relay(yami_relay_core_t *core, yami_relay_peer_t *peer, const ya
     s_number(&rows, "damaged", core->damaged_ranges + core->scrub.damaged_ranges);
     s_number(&rows, "scrubbed-bytes", core->scrub.read_bytes);
     s_number(&rows, "scrub-left-bytes", core->scrub.left_bytes);
+    if (core->store != NULL) {
+        s_store(&rows, core->store);
+    }
     s_gauges(&rows, &core->gauges);
     s_bool(&rows, "draining", core->is_draining);
     s_number(&rows, "uptime-ms", (uint64_t) (core->mono_ms - core->start_ms));

@@ -125,6 +125,7 @@ typedef struct {
     bool is_damaged;                   //  BATCH
     bool is_pressed;                   //  PRESSED
     const yami_relay_gauges_t *gauges; //  TURN: borrowed, or NULL
+    const yami_store_stats_t *store;   //  FRAME: borrowed, for statistics; or NULL
     yami_block_t *block; //  BATCH: the frame's bytes, borrowed (take a reference to keep)
     yam_status_t status;
     uint64_t ticket;

@@ -12,6 +12,7 @@
 #include "yami_heap.h"
 #include "yami_limits.h"
 #include "yami_ranges.h"
+#include "yami_rate.h"
 #include "yami_relay_core.h"
 #include "yami_relay_map.h"
 #include "yami_relay_pieces.h"
@@ -185,6 +186,7 @@ struct yami_relay_channel {
     int64_t mark_gap_ms;
     uint64_t mark_gap_bytes;
     yami_relay_counts_t counts;
+    yami_rate_t in_rate; //  messages published
     TAILQ_ENTRY(yami_relay_channel) of_dirty;
     bool is_dirty;
 };
@@ -218,6 +220,7 @@ struct yami_relay_group {
     bool is_fetching;
     bool is_moving; //  a FETCH for the dead letters is under way
     yami_relay_counts_t counts;
+    yami_rate_t out_rate; //  messages delivered
     TAILQ_ENTRY(yami_relay_group) of_channel;
     TAILQ_ENTRY(yami_relay_group) of_dirty;
     TAILQ_ENTRY(yami_relay_group) of_cached;
@@ -315,7 +318,8 @@ struct yami_relay_core {
     bool has_started;   //  the first step was made: due times are monotonic
     bool is_draining;
     bool has_failed;
-    yami_relay_effects_t *effects; //  of this step
+    yami_relay_effects_t *effects;   //  of this step
+    const yami_store_stats_t *store; //  of this step; borrowed, or NULL
 
     yami_relay_map_t peers;
     yami_relay_map_t handles; //  by id

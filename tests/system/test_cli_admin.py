@@ -31,6 +31,26 @@ def test_stat_shows_channels_groups_and_the_relay():
     assert "channels" in relay.yam("stat", "--relay")[0]
 
 
+def test_stat_says_how_much_is_in_flight_how_old_how_fast_and_what_was_synced():
+    relay = Relay()
+    relay.yam("push", "q", stdin="1\n2\n3\n")
+    pull = spawn("yam", "pull", "q", "-e", relay.endpoint, "--no-ack", stdout=subprocess.PIPE, bufsize=0)
+    for _ in range(3):
+        read_line(pull.stdout)
+    row = row_of(relay, "q")
+    assert row["messages"] == row["leased"] == 3 and row["dead"] == row["redelivered"] == row["dropped"] == 0, row
+    assert row["in-per-s"] >= 1 and row["out-per-s"] >= 1 and row["oldest-ms"] >= 0, row
+    group = rows(relay.yam("stat", "q", "--json")[0])[0]
+    assert group["leased"] == 3 and group["in-per-s"] >= 1 and group["out-per-s"] >= 1, group
+    store = rows(relay.yam("stat", "--relay", "--json")[0])[0]
+    assert store["syncs"] >= 1 and 0 < store["sync-mean-us"] <= store["sync-max-us"], store
+    assert store["segments"] == 1 and store["disk-bytes"] > 0, store
+    pull.send_signal(signal.SIGINT)
+    assert pull.wait(TIMEOUT) == 0
+    relay.yam("pull", "q", "-n1")
+    assert row_of(relay, "q")["redelivered"] >= 1
+
+
 def test_empty_relay_lists_nothing():
     relay = Relay(store=None)
     assert rows(relay.yam("stat", "--json")[0]) == []
