@@ -54,6 +54,10 @@
 #define YAMI_BUG_SEGMENT_RECYCLED_EARLY 19
 //  damage within the log is taken for its torn end
 #define YAMI_BUG_DAMAGE_READ_AS_END 20
+//  a late reply is taken for the answer to another call
+#define YAMI_BUG_LATE_REPLY_TAKEN 21
+//  a server begins what nobody waits for any more
+#define YAMI_BUG_RPC_DEADLINE_IGNORED 22
 
 //  The build says which one, with -DYAMI_PLANTED_BUG=YAMI_BUG_NAME.
 #ifndef YAMI_PLANTED_BUG

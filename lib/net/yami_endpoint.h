@@ -54,6 +54,8 @@ typedef struct {
     int64_t linger_ms;          //  [5 s]
     int64_t connect_timeout_ms; //  [5 s]
     int64_t heartbeat_ms;       //  [1 s]
+    int64_t retries;            //  of a call [2]
+    int64_t workers;            //  threads of a service [1]
 } yami_endpoint_options_t;
 
 typedef struct {

@@ -5,10 +5,12 @@
         ">tcp://a:7000,>tcp://b:7000"        fast: directly, to whichever of these servers is alive
         ">tcp://host:9260?grade=sure"        sure: through the queues of the relay there; a request
         survives servers that are not there, and the relay's restarts
-    Options are those of yam_push; "window" [4096 here] is the most calls without an outcome,
-    "window-bytes" the most bytes of their requests, "heartbeat" how often a server is asked for a
-    sign of life, "retries" [2] how often a call is tried again after its server died, or refused it
-    for now. In the sure grade the relay retries, and replies come over the topic SERVICE.replies.
+    Options are those of yam_push; "window" is the most calls without an outcome, "window-bytes" the
+    most bytes of their requests, and of replies nobody has taken yet, "heartbeat" how often a
+    server is asked for a sign of life, "retries" [2] how often a call is tried again after its
+    server died, or refused it for now. Sure: replies come over the topic SERVICE.replies; those
+    that come while this caller has lost its relay are lost, and what has none is asked again,
+    unless it has a durable "name": then they are kept.
     Thread-safe but for its end. Invariants:
     (1) Each call has one outcome, unless it is cancelled: a reply, or why there is none. Replies
     that come later, or again, are dropped and counted.
@@ -45,8 +47,8 @@ typedef void (*yam_rpc_reply_fn)(void *arg, yam_status_t status, const char *tex
 
 //  Opens a caller of the named service (a name as for yam_push_new). Fast: does not wait for a
 //  connection, and may name up to 16 servers. Sure: waits for the relay, at most "connect-timeout".
-//  NULL with errno EINVAL (name, endpoint or option), ETIMEDOUT (no relay), EMFILE, ECHILD ... and a
-//  sentence. The caller owns the result.
+//  NULL with errno EINVAL (name, endpoint or option), ETIMEDOUT (no relay), EMFILE, ECHILD ... and
+//  a sentence. The caller owns the result.
 YAM_EXPORT yam_rpc_t *
 yam_rpc_new(yam_t *yam, const char *service, const char *endpoint);
 
@@ -62,7 +64,8 @@ yam_rpc_close(yam_rpc_t **self_p, int timeout_ms);
 //  Calls the service with *request_p; reply hears of the outcome within timeout_ms (> 0, or -1: no
 //  deadline). With reply NULL the call is a future: wait for it. The property "id" is set unless
 //  the request has one. Returns the call's number, and *request_p is freed and cleared; or 0 with
-//  errno EAGAIN ("window" calls have no outcome yet), EMSGSIZE, EINVAL, ECHILD, and nothing changed.
+//  errno EAGAIN ("window" calls have no outcome yet), EMSGSIZE, EINVAL, ECHILD, and nothing
+//  changed.
 YAM_EXPORT uint64_t
 yam_rpc_call(yam_rpc_t *self, yam_message_t **request_p, int timeout_ms, yam_rpc_reply_fn reply,
              void *arg);

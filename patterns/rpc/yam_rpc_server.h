@@ -1,15 +1,15 @@
 /*  yam_rpc_server - answers the calls of a service, now or later.
 
-    The endpoint string is that of yam_rpc, seen from the other side: "@tcp://*:7000" is called
-    directly, ">tcp://host:9260?grade=sure" takes requests from the relay there; with "relay=" that
-    is in this process. Options are those of yam_pull; "workers" [1] is how many threads call the
-    handler, "window" [1024 here] the most requests that are here without an answer: more are refused
-    as FULL (fast), or stay at the relay (sure).
+    The endpoint string is that of yam_rpc, seen from the other side: "@tcp://0.0.0.0:7000" is
+    called directly, ">tcp://host:9260?grade=sure" takes requests from the relay there; with
+    "relay=" that is in this process. Options are those of yam_pull; "workers" [1] is how many
+    threads call the handler, "credit" and "credit-bytes" how many requests may be here without an
+    answer: more are refused as FULL (fast), or stay at the relay (sure).
     Thread-safe but for its end. Invariants:
     (1) The handler is called at most "workers" times at once, and never for a request whose caller
     has given up, as far as that is known here.
-    (2) Each request is answered once. What nobody answers before close is refused as CLOSING (fast),
-    or goes back to the relay (sure).
+    (2) Each request is answered once. What nobody answers before close is refused as CLOSING
+    (fast), or goes back to the relay (sure).
     (3) Sure: a request is acknowledged only when its reply is safe at the relay; its lease is
     extended as long as it is here. A server that dies leaves it to the next one.
     Wire: patterns/rpc/SPEC.md.
@@ -47,8 +47,8 @@ yam_rpc_server_destroy(yam_rpc_server_t **self_p);
 
 //  Takes no more requests, waits until those begun are answered and their replies have left, at
 //  most timeout_ms (-1: for ever), and for handlers to return, however long. Frees *self_p and
-//  clears it. Returns how many requests had no answer; their handles stay valid: yam_rpc_reply frees
-//  them. Not from a handler. Safe on NULL.
+//  clears it. Returns how many requests had no answer; their handles stay valid: yam_rpc_reply
+//  frees them. Not from a handler. Safe on NULL.
 YAM_EXPORT uint64_t
 yam_rpc_server_close(yam_rpc_server_t **self_p, int timeout_ms);
 
@@ -57,16 +57,16 @@ yam_rpc_server_close(yam_rpc_server_t **self_p, int timeout_ms);
 YAM_EXPORT yam_message_t *
 yam_rpc_request_message(yam_rpc_request_t *self);
 
-//  How long the caller still waits: milliseconds > 0, 0 when it does not any more (its deadline came,
-//  or it gave up), -1 when it set no deadline.
+//  How long the caller still waits: milliseconds > 0, 0 when it does not any more (its deadline
+//  came, or it gave up), -1 when it set no deadline.
 YAM_EXPORT int64_t
 yam_rpc_request_left_ms(yam_rpc_request_t *self);
 
-//  Answers: status and text (at most 1024 bytes are sent; NULL: "") travel as they are, *body_p (may
-//  be NULL) with its properties. Temporary statuses (yam_status_is_temporary) make a caller try
-//  another server (fast). Frees and clears *request_p and *body_p in every case. 0, or -1 with errno
-//  EMSGSIZE (the caller gets TOO_BIG), ESTALE (nobody waits any more: gave up, went away, or the
-//  server was closed).
+//  Answers: status and text (at most 1024 bytes are sent; NULL: "") travel as they are, *body_p
+//  (may be NULL) with its properties. Temporary statuses (yam_status_is_temporary) make a caller
+//  try another server (fast). Frees and clears *request_p and *body_p in every case. 0, or -1 with
+//  errno EMSGSIZE (the caller gets TOO_BIG), ESTALE (nobody waits any more: gave up, went away, or
+//  the server was closed).
 YAM_EXPORT int
 yam_rpc_reply(yam_rpc_request_t **request_p, yam_status_t status, const char *text,
               yam_message_t **body_p);

@@ -1,0 +1,259 @@
+//  rpc_fixture - see the header.
+
+#include "rpc_fixture.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "yami_base.h"
+#include "yami_monitor.h"
+
+#define HELD_LIMIT 4096
+#define LOOK_US 1000 //  how often a counter is looked at
+
+yam_t *rpc_yam;
+
+static yami_monitor_t s_monitor; //  guards the rest
+static yam_rpc_request_t *s_held[HELD_LIMIT];
+static size_t s_held_count;
+static rpc_outcomes_t s_outcomes;
+
+int
+rpc_setup(void **state)
+{
+    (void) state;
+    yami_monitor_init(&s_monitor);
+    s_held_count = 0;
+    memset(&s_outcomes, 0, sizeof s_outcomes);
+    rpc_yam = yam_new();
+    return rpc_yam ? 0 : -1;
+}
+
+int
+rpc_teardown(void **state)
+{
+    (void) state;
+    yam_destroy(&rpc_yam);
+    yami_monitor_destroy(&s_monitor);
+    return 0;
+}
+
+//  object, which is there.
+static void *
+s_checked(void *object)
+{
+    if (!object) {
+        fail_msg("%s", yam_error());
+    }
+    return object;
+}
+
+yam_message_t *
+rpc_message(const char *text)
+{
+    return s_checked(yam_message_new(text, strlen(text)));
+}
+
+//  -- The service
+
+//  The text behind the first word; NULL when that is another one.
+static const char *
+s_argument(const char *text, const char *word)
+{
+    size_t size = strlen(word);
+    if (strncmp(text, word, size) != 0) {
+        return NULL;
+    }
+    return text + size + (text[size] == ' ' ? 1 : 0);
+}
+
+static void
+s_answer(yam_rpc_request_t *request, const char *text)
+{
+    yam_message_t *body = rpc_message(text);
+    (void) yam_rpc_reply(&request, YAM_STATUS_OK, NULL, &body);
+}
+
+static void
+s_hold(yam_rpc_request_t *request)
+{
+    yami_monitor_lock(&s_monitor);
+    YAM_ASSERT(s_held_count < HELD_LIMIT);
+    s_held[s_held_count++] = request;
+    yami_monitor_tell(&s_monitor);
+    yami_monitor_unlock(&s_monitor);
+}
+
+static void
+s_handle(void *arg, yam_rpc_request_t *request)
+{
+    char text[2048];
+    yam_message_t *message = yam_rpc_request_message(request);
+    const char *argument;
+    (void) arg;
+    (void) snprintf(text, sizeof text, "%.*s", (int) yam_message_size(message),
+                    (const char *) yam_message_body(message));
+    if ((argument = s_argument(text, "echo")) != NULL) {
+        s_answer(request, argument);
+    } else if ((argument = s_argument(text, "fail")) != NULL) {
+        (void) yam_rpc_reply(&request, YAM_STATUS_CONFLICT, argument, NULL);
+    } else if (s_argument(text, "busy") != NULL) {
+        (void) yam_rpc_reply(&request, YAM_STATUS_FULL, "busy", NULL);
+    } else if (s_argument(text, "id") != NULL) {
+        (void) snprintf(text, sizeof text, "%s", yam_message_get(message, "id"));
+        s_answer(request, text);
+    } else {
+        s_hold(request);
+    }
+}
+
+yam_rpc_server_t *
+rpc_serve(const char *endpoint)
+{
+    return s_checked(yam_rpc_serve(rpc_yam, "orders", endpoint, s_handle, NULL));
+}
+
+void
+rpc_wait_held(size_t count)
+{
+    int64_t until_ms = yami_monitor_deadline(PATIENCE_MS);
+    yami_monitor_lock(&s_monitor);
+    while (s_held_count < count && yami_monitor_wait(&s_monitor, until_ms)) {
+    }
+    bool is_there = s_held_count >= count;
+    yami_monitor_unlock(&s_monitor);
+    assert_true(is_there);
+}
+
+yam_rpc_request_t *
+rpc_take_held(void)
+{
+    yam_rpc_request_t *request = NULL;
+    yami_monitor_lock(&s_monitor);
+    if (s_held_count > 0) {
+        request = s_held[0];
+        memmove(s_held, s_held + 1, --s_held_count * sizeof s_held[0]);
+    }
+    yami_monitor_unlock(&s_monitor);
+    return request;
+}
+
+size_t
+rpc_release(void)
+{
+    yam_rpc_request_t *request;
+    size_t count = 0;
+    for (; (request = rpc_take_held()) != NULL; count++) {
+        s_answer(request, "released");
+    }
+    return count;
+}
+
+//  -- Its callers
+
+yam_rpc_t *
+rpc_caller_of(const char *endpoint)
+{
+    return s_checked(yam_rpc_new(rpc_yam, "orders", endpoint));
+}
+
+yam_rpc_t *
+rpc_caller(const char *endpoint, const char *options)
+{
+    char text[600];
+    int length = snprintf(text, sizeof text, ">%s%s", endpoint, options);
+    assert_in_range(length, 1, sizeof text - 1);
+    return rpc_caller_of(text);
+}
+
+void
+rpc_assert_answer(yam_rpc_t *rpc, const char *text, const char *expected)
+{
+    yam_message_t *request = rpc_message(text);
+    yam_message_t *answer = s_checked(yam_rpc_ask(rpc, &request, PATIENCE_MS, NULL));
+    assert_null(request);
+    assert_int_equal(yam_message_size(answer), strlen(expected));
+    assert_memory_equal(yam_message_body(answer), expected, strlen(expected));
+    yam_message_destroy(&answer);
+}
+
+static void
+s_hear(void *arg, yam_status_t status, const char *text, yam_message_t **reply_p)
+{
+    (void) arg;
+    yami_monitor_lock(&s_monitor);
+    s_outcomes.told++;
+    s_outcomes.by_status[status < 32 ? status : 31]++;
+    (void) snprintf(s_outcomes.text, sizeof s_outcomes.text, "%s", text);
+    s_outcomes.body[0] = '\0';
+    if (*reply_p != NULL) {
+        (void) snprintf(s_outcomes.body, sizeof s_outcomes.body, "%.*s",
+                        (int) yam_message_size(*reply_p),
+                        (const char *) yam_message_body(*reply_p));
+    }
+    yami_monitor_tell(&s_monitor);
+    yami_monitor_unlock(&s_monitor);
+}
+
+uint64_t
+rpc_call(yam_rpc_t *rpc, const char *text, int timeout_ms)
+{
+    yam_message_t *request = rpc_message(text);
+    uint64_t call = yam_rpc_call(rpc, &request, timeout_ms, s_hear, NULL);
+    if (call == 0) {
+        fail_msg("%s", yam_error());
+    }
+    return call;
+}
+
+rpc_outcomes_t
+rpc_heard(uint64_t count)
+{
+    int64_t until_ms = yami_monitor_deadline(PATIENCE_MS);
+    yami_monitor_lock(&s_monitor);
+    while (s_outcomes.told < count && yami_monitor_wait(&s_monitor, until_ms)) {
+    }
+    rpc_outcomes_t outcomes = s_outcomes;
+    yami_monitor_unlock(&s_monitor);
+    assert_int_equal(outcomes.told, count);
+    return outcomes;
+}
+
+//  -- Counters
+
+static void
+s_assert_in_time(int64_t until_ms)
+{
+    assert_true(yami_clock_mono_ms() < until_ms);
+    (void) usleep(LOOK_US);
+}
+
+void
+rpc_wait_count(yam_rpc_t *rpc, size_t offset, uint64_t count)
+{
+    int64_t until_ms = yami_monitor_deadline(PATIENCE_MS);
+    for (;;) {
+        yam_rpc_stats_t stats;
+        yam_rpc_stats(rpc, &stats);
+        if (*(const uint64_t *) ((const char *) &stats + offset) >= count) {
+            return;
+        }
+        s_assert_in_time(until_ms);
+    }
+}
+
+void
+rpc_wait_server_count(yam_rpc_server_t *server, size_t offset, uint64_t count)
+{
+    int64_t until_ms = yami_monitor_deadline(PATIENCE_MS);
+    for (;;) {
+        yam_rpc_server_stats_t stats;
+        yam_rpc_server_stats(server, &stats);
+        if (*(const uint64_t *) ((const char *) &stats + offset) >= count) {
+            return;
+        }
+        s_assert_in_time(until_ms);
+    }
+}
