@@ -241,6 +241,7 @@ $(EXTRA_SO): $(BUILD)/libyam-%.so.$(SOVERSION): $$(call objects,$$(call extra_sr
 $(EXTRA_SO): NEEDS = $(LIB_SO) $(call extra_libs,$(patsubst libyam-%.so.$(SOVERSION),%,$(@F)))
 
 $(LIB_A) $(EXTRA_A):
+	@mkdir -p $(@D)
 	$(call SHOW,ar   $@)rm -f $@ && ar rcs $@ $^
 
 $(LIB_SO) $(EXTRA_SO): lib/yam.map
