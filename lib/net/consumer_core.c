@@ -205,7 +205,9 @@ s_settle_frame(yami_consumer_core_t *self, int64_t now_ms, yami_frame_t *frame)
     if (!self->is_urgent && now_ms < self->flush_ms) {
         return false;
     }
-    if (!yami_settle_list_next(&self->pending, frame, &self->control_messages)) {
+    bool is_found = yami_settle_list_next(&self->pending, frame, &self->control_messages);
+    self->unresolved -= yami_settle_list_doubles(&self->pending); //  (4)
+    if (!is_found) {
         return false;
     }
     frame->handle = YAMI_CLIENT_HANDLE;

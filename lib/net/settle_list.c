@@ -40,9 +40,9 @@ s_compare(const void *left_p, const void *right_p)
     return left->first < right->first ? -1 : left->first > right->first;
 }
 
-//  Sorts the ranges and joins those that touch or overlap.
+//  Sorts the ranges and joins those that touch or overlap; what they share leaves once.
 static void
-s_merge(yami_settle_group_t *group)
+s_merge(yami_settle_list_t *self, yami_settle_group_t *group)
 {
     if (group->is_sorted || group->count == 0) {
         return;
@@ -54,9 +54,13 @@ s_merge(yami_settle_group_t *group)
         const yami_settle_t *range = &group->ranges[index];
         if (range->token != last->token || range->first > last->last + 1) {
             group->ranges[++kept] = *range;
-        } else if (range->last > last->last) {
-            last->last = range->last;
+            continue;
         }
+        uint64_t shared_last = range->last < last->last ? range->last : last->last;
+        if (group->type != YAMI_FRAME_EXTEND) {
+            self->doubles += shared_last + 1 - range->first;
+        }
+        last->last = range->last > last->last ? range->last : last->last;
     }
     group->count = kept + 1;
     group->is_sorted = true;
@@ -158,7 +162,7 @@ yami_settle_list_add(yami_settle_list_t *self, uint8_t type, int64_t delay_ms, c
         return 0;
     }
     if (group->count == group->capacity && group->count >= MERGE_THRESHOLD) {
-        s_merge(group);
+        s_merge(self, group);
     }
     if (yami_grow(&group->ranges, &group->capacity, group->count + 1, sizeof *group->ranges,
                   2 * YAMI_LIMIT_IN_FLIGHT) == -1) {
@@ -196,7 +200,7 @@ yami_settle_list_next(yami_settle_list_t *self, yami_frame_t *frame, uint64_t *m
         return false;
     }
     yami_settle_group_t *group = &self->groups[index];
-    s_merge(group);
+    s_merge(self, group);
     *frame = (yami_frame_t) {.type = group->type, .present = YAMI_F_RANGES};
     frame->range_count =
         group->count < YAMI_LIMIT_RANGES ? (uint32_t) group->count : YAMI_LIMIT_RANGES;
@@ -215,6 +219,14 @@ yami_settle_list_next(yami_settle_list_t *self, yami_frame_t *frame, uint64_t *m
         *messages_p += frame->ranges[at].last - frame->ranges[at].first + 1;
     }
     return true;
+}
+
+uint64_t
+yami_settle_list_doubles(yami_settle_list_t *self)
+{
+    uint64_t doubles = self->doubles;
+    self->doubles = 0;
+    return doubles;
 }
 
 void

@@ -4,7 +4,7 @@
     within a group consecutive sequences of a lease extend the last range in O(1), whatever the
     order they are sorted and merged before they leave. Extensions leave first: a message is
     extended before it is settled. Memory: O(ranges), and a message is settled once, so no more than
-    are leased.
+    are leased; only a relay that delivers one twice makes it be settled twice.
 */
 #ifndef YAMI_SETTLE_LIST_H
 #define YAMI_SETTLE_LIST_H
@@ -31,6 +31,7 @@ typedef struct {
     size_t capacity;
     size_t latest;     //  index of the group used last
     uint64_t messages; //  added since it was empty, extensions included
+    uint64_t doubles;  //  see yami_settle_list_doubles
 } yami_settle_list_t;
 
 //  Frees what it holds; empty then. A zeroed list is an empty one.
@@ -47,6 +48,11 @@ yami_settle_list_add(yami_settle_list_t *self, uint8_t type, int64_t delay_ms, c
 //  there was anything. *messages_p is how many messages it settles: 0 for an extension.
 bool
 yami_settle_list_next(yami_settle_list_t *self, yami_frame_t *frame, uint64_t *messages_p);
+
+//  How many messages were found settled twice in the same way since it was last asked, extensions
+//  not counted: they leave once.
+uint64_t
+yami_settle_list_doubles(yami_settle_list_t *self);
 
 //  Takes out what next gave.
 void

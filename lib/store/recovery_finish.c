@@ -144,7 +144,8 @@ s_seal(yami_recovery_t *self, yami_found_t *found)
     return 0;
 }
 
-//  The last segment: sealed, or given back when it never held anything.
+//  The last segment: sealed, or given back when it never held anything. One without a header in
+//  which no entry is left would not be known for one of ours again: it is kept under another name.
 static int
 s_finish_last(yami_recovery_t *self)
 {
@@ -152,16 +153,19 @@ s_finish_last(yami_recovery_t *self)
     if (!last) {
         return 0;
     }
-    if (last->segment->entry_count > 0 || last->is_whole || last->segment->hole_count > 0) {
+    const yami_segment_t *segment = last->segment;
+    bool is_garbage = last->state == YAMI_FOUND_HEADLESS && segment->entry_count == 0;
+    bool is_blank = segment->entry_count == 0 && !last->is_whole && segment->hole_count == 0;
+    if (!is_garbage && !is_blank) {
         return s_seal(self, last);
     }
     yami_segment_reader_close(&self->reader, last->segment);
     yami_index_remove(self->index, last->segment);
     last->segment = NULL;
-    last->is_given_back = true;
+    last->is_given_back = !is_garbage;
     const yami_found_t *before = yami_recovery_last(self);
     self->previous = before ? before->number : 0;
-    if (self->found_count == 1) {
+    if (self->found_count == 1 && !is_garbage) {
         self->next_number = 1; //  nothing ever was in this store: as if it had not been opened
     }
     return 0;

@@ -330,6 +330,20 @@ test_delivery_that_comes_twice_is_taken_once(void **state)
 }
 
 static void
+test_malformed_batch_that_comes_twice_is_not_waited_for_twice(void **state)
+{
+    (void) state;
+    consumer_attach(1);
+    consumer_deliver_part(5, 10, 2, 10, 12);
+    consumer_deliver_part(5, 10, 2, 10, 12);
+    yami_consumer_core_close(&consumer_core);
+    assert_int_equal(consumer_send(), YAMI_FRAME_NACK);
+    consumer_expect_range(0, 5, 10, 12);
+    consumer_acked(1);
+    assert_int_equal(consumer_send(), YAMI_FRAME_DETACH);
+}
+
+static void
 test_relay_that_floods_loses_its_session(void **state)
 {
     (void) state;
@@ -521,6 +535,7 @@ main(void)
         TEST(test_serials_without_an_answer_stay_bounded),
         TEST(test_malformed_batch_is_dropped_and_nacked),
         TEST(test_delivery_that_comes_twice_is_taken_once),
+        TEST(test_malformed_batch_that_comes_twice_is_not_waited_for_twice),
         TEST(test_relay_that_floods_loses_its_session),
         TEST(test_own_subscription_goes_on_where_it_was),
         TEST(test_named_group_keeps_its_start),

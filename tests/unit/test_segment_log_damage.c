@@ -512,6 +512,40 @@ test_another_format_version_is_refused_in_plain_words(void **state)
     sim_disk_destroy(&disk);
 }
 
+//  Its footer alone is left of the only segment: opening it wrote another, which was not known for
+//  one of ours any more, and the version in the broken header was believed.
+static void
+test_store_whose_only_segment_lost_all_but_its_footer_opens_again_and_again(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(1);
+    log_model_t model;
+    log_model_init(&model, disk);
+    assert_true(log_model_open(&model));
+    assert_int_equal(log_model_append(&model, 1, 3, 20, 301), 0);
+    assert_int_equal(log_model_commit(&model), 1);
+    assert_int_equal(model.store->ops->close(&model.store), 0);
+    size_t size = 0;
+    uint8_t *bytes = sim_disk_bytes(disk, SEGMENT_1, &size);
+    bytes[5] ^= 1;                             //  the version
+    bytes[YAMI_SEGMENT_HEADER_SIZE + 20] ^= 1; //  the only entry
+    for (int opening = 0; opening < 3; opening++) {
+        s_seen_t seen = {0};
+        yami_store_t *store = s_open(disk, &model.options, &seen);
+        assert_non_null(store);
+        assert_int_equal(seen.count, opening);
+        assert_true(opening > 0 || seen.damage_count > 0);
+        yami_entry_t entry = {.kind = YAMI_ENTRY_OWNER, .meta = "m", .meta_size = 1};
+        uint64_t durable = 0;
+        assert_int_equal(store->ops->append(store, &entry), 0);
+        assert_int_equal(store->ops->commit(store, &durable), 1);
+        assert_int_equal(store->ops->close(&store), 0);
+    }
+    assert_int_equal(sim_disk_count(disk, "lost-"), 2); //  the range, and the file
+    log_model_clear(&model);
+    sim_disk_destroy(&disk);
+}
+
 int
 main(void)
 {
@@ -530,6 +564,8 @@ main(void)
         cmocka_unit_test(test_lost_sequences_are_named_when_the_header_is_gone),
         cmocka_unit_test(test_nothing_readable_is_an_error_not_an_empty_store),
         cmocka_unit_test(test_another_format_version_is_refused_in_plain_words),
+        cmocka_unit_test(
+            test_store_whose_only_segment_lost_all_but_its_footer_opens_again_and_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
