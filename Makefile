@@ -301,7 +301,8 @@ install: build
 	    write_pc,yam-$(name),Yam with $(PKG_$(name)),yam,$(call extra_libs,$(name)))$(NEWLINE))
 	$(if $(BINS),install -m 755 $(BINS) $(TO)/bin)
 	$(foreach man,$(MANS),install -D -m 644 $(man) $(TO)/$(call man_path,$(man))$(NEWLINE))
-	$(foreach unit,$(UNITS),install -D -m 644 $(unit) $(TO)/lib/systemd/system/$(notdir $(unit))$(NEWLINE))
+	$(foreach unit,$(UNITS),install -D -m 644 $(unit) $(TO)/lib/systemd/system/$(notdir $(unit))$(NEWLINE) \
+	    sed -i 's|^ExecStart=|&$(PREFIX)/bin/|' $(TO)/lib/systemd/system/$(notdir $(unit))$(NEWLINE))
 	$(foreach conf,$(CONFS),install -D -m 644 $(conf) $(TO)/share/doc/yam/$(notdir $(conf))$(NEWLINE))
 
 uninstall:

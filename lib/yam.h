@@ -1,6 +1,7 @@
 /*  yam.h - the one include for applications. ZeroMQ's sockets with a memory.
 
         yam_t          one per program: context and engine             yam_context.h
+        endpoints      where messages go, and what is guaranteed       yam_endpoint.h
         yam_push/pull  queues: each message to one consumer            yam_push.h  yam_pull.h
         yam_pub/sub    topics: each message to every subscription      yam_pub.h   yam_sub.h
         yam_relay      a store between them                            yam_relay.h
@@ -14,6 +15,7 @@
 
 #include "yam_confirm.h"
 #include "yam_context.h"
+#include "yam_endpoint.h"
 #include "yam_error.h"
 #include "yam_inbox.h"
 #include "yam_message.h"

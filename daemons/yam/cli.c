@@ -53,6 +53,7 @@ s_exit_code(int error)
     case EWOULDBLOCK:
     case ENOENT:
     case EOPNOTSUPP:
+    case ESTALE:
         return EX_UNAVAILABLE;
     case EACCES:
     case EPERM:

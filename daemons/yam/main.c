@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "yam_endpoint.h"
 #include "yam_error.h"
 #include "yami_base.h"
 
@@ -48,6 +49,7 @@ s_help(void)
         (void) printf("  %-18s %s\n", usage, s_commands[index]->summary);
     }
     (void) puts("\n  yam COMMAND --help   what a command takes\n"
+                "  yam help endpoint    what ENDPOINT may say\n"
                 "  yam --version        the version\n\n"
                 "Exit codes and more: yam(1).");
 }
@@ -61,6 +63,15 @@ s_command_help(const cli_command_t *command)
     if (*command->text) {
         (void) printf("\n%s", command->text);
     }
+    return EX_OK;
+}
+
+static int
+s_endpoint_help(void)
+{
+    (void) printf("[@|>]TRANSPORT://ADDRESS[,..][?NAME=VALUE[&..]], such as "
+                  "tcp://127.0.0.1:9260?grade=sure\n\n%s",
+                  yam_endpoint_options_help());
     return EX_OK;
 }
 
@@ -107,6 +118,9 @@ s_main(int argc, char **argv)
         return EX_OK;
     }
     bool is_help = strcmp(name, "help") == 0;
+    if (is_help && strcmp(argv[2], "endpoint") == 0) {
+        return s_endpoint_help();
+    }
     const cli_command_t *command = s_find(is_help ? argv[2] : name);
     if (!command) {
         return EX_USAGE;

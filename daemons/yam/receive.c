@@ -14,6 +14,7 @@
 #include "yam_sub.h"
 #include "yami_base.h"
 
+#define S_FORMAT "%b\\n"     //  of --format, when it is not given
 #define S_HELD_LIMIT 1024    //  messages written before a flush
 #define S_HELD_BYTES 1048576 //  the same, in bytes
 #define S_CLOSE_MS 5000
@@ -76,7 +77,7 @@ static s_values_t s_values;
         CLI_NUMBER(s_values_t, "wait", wait_ms, -1, INT_MAX, "-1", "ms",                           \
                    "end when none came for so long, -1: never"),                                   \
         S_SETTLE,                                                                                  \
-        CLI_TEXT(s_values_t, "format", format, "%b\\n", "FORMAT",                                  \
+        CLI_TEXT(s_values_t, "format", format, S_FORMAT, "FORMAT",                                 \
                  "how a message is printed; see below"),                                           \
         CLI_FLAG(s_values_t, "null", is_null, "messages end in NUL instead of newline"),           \
         CLI_FLAG(s_values_t, "json", is_json, "print each message as a line of JSON"),             \
@@ -360,6 +361,13 @@ s_check(const s_values_t *values)
     if (values->reason[0] && !values->is_nack && !values->is_reject) {
         return cli_complain(EX_USAGE, "--reason needs --nack or --reject");
     }
+    if (values->delay_ms >= 0 && !values->is_nack) {
+        return cli_complain(EX_USAGE, "--delay needs --nack");
+    }
+    bool has_format = strcmp(values->format, S_FORMAT) != 0;
+    if (has_format + values->is_null + values->is_json > 1) {
+        return cli_complain(EX_USAGE, "--format, --null and --json exclude each other");
+    }
     return cli_format_check(values->format) == -1 ? cli_complain(EX_USAGE, "%s", yam_error())
                                                   : EX_OK;
 }
@@ -405,9 +413,7 @@ s_run(const char *channel, bool is_topic)
     }
     yam_t *yam = exit_code == EX_OK ? cli_open(&values->common, &exit_code) : NULL;
     if (yam) {
-        bool is_default = strcmp(values->format, "%b\\n") == 0;
-        job = (s_job_t) {.values = values,
-                         .format = values->is_null && is_default ? "%b%0" : values->format};
+        job = (s_job_t) {.values = values, .format = values->is_null ? "%b%0" : values->format};
         exit_code = s_receive(&job, yam, channel, is_topic, endpoint);
         yam_destroy(&yam);
     }

@@ -64,7 +64,7 @@ static s_values_t s_values;
         CLI_NUMBER(s_values_t, "size", size_bytes, -1, YAMI_LIMIT_BODY, "-1", "bytes",             \
                    "with --count: make messages of N bytes up"),                                   \
         CLI_TEXT(s_values_t, "name", name, "", "PRODUCER",                                         \
-                 "durable name: what was sent twice under it is kept once"),                       \
+                 "durable name: a newer sender of that name takes over"),                          \
         CLI_TEXT(s_values_t, "key", key, "", "KEY", "messages of one key keep their order"),       \
         CLI_FLAG(s_values_t, "null", is_null, "messages end in NUL instead of newline"),           \
         CLI_FLAG(s_values_t, "whole", is_whole, "all input is one message"),                       \
@@ -280,9 +280,11 @@ s_print_summary(const s_job_t *job, const yam_sender_stats_t *stats)
     }
     if (stats->level == YAM_LEVEL_NONE && stats->confirmed > 0) {
         (void) printf("%" PRIu64 " sent, nothing confirmed (fast grade)\n", stats->confirmed);
-    } else {
+    } else if (stats->confirmed > 0) {
         (void) printf("%" PRIu64 " confirmed (%s)\n", stats->confirmed,
                       yam_level_name((yam_level_t) stats->level));
+    } else {
+        (void) puts("0 confirmed");
     }
 }
 

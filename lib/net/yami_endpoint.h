@@ -1,9 +1,4 @@
-/*  yami_endpoint - endpoint strings: "@tcp://127.0.0.1:9260,>ipc:///run/x?grade=sure".
-
-    ['@' bind | '>' connect] transport "://" address {',' ...} ['?' name '=' value {'&' name '='
-    value}] Without a sign the class's own default applies. Options hold for the whole list. Errors
-    name the column. Values run to the next '&' and are taken as they are; a server-key, which may
-    contain '&', is 40 characters.
+/*  yami_endpoint - endpoint strings parsed; what they may say is yam_endpoint.h's.
 */
 #ifndef YAMI_ENDPOINT_H
 #define YAMI_ENDPOINT_H

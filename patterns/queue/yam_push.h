@@ -6,8 +6,8 @@
         ">tcp://host:9260?grade=sure"          sure: at least once, through the relay there
         "@tcp://127.0.0.1:9260?relay=/var/lib/orders"  sure: the relay is in this process, with its
         store in that directory
-    '@' binds, '>' connects (also the default); a comma-separated list uses several. Options after
-    '?' are listed in lib/net/endpoint options (yam_endpoint.h).
+    '@' binds, '>' connects (also the default); a comma-separated list uses several. What comes
+    after '?' says yam_endpoint.h.
     Thread-safe. Invariants:
     (1) Messages of one object leave in the order in which send returned.
     (2) In the sure grade a message is kept until it is confirmed or refused for good; it is resent

@@ -218,6 +218,19 @@ def test_input_errors():
     os.remove(folder("big"))
 
 
+def test_newer_sender_of_a_name_takes_over_and_the_older_one_says_so():
+    relay = Relay()
+    older = spawn("yam", "push", "q", "-e", relay.endpoint, "--name", "p", stdin=subprocess.PIPE,
+                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    older.stdin.write(b"1\n")
+    older.stdin.flush()
+    while not rows(relay.yam("stat", "--json")[0]):
+        pass
+    relay.yam("push", "q", "--name", "p", stdin="2\n")
+    _, errors = older.communicate(b"3\n", TIMEOUT)
+    assert older.returncode == UNAVAILABLE and b"a newer producer of this name took over" in errors, errors
+
+
 def test_bad_names_and_endpoints_are_refused():
     refused("yam", "push", "a b", code=USAGE, says="0x20", stdin="x\n")
     refused("yam", "push", "q", "-e", "tcp://", code=USAGE, says="column", stdin="x\n")

@@ -23,6 +23,15 @@ def test_what_lists_can_do_json():
         assert "--json" in yam(command, "--help")[0], command
 
 
+def test_options_of_endpoints_are_listed_and_in_the_man_page():
+    output, errors = yam("help", "endpoint")
+    names = [line.split()[0] for line in output.splitlines() if "[" in line and not line.startswith("[")]
+    assert "send-timeout" in names and len(names) > 15 and not errors, output
+    with open(f"{__file__.rsplit('/', 3)[0]}/daemons/yam/yam.1.scd", encoding="utf-8") as file:
+        text = file.read()
+    assert [name for name in names if f"*{name}*" not in text] == []
+
+
 def test_typos_are_answered_with_the_nearest():
     refused("yam", "psuh", code=USAGE, says="did you mean 'push'?")
     refused("yam", "help", "stta", code=USAGE, says="did you mean 'stat'?")
@@ -43,6 +52,9 @@ def test_values_are_checked():
     refused("yam", "pull", "q", "-z", code=USAGE, says="-z")
     refused("yam", "pull", "q", "--nack", "--reject", code=USAGE, says="exclude")
     refused("yam", "pull", "q", "--reason", "x", code=USAGE, says="--nack")
+    refused("yam", "pull", "q", "--delay", "1s", "--reject", code=USAGE, says="--nack")
+    for two in (("--json", "--null"), ("--json", "--format", "%b"), ("--null", "--format", "%b")):
+        refused("yam", "pull", "q", *two, code=USAGE, says="exclude")
     refused("yam", "stat", "q", "--relay", code=USAGE, says="--relay")
 
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 
-from yamd_support import OK, TEMPFAIL, TIMEOUT, Relay, folder, main, read_line, spawn, write
+from yamd_support import OK, TEMPFAIL, TIMEOUT, Relay, folder, main, read_line, rows, spawn, write
 
 
 class Systemd:
@@ -108,10 +108,15 @@ def test_sighup_changes_limits():
     relay.wait_for_log("option=channel-messages value=2")
     _, errors = relay.yam("push", "q", "--timeout", "500ms", stdin="3\n", code=TEMPFAIL)
     assert "1 of 1 messages not confirmed" in errors or "refused: full" in errors, errors
-    write("yamd.conf", "")
+    write("yamd.conf", "topic-bytes = 100\n")
     relay.process.send_signal(signal.SIGHUP)
     relay.wait_for_log("option=channel-messages value=0")
+    relay.wait_for_log("yamd.reloaded option=topic-bytes value=100")
     relay.yam("push", "q", stdin="4\n")
+    for number in range(4):
+        relay.yam("pub", "t", "--whole", stdin=str(number) * 1200000)
+    while any(row["channel"] == "t" and row["messages"] > 3 for row in rows(relay.yam("stat", "--json")[0])):
+        pass  # what the topic has no room for is dropped within a second
 
 
 def test_sighup_with_a_bad_file_changes_nothing():
