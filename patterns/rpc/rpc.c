@@ -33,6 +33,9 @@ s_parse(yam_rpc_t *self, const char *service, const char *text)
         return -1;
     }
     (void) snprintf(self->service, sizeof self->service, "%s", service);
+    if (self->endpoint.options.hwm == 0) {
+        self->endpoint.options.hwm = YAMI_RPC_HWM;
+    }
     for (size_t index = 0; index < self->endpoint.address_count; index++) {
         const yami_address_t *address = &self->endpoint.addresses[index];
         if (self->endpoint.options.grade == YAMI_GRADE_FAST && address->is_bind) {

@@ -144,6 +144,9 @@ s_parse(yam_rpc_server_t *self, const char *service, const char *text)
     }
     bool is_direct = self->endpoint.options.grade == YAMI_GRADE_FAST;
     (void) snprintf(self->service, sizeof self->service, "%s", service);
+    if (self->endpoint.options.hwm == 0) {
+        self->endpoint.options.hwm = YAMI_RPC_HWM;
+    }
     self->way = is_direct ? &yami_rpc_way_direct : &yami_rpc_way_relayed;
     for (size_t index = 0; is_direct && index < self->endpoint.address_count; index++) {
         const yami_address_t *address = &self->endpoint.addresses[index];

@@ -12,6 +12,7 @@
 #include "yami_socket.h"
 
 #define COUNTED_SIZE 1024u //  smaller frames are copied, and bounded by the HWM
+#define LOOK_AGAIN_MS 2    //  whether a caller that reads slowly has read
 #define OWN_ID_SIZE 5      //  of a routing id that ZeroMQ made: 0, and a number
 
 //  What came, and from whom.
@@ -23,7 +24,7 @@ typedef struct {
 
 //  -- Out
 
-//  0, or -1 when it cannot leave: the peer is gone, or reads nothing.
+//  0, or -1 with errno: EAGAIN when too much waits for that peer, EHOSTUNREACH when it is gone.
 static int
 s_send(yam_rpc_server_t *self, const yami_rpc_frame_t *frame, yami_block_t *peer,
        yami_connection_id_t connection)
@@ -31,6 +32,7 @@ s_send(yam_rpc_server_t *self, const yami_rpc_frame_t *frame, yami_block_t *peer
     yami_outbox_t *outbox = yami_connections_outbox(self->connections, connection);
     if (outbox != NULL && (yami_outbox_bytes(outbox) >= YAMI_LIMIT_UNSENT_BYTES ||
                            yami_outboxes_bytes(self->outboxes) >= YAMI_LIMIT_UNSENT_TOTAL)) {
+        errno = EAGAIN;
         return -1;
     }
     yami_block_t *block = yami_rpc_encode(frame, &self->id, ++self->sent);
@@ -43,7 +45,9 @@ s_send(yam_rpc_server_t *self, const yami_rpc_frame_t *frame, yami_block_t *peer
                  ? yami_socket_send(self->socket, block, false)
                  : yami_socket_send_counted(self->socket, block, false, outbox, block->size);
     }
+    int error = errno;
     yami_block_unref(&block);
+    errno = error;
     return rc;
 }
 
@@ -71,23 +75,43 @@ s_refuse(yam_rpc_server_t *self, const s_arrival_t *arrival, const yami_rpc_fram
     s_respond(self, arrival, &frame);
 }
 
-//  Answers that are there leave, whoever does not want them any more.
-static void
-s_send_answers(yam_rpc_server_t *self)
+//  Under the lock: whether the answer left, or never will.
+static bool
+s_let_go(yam_rpc_server_t *self, yam_rpc_request_t *request, int64_t now_ms)
+{
+    yami_rpc_frame_t frame;
+    yami_rpc_server_answer(request, &frame);
+    frame.epoch = self->epoch;
+    if (request->is_unwanted || s_send(self, &frame, request->peer, request->connection) == 0) {
+        return true;
+    }
+    if (errno == EAGAIN && request->patience_ms == 0) {
+        request->patience_ms = now_ms + YAMI_LIMIT_GREETING_MS;
+    }
+    if (errno == EAGAIN && now_ms < request->patience_ms &&
+        yami_rpc_desk_left_ms(request, now_ms) != 0) {
+        return false;
+    }
+    self->desk.stats.unsent++;
+    return true;
+}
+
+//  Answers that are there leave. Whether some have to wait, since their callers read too slowly.
+static bool
+s_send_answers(yam_rpc_server_t *self, int64_t now_ms)
 {
     yam_rpc_request_t *request;
+    yam_rpc_request_t *next;
     yami_monitor_lock(&self->monitor);
-    while ((request = yami_rpc_desk_leaving(&self->desk)) != NULL) {
-        yami_rpc_frame_t frame;
-        yami_rpc_server_answer(request, &frame);
-        frame.epoch = self->epoch;
-        if (!request->is_unwanted &&
-            s_send(self, &frame, request->peer, request->connection) == -1) {
-            self->desk.stats.unsent++;
+    for (request = TAILQ_FIRST(&self->desk.leaving); request != NULL; request = next) {
+        next = TAILQ_NEXT(request, link);
+        if (s_let_go(self, request, now_ms)) {
+            yami_rpc_server_free(self, &request);
         }
-        yami_rpc_server_free(self, &request);
     }
+    bool is_any_left = !TAILQ_EMPTY(&self->desk.leaving);
     yami_monitor_unlock(&self->monitor);
+    return is_any_left;
 }
 
 //  -- In
@@ -219,11 +243,11 @@ s_step(void *arg, int64_t now_ms)
 {
     yam_rpc_server_t *self = arg;
     int count = 0;
-    s_send_answers(self);
+    bool has_answers = s_send_answers(self, now_ms);
     while (count < YAMI_RPC_FRAMES_AT_ONCE && s_serve(self, now_ms)) {
         count++;
     }
-    return INT64_MAX;
+    return has_answers ? now_ms + LOOK_AGAIN_MS : INT64_MAX;
 }
 
 static int64_t

@@ -53,7 +53,9 @@ struct yam_rpc_request {
     yam_status_t status; //  LEAVING: the answer
     char *text;          //  owned; NULL: ""
     yam_message_t *body; //  owned, or NULL
-    uint64_t number;     //  LEFT: of the publication
+    int64_t
+        patience_ms; //  LEAVING: until then its caller may read slowly; 0: it has not been seen to
+    uint64_t number; //  LEFT: of the publication
     LIST_ENTRY(yam_rpc_request) bucket;
     TAILQ_ENTRY(yam_rpc_request) link;
 };

@@ -112,7 +112,12 @@ s_handle(void *arg, yam_rpc_request_t *request)
 yam_rpc_server_t *
 rpc_serve(const char *endpoint)
 {
-    return s_checked(yam_rpc_serve(rpc_yam, "orders", endpoint, s_handle, NULL));
+    int64_t until_ms = yami_monitor_deadline(PATIENCE_MS);
+    yam_rpc_server_t *server;
+    do { //  who was bound there before may still be about to leave
+        server = yam_rpc_serve(rpc_yam, "orders", endpoint, s_handle, NULL);
+    } while (server == NULL && errno == EADDRINUSE && yami_clock_mono_ms() < until_ms);
+    return s_checked(server);
 }
 
 void

@@ -1,0 +1,434 @@
+//  Servers that die, are closed, lie, or talk nonsense; and callers that do. Directly, over real
+//  sockets.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zmq.h>
+
+#include "rpc_fixture.h"
+#include "yami_base.h"
+#include "yami_block.h"
+#include "yami_rpc_frame.h"
+
+#define QUICK "heartbeat=50ms" //  a silent server is given up after three of them
+
+//  -- Servers that go
+
+//  Two servers, and a caller of both that has a call held by the first or the second.
+typedef struct {
+    yam_rpc_server_t *servers[2];
+    yam_rpc_t *rpc;
+    size_t holder; //  index
+} s_pair_t;
+
+static s_pair_t
+s_open_pair(const char *options)
+{
+    char endpoint[400];
+    s_pair_t pair = {.servers = {rpc_serve("@tcp://127.0.0.1:*"), rpc_serve("@tcp://127.0.0.1:*")}};
+    (void) snprintf(endpoint, sizeof endpoint, ">%s,>%s?" QUICK "%s",
+                    yam_rpc_server_endpoint(pair.servers[0]),
+                    yam_rpc_server_endpoint(pair.servers[1]), options);
+    pair.rpc = rpc_caller_of(endpoint);
+    RPC_WAIT(pair.rpc, servers_alive, 2);
+    (void) rpc_call(pair.rpc, "hold", PATIENCE_MS);
+    rpc_wait_held(1);
+    yam_rpc_server_stats_t stats;
+    yam_rpc_server_stats(pair.servers[0], &stats);
+    pair.holder = stats.pending > 0 ? 0 : 1;
+    return pair;
+}
+
+static void
+test_call_of_a_server_that_dies_is_answered_by_another(void **state)
+{
+    (void) state;
+    s_pair_t pair = s_open_pair("");
+    assert_int_equal(yam_rpc_server_close(&pair.servers[pair.holder], 0), 1);
+    rpc_wait_held(2);
+    yam_rpc_request_t *dead = rpc_take_held();
+    assert_int_equal(yam_rpc_reply(&dead, YAM_STATUS_OK, NULL, NULL), -1);
+    assert_int_equal(errno, ESTALE);
+    assert_int_equal(rpc_release(), 1);
+    assert_string_equal(rpc_heard(1).body, "released");
+    yam_rpc_stats_t stats;
+    yam_rpc_stats(pair.rpc, &stats);
+    assert_int_equal(stats.retries, 1);
+    assert_int_equal(stats.servers_alive, 1);
+    yam_rpc_destroy(&pair.rpc);
+    yam_rpc_server_destroy(&pair.servers[1 - pair.holder]);
+}
+
+static void
+test_call_without_retries_ends_when_its_server_dies(void **state)
+{
+    (void) state;
+    s_pair_t pair = s_open_pair("&retries=0");
+    assert_int_equal(yam_rpc_server_close(&pair.servers[pair.holder], 0), 1);
+    rpc_outcomes_t heard = rpc_heard(1);
+    assert_int_equal(heard.by_status[YAM_STATUS_TIMEOUT], 1);
+    assert_non_null(strstr(heard.text, "may have"));
+    yam_rpc_request_t *dead = rpc_take_held();
+    (void) yam_rpc_reply(&dead, YAM_STATUS_OK, NULL, NULL);
+    yam_rpc_destroy(&pair.rpc);
+    yam_rpc_server_destroy(&pair.servers[1 - pair.holder]);
+}
+
+static void
+test_busy_server_sends_the_call_to_another_and_the_last_refusal_is_told(void **state)
+{
+    (void) state;
+    s_pair_t pair = s_open_pair("&retries=1");
+    assert_int_equal(rpc_release(), 1);
+    (void) rpc_call(pair.rpc, "busy", PATIENCE_MS);
+    assert_int_equal(rpc_heard(2).by_status[YAM_STATUS_FULL], 1);
+    for (size_t index = 0; index < 2; index++) {
+        yam_rpc_server_stats_t stats;
+        yam_rpc_server_stats(pair.servers[index], &stats);
+        assert_int_equal(stats.handled, index == pair.holder ? 2 : 1);
+        yam_rpc_server_destroy(&pair.servers[index]);
+    }
+    yam_rpc_destroy(&pair.rpc);
+}
+
+static void
+test_call_waits_for_a_server_that_comes_and_for_one_that_comes_again(void **state)
+{
+    (void) state;
+    yam_rpc_t *rpc = rpc_caller("inproc://orders", "?" QUICK);
+    (void) rpc_call(rpc, "echo a", PATIENCE_MS);
+    for (uint64_t round = 1; round <= 3; round++) {
+        yam_rpc_server_t *server = rpc_serve("@inproc://orders");
+        assert_int_equal(rpc_heard(round).by_status[YAM_STATUS_OK], round);
+        yam_rpc_server_destroy(&server);
+        (void) rpc_call(rpc, "echo b", PATIENCE_MS);
+    }
+    assert_int_equal(yam_rpc_close(&rpc, 0), 1);
+}
+
+static void
+test_no_server_at_all_is_a_timeout(void **state)
+{
+    (void) state;
+    yam_rpc_t *rpc = rpc_caller("tcp://127.0.0.1:1", "");
+    (void) rpc_call(rpc, "echo", 50);
+    rpc_outcomes_t heard = rpc_heard(1);
+    assert_int_equal(heard.by_status[YAM_STATUS_TIMEOUT], 1);
+    assert_string_equal(heard.text, "no server was there in time");
+    yam_rpc_destroy(&rpc);
+}
+
+static void
+test_server_closed_gracefully_answers_what_it_has_begun(void **state)
+{
+    (void) state;
+    yam_rpc_server_t *server = rpc_serve("@tcp://127.0.0.1:*");
+    yam_rpc_t *rpc = rpc_caller(yam_rpc_server_endpoint(server), "");
+    for (int count = 0; count < 200; count++) {
+        (void) rpc_call(rpc, "echo x", PATIENCE_MS);
+    }
+    RPC_WAIT_SERVER(server, handled, 100);
+    assert_int_equal(yam_rpc_server_close(&server, PATIENCE_MS), 0);
+    server = rpc_serve("@tcp://127.0.0.1:*");
+    (void) yam_rpc_close(&rpc, 0);
+    rpc_outcomes_t heard = rpc_heard(200);
+    assert_true(heard.by_status[YAM_STATUS_OK] >= 100);
+    yam_rpc_server_destroy(&server);
+}
+
+static void
+test_requests_beyond_the_credit_are_refused(void **state)
+{
+    (void) state;
+    yam_rpc_server_t *server = rpc_serve("@inproc://orders?credit=2");
+    yam_rpc_t *rpc = rpc_caller("inproc://orders", "?retries=0");
+    for (int count = 0; count < 3; count++) {
+        (void) rpc_call(rpc, "hold", PATIENCE_MS);
+    }
+    assert_int_equal(rpc_heard(1).by_status[YAM_STATUS_FULL], 1);
+    rpc_wait_held(2);
+    assert_int_equal(rpc_release(), 2);
+    assert_int_equal(rpc_heard(3).by_status[YAM_STATUS_OK], 2);
+    yam_rpc_destroy(&rpc);
+    yam_rpc_server_destroy(&server);
+}
+
+//  -- A server that does what a test says
+
+typedef struct {
+    void *socket; //  owned
+    char endpoint[256];
+    uint8_t peer[256];
+    size_t peer_size;
+    yami_block_t *block;    //  owned; what came last
+    yami_rpc_frame_t frame; //  of that
+    uint32_t epoch;
+} s_liar_t;
+
+static void
+s_liar_open(s_liar_t *self)
+{
+    int patience_ms = PATIENCE_MS;
+    int linger_ms = 0;
+    size_t size = sizeof self->endpoint;
+    memset(self, 0, sizeof *self);
+    self->epoch = 5;
+    self->socket = zmq_socket(yam_zmq_context(rpc_yam), ZMQ_ROUTER);
+    assert_int_equal(zmq_setsockopt(self->socket, ZMQ_RCVTIMEO, &patience_ms, sizeof patience_ms),
+                     0);
+    assert_int_equal(zmq_setsockopt(self->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms), 0);
+    assert_int_equal(zmq_bind(self->socket, "tcp://127.0.0.1:*"), 0);
+    assert_int_equal(zmq_getsockopt(self->socket, ZMQ_LAST_ENDPOINT, self->endpoint, &size), 0);
+}
+
+static void
+s_liar_close(s_liar_t *self)
+{
+    yami_block_unref(&self->block);
+    (void) zmq_close(self->socket);
+}
+
+static void
+s_liar_send(s_liar_t *self, const void *bytes, size_t size, int flags)
+{
+    assert_true(zmq_send(self->socket, self->peer, self->peer_size, ZMQ_SNDMORE) > 0);
+    assert_int_equal(zmq_send(self->socket, bytes, size, flags), size);
+}
+
+static void
+s_liar_send_frame(s_liar_t *self, yami_rpc_frame_t *frame)
+{
+    yami_id_t id = {{5}};
+    frame->epoch = self->epoch;
+    frame->record.priority = YAMI_PRIORITY_DEFAULT;
+    yami_block_t *block = yami_rpc_encode(frame, &id, 1);
+    s_liar_send(self, block->data, block->size, 0);
+    yami_block_unref(&block);
+}
+
+//  The next frame of that kind; pings are answered.
+static void
+s_liar_receive(s_liar_t *self, yami_rpc_kind_t kind)
+{
+    static uint8_t bytes[65536];
+    do {
+        self->peer_size = (size_t) zmq_recv(self->socket, self->peer, sizeof self->peer, 0);
+        int size = zmq_recv(self->socket, bytes, sizeof bytes, 0);
+        assert_in_range(size, 1, sizeof bytes);
+        yami_block_unref(&self->block);
+        self->block = yami_block_copy(bytes, (size_t) size, sizeof bytes);
+        assert_int_equal(yami_rpc_decode(&self->frame, self->block->data, self->block->size), 0);
+        if (self->frame.kind == YAMI_RPC_PING) {
+            yami_rpc_frame_t pong = {.kind = YAMI_RPC_PONG,
+                                     .correlation = self->frame.correlation,
+                                     .clock_ms = yami_clock_mono_ms()};
+            s_liar_send_frame(self, &pong);
+        }
+    } while (self->frame.kind != kind);
+}
+
+static void
+s_liar_reply(s_liar_t *self, const char *correlation, const char *body)
+{
+    yami_rpc_frame_t frame = {.kind = YAMI_RPC_REPLY, .correlation = yami_slice_text(correlation)};
+    frame.record.body = yami_slice_text(body);
+    s_liar_send_frame(self, &frame);
+}
+
+//  The call that comes next; its correlation id.
+static const char *
+s_liar_take(s_liar_t *self)
+{
+    static char correlations[4][YAMI_RPC_CORRELATION_LIMIT + 1];
+    static unsigned turn;
+    char *correlation = correlations[turn++ % 4];
+    s_liar_receive(self, YAMI_RPC_CALL);
+    (void) snprintf(correlation, sizeof correlations[0], "%.*s", (int) self->frame.correlation.size,
+                    (const char *) self->frame.correlation.data);
+    return correlation;
+}
+
+static void
+test_late_duplicate_and_unknown_replies_are_dropped_and_counted(void **state)
+{
+    (void) state;
+    s_liar_t liar;
+    s_liar_open(&liar);
+    yam_rpc_t *rpc = rpc_caller(liar.endpoint, "?heartbeat=60s");
+    (void) rpc_call(rpc, "first", 100);
+    const char *first = s_liar_take(&liar);
+    assert_int_equal(rpc_heard(1).by_status[YAM_STATUS_TIMEOUT], 1);
+    (void) rpc_call(rpc, "second", PATIENCE_MS);
+    const char *second = s_liar_take(&liar);
+    s_liar_reply(&liar, first, "to the first, too late");
+    s_liar_reply(&liar, "nobody's", "unknown");
+    s_liar_reply(&liar, second, "to the second");
+    s_liar_reply(&liar, second, "to the second, again");
+    assert_string_equal(rpc_heard(2).body, "to the second");
+    RPC_WAIT(rpc, duplicates, 1);
+    yam_rpc_stats_t stats;
+    yam_rpc_stats(rpc, &stats);
+    assert_int_equal(stats.late, 1);
+    assert_int_equal(stats.unknown, 1);
+    yam_rpc_destroy(&rpc);
+    s_liar_close(&liar);
+}
+
+static void
+test_nonsense_from_a_server_is_dropped_and_counted(void **state)
+{
+    (void) state;
+    s_liar_t liar;
+    s_liar_open(&liar);
+    yam_rpc_t *rpc = rpc_caller(liar.endpoint, "?heartbeat=60s");
+    (void) rpc_call(rpc, "call", PATIENCE_MS);
+    const char *correlation = s_liar_take(&liar);
+    s_liar_send(&liar, "", 0, 0);
+    s_liar_send(&liar, "nonsense", 8, 0);
+    s_liar_send(&liar, liar.block->data, liar.block->size, 0); //  a call, to a caller
+    s_liar_send(&liar, "two", 3, ZMQ_SNDMORE);
+    assert_int_equal(zmq_send(liar.socket, "parts", 5, 0), 5);
+    s_liar_send(&liar, liar.block->data, liar.block->size - 1, 0);
+    s_liar_reply(&liar, correlation, "at last");
+    assert_string_equal(rpc_heard(1).body, "at last");
+    yam_rpc_stats_t stats;
+    yam_rpc_stats(rpc, &stats);
+    assert_int_equal(stats.malformed, 5);
+    yam_rpc_destroy(&rpc);
+    s_liar_close(&liar);
+}
+
+static void
+test_server_that_was_restarted_gets_the_call_anew(void **state)
+{
+    (void) state;
+    s_liar_t liar;
+    s_liar_open(&liar);
+    yam_rpc_t *rpc = rpc_caller(liar.endpoint, "?heartbeat=100ms");
+    (void) rpc_call(rpc, "call", PATIENCE_MS);
+    const char *before = s_liar_take(&liar);
+    liar.epoch = 6; //  as the next PONG will say
+    const char *after = s_liar_take(&liar);
+    assert_string_not_equal(before, after);
+    s_liar_reply(&liar, after, "done");
+    assert_string_equal(rpc_heard(1).body, "done");
+    yam_rpc_destroy(&rpc);
+    s_liar_close(&liar);
+}
+
+//  -- Callers that lie
+
+static void *
+s_connect(const char *endpoint)
+{
+    int patience_ms = PATIENCE_MS;
+    int linger_ms = 0;
+    void *socket = zmq_socket(yam_zmq_context(rpc_yam), ZMQ_DEALER);
+    assert_int_equal(zmq_setsockopt(socket, ZMQ_RCVTIMEO, &patience_ms, sizeof patience_ms), 0);
+    assert_int_equal(zmq_setsockopt(socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms), 0);
+    assert_int_equal(zmq_connect(socket, endpoint), 0);
+    return socket;
+}
+
+//  Sends that frame.
+static void
+s_dealer_send(void *dealer, yami_rpc_frame_t *frame)
+{
+    yami_id_t id = {{6}};
+    frame->record.priority = YAMI_PRIORITY_DEFAULT;
+    yami_block_t *block = yami_rpc_encode(frame, &id, 1);
+    assert_int_equal(zmq_send(dealer, block->data, block->size, 0), block->size);
+    yami_block_unref(&block);
+}
+
+//  The status of the reply that comes next.
+static yam_status_t
+s_dealer_receive(void *dealer)
+{
+    uint8_t bytes[4096];
+    yami_rpc_frame_t frame;
+    int size = zmq_recv(dealer, bytes, sizeof bytes, 0);
+    assert_in_range(size, 1, sizeof bytes);
+    assert_int_equal(yami_rpc_decode(&frame, bytes, (size_t) size), 0);
+    assert_int_equal(frame.kind, YAMI_RPC_REPLY);
+    return frame.status;
+}
+
+static void
+test_junk_on_the_port_of_a_service_is_counted_and_harms_nobody(void **state)
+{
+    (void) state;
+    yam_rpc_server_t *server = rpc_serve("@tcp://127.0.0.1:*");
+    void *dealer = s_connect(yam_rpc_server_endpoint(server));
+    unsigned seed = 1;
+    const int count = 1000;
+    for (int index = 0; index < count; index++) {
+        uint8_t bytes[200];
+        size_t size = (size_t) rand_r(&seed) % sizeof bytes;
+        for (size_t at = 0; at < size; at++) {
+            bytes[at] = (uint8_t) rand_r(&seed);
+        }
+        if (index % 10 == 0) {
+            assert_int_equal(zmq_send(dealer, "part", 4, ZMQ_SNDMORE), 4);
+        }
+        assert_int_equal(zmq_send(dealer, bytes, size, 0), size);
+    }
+    RPC_WAIT_SERVER(server, malformed, (uint64_t) count);
+    yam_rpc_t *rpc = rpc_caller(yam_rpc_server_endpoint(server), "");
+    rpc_assert_answer(rpc, "echo still here", "still here");
+    yam_rpc_destroy(&rpc);
+    (void) zmq_close(dealer);
+    yam_rpc_server_destroy(&server);
+}
+
+static void
+test_call_of_a_stranger_is_answered_and_of_a_stale_one_refused(void **state)
+{
+    (void) state;
+    yam_rpc_server_t *server = rpc_serve("@tcp://127.0.0.1:*");
+    void *dealer = s_connect(yam_rpc_server_endpoint(server));
+    yami_rpc_frame_t call = {.kind = YAMI_RPC_CALL,
+                             .correlation = yami_slice_text("7"),
+                             .service = yami_slice_text("orders")};
+    call.record.body = yami_slice_text("echo x");
+    s_dealer_send(dealer, &call);
+    assert_int_equal(s_dealer_receive(dealer), YAM_STATUS_OK);
+    call.deadline_ms = 1; //  on the clock of which server?
+    s_dealer_send(dealer, &call);
+    assert_int_equal(s_dealer_receive(dealer), YAM_STATUS_NO_SESSION);
+    call.deadline_ms = 0;
+    call.epoch = 1;
+    s_dealer_send(dealer, &call);
+    assert_int_equal(s_dealer_receive(dealer), YAM_STATUS_NO_SESSION);
+    (void) zmq_close(dealer);
+    yam_rpc_server_destroy(&server);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RPC_TEST(test_call_of_a_server_that_dies_is_answered_by_another),
+        RPC_TEST(test_call_without_retries_ends_when_its_server_dies),
+        RPC_TEST(test_busy_server_sends_the_call_to_another_and_the_last_refusal_is_told),
+        RPC_TEST(test_call_waits_for_a_server_that_comes_and_for_one_that_comes_again),
+        RPC_TEST(test_no_server_at_all_is_a_timeout),
+        RPC_TEST(test_server_closed_gracefully_answers_what_it_has_begun),
+        RPC_TEST(test_requests_beyond_the_credit_are_refused),
+        RPC_TEST(test_late_duplicate_and_unknown_replies_are_dropped_and_counted),
+        RPC_TEST(test_nonsense_from_a_server_is_dropped_and_counted),
+        RPC_TEST(test_server_that_was_restarted_gets_the_call_anew),
+        RPC_TEST(test_junk_on_the_port_of_a_service_is_counted_and_harms_nobody),
+        RPC_TEST(test_call_of_a_stranger_is_answered_and_of_a_stale_one_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
