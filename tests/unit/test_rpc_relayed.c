@@ -1,0 +1,245 @@
+//  Calls through a relay: requests survive servers that are not there, die, or are closed.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "rpc_fixture.h"
+#include "yam_pub.h"
+#include "yam_pull.h"
+#include "yam_push.h"
+#include "yam_relay.h"
+#include "yami_base.h"
+#include "yami_monitor.h"
+
+static yam_relay_t *s_relay;
+static char s_sure[300]; //  ">endpoint?grade=sure"
+
+static void
+s_open_relay(const char *endpoint, const char *directory)
+{
+    s_relay = yam_relay_new(rpc_yam, endpoint, directory, NULL);
+    if (s_relay == NULL) {
+        fail_msg("%s", yam_error());
+    }
+    (void) snprintf(s_sure, sizeof s_sure, ">%s?grade=sure", yam_relay_endpoints(s_relay));
+}
+
+static int
+s_setup(void **state)
+{
+    if (rpc_setup(state) == -1) {
+        return -1;
+    }
+    s_open_relay("@tcp://127.0.0.1:*", NULL);
+    return 0;
+}
+
+static int
+s_teardown(void **state)
+{
+    yam_relay_destroy(&s_relay);
+    return rpc_teardown(state);
+}
+
+//  Puts text as it is on the service's queue.
+static void
+s_push(const char *text)
+{
+    yam_push_t *push = yam_push_new(rpc_yam, "orders", s_sure);
+    assert_int_equal(yam_push_send(push, text, strlen(text)), 0);
+    assert_int_equal(yam_push_close(&push, PATIENCE_MS), 0);
+}
+
+static void
+test_request_waits_at_the_relay_for_a_server(void **state)
+{
+    (void) state;
+    yam_rpc_t *rpc = rpc_caller_of(s_sure);
+    (void) rpc_call(rpc, "echo there at last", PATIENCE_MS);
+    yam_rpc_server_t *server = rpc_serve(s_sure);
+    assert_string_equal(rpc_heard(1).body, "there at last");
+    yam_rpc_destroy(&rpc);
+    yam_rpc_server_destroy(&server);
+}
+
+static void
+test_request_of_a_server_that_goes_is_answered_by_the_next(void **state)
+{
+    (void) state;
+    yam_rpc_t *rpc = rpc_caller_of(s_sure);
+    yam_rpc_server_t *server = rpc_serve(s_sure);
+    (void) rpc_call(rpc, "hold", PATIENCE_MS);
+    rpc_wait_held(1);
+    assert_int_equal(yam_rpc_server_close(&server, 0), 1);
+    yam_rpc_request_t *late = rpc_take_held();
+    assert_int_equal(yam_rpc_reply(&late, YAM_STATUS_OK, NULL, NULL), -1);
+    assert_int_equal(errno, ESTALE);
+    server = rpc_serve(s_sure);
+    rpc_wait_held(1);
+    assert_int_equal(rpc_release(), 1);
+    assert_string_equal(rpc_heard(1).body, "released");
+    yam_rpc_destroy(&rpc);
+    yam_rpc_server_destroy(&server);
+}
+
+static void
+test_request_nobody_waits_for_is_not_begun(void **state)
+{
+    (void) state;
+    yam_rpc_t *rpc = rpc_caller_of(s_sure);
+    (void) rpc_call(rpc, "echo too late", 1);
+    assert_int_equal(rpc_heard(1).by_status[YAM_STATUS_TIMEOUT], 1);
+    (void) rpc_call(rpc, "echo in time", PATIENCE_MS);
+    yam_rpc_server_t *server = rpc_serve(s_sure);
+    assert_string_equal(rpc_heard(2).body, "in time");
+    yam_rpc_server_stats_t stats;
+    yam_rpc_server_stats(server, &stats);
+    assert_int_equal(stats.handled, 1);
+    yam_rpc_destroy(&rpc);
+    yam_rpc_server_destroy(&server);
+}
+
+static void
+test_request_is_kept_for_as_long_as_it_is_held(void **state)
+{
+    (void) state;
+    char endpoint[400];
+    (void) snprintf(endpoint, sizeof endpoint, "%s&lease=300ms", s_sure);
+    yam_rpc_server_t *server = rpc_serve(endpoint);
+    yam_rpc_t *rpc = rpc_caller_of(s_sure);
+    (void) rpc_call(rpc, "hold", PATIENCE_MS);
+    rpc_wait_held(1);
+    yam_message_t *request = rpc_message("echo");
+    //  Several leases later it has not come again.
+    assert_null(yam_rpc_wait(rpc, yam_rpc_call(rpc, &request, 1200, NULL, NULL), 0, NULL));
+    (void) rpc_call(rpc, "silence", 1200);
+    assert_int_equal(rpc_heard(1).by_status[YAM_STATUS_TIMEOUT], 1);
+    yam_rpc_server_stats_t stats;
+    yam_rpc_server_stats(server, &stats);
+    assert_int_equal(stats.duplicates, 0);
+    assert_int_equal(stats.handled, 3);
+    assert_int_equal(rpc_release(), 2);
+    assert_int_equal(rpc_heard(2).by_status[YAM_STATUS_OK], 1);
+    yam_rpc_destroy(&rpc);
+    assert_int_equal(yam_rpc_server_close(&server, PATIENCE_MS), 0);
+}
+
+static void
+test_what_is_no_call_goes_to_the_dead_letters(void **state)
+{
+    (void) state;
+    s_push("nonsense");
+    yam_rpc_server_t *server = rpc_serve(s_sure);
+    RPC_WAIT_SERVER(server, malformed, 1);
+    yam_pull_t *dead = yam_pull_new(rpc_yam, "orders.dead", s_sure);
+    yam_message_t *message = yam_pull_recv(dead, PATIENCE_MS);
+    assert_non_null(message);
+    assert_memory_equal(yam_message_body(message), "nonsense", 8);
+    (void) yam_pull_ack(dead, &message);
+    yam_pull_destroy(&dead);
+    yam_rpc_server_destroy(&server);
+}
+
+static void
+test_nonsense_among_replies_is_dropped_and_counted(void **state)
+{
+    (void) state;
+    yam_rpc_t *rpc = rpc_caller_of(s_sure);
+    yam_rpc_server_t *server = rpc_serve(s_sure);
+    (void) rpc_call(rpc, "hold", PATIENCE_MS);
+    rpc_wait_held(1);
+    yam_rpc_request_t *held = rpc_take_held();
+    char subject[100];
+    (void) snprintf(subject, sizeof subject, "%s",
+                    yam_message_get(yam_rpc_request_message(held), "reply-to"));
+    yam_pub_t *pub = yam_pub_new(rpc_yam, "orders.replies", s_sure);
+    yam_message_t *junk = rpc_message("junk");
+    assert_int_equal(yam_message_set(junk, "subject", subject), 0);
+    assert_int_equal(yam_pub_send_message(pub, &junk), 0);
+    RPC_WAIT(rpc, malformed, 1);
+    assert_int_equal(yam_rpc_reply(&held, YAM_STATUS_OK, "", NULL), 0);
+    assert_int_equal(rpc_heard(1).by_status[YAM_STATUS_OK], 1);
+    yam_pub_destroy(&pub);
+    yam_rpc_destroy(&rpc);
+    yam_rpc_server_destroy(&server);
+}
+
+static void
+test_cancelled_call_drops_its_late_reply(void **state)
+{
+    (void) state;
+    yam_rpc_t *rpc = rpc_caller_of(s_sure);
+    yam_rpc_server_t *server = rpc_serve(s_sure);
+    uint64_t call = rpc_call(rpc, "hold", PATIENCE_MS);
+    rpc_wait_held(1);
+    assert_int_equal(yam_rpc_cancel(rpc, call), 0);
+    assert_int_equal(rpc_release(), 1);
+    RPC_WAIT(rpc, late, 1);
+    assert_int_equal(rpc_heard(0).told, 0);
+    yam_rpc_destroy(&rpc);
+    yam_rpc_server_destroy(&server);
+}
+
+static void
+test_caller_without_its_relay_is_told_so(void **state)
+{
+    (void) state;
+    assert_null(
+        yam_rpc_new(rpc_yam, "orders", ">tcp://127.0.0.1:1?grade=sure&connect-timeout=50ms"));
+    assert_int_equal(errno, ETIMEDOUT);
+}
+
+static void
+test_call_outlives_its_relay(void **state)
+{
+    (void) state;
+    char endpoint[300];
+    char callers[400];
+    (void) snprintf(endpoint, sizeof endpoint, "%s", yam_relay_endpoints(s_relay));
+    (void) snprintf(callers, sizeof callers, "%s&heartbeat=50ms", s_sure);
+    yam_rpc_t *rpc = rpc_caller_of(callers);
+    yam_rpc_server_t *server = rpc_serve(callers);
+    (void) rpc_call(rpc, "hold", PATIENCE_MS);
+    rpc_wait_held(1);
+    yam_relay_destroy(&s_relay); //  a memory store forgets all
+    int64_t until_ms = yami_monitor_deadline(PATIENCE_MS);
+    do {
+        s_relay = yam_relay_new(rpc_yam, endpoint, NULL, NULL);
+    } while (s_relay == NULL && yami_clock_mono_ms() < until_ms);
+    assert_non_null(s_relay);
+    rpc_wait_held(2); //  it was asked anew
+    assert_int_equal(rpc_release(), 2);
+    assert_string_equal(rpc_heard(1).body, "released");
+    yam_rpc_stats_t stats;
+    yam_rpc_stats(rpc, &stats);
+    assert_int_equal(stats.retries, 1);
+    yam_rpc_destroy(&rpc);
+    yam_rpc_server_destroy(&server);
+}
+
+#define RELAYED_TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RELAYED_TEST(test_request_waits_at_the_relay_for_a_server),
+        RELAYED_TEST(test_request_of_a_server_that_goes_is_answered_by_the_next),
+        RELAYED_TEST(test_request_nobody_waits_for_is_not_begun),
+        RELAYED_TEST(test_request_is_kept_for_as_long_as_it_is_held),
+        RELAYED_TEST(test_what_is_no_call_goes_to_the_dead_letters),
+        RELAYED_TEST(test_nonsense_among_replies_is_dropped_and_counted),
+        RELAYED_TEST(test_cancelled_call_drops_its_late_reply),
+        RELAYED_TEST(test_caller_without_its_relay_is_told_so),
+        RELAYED_TEST(test_call_outlives_its_relay),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
