@@ -18,7 +18,7 @@ import zmq
 FULL, DISK, CLOSING, STORAGE_FAILED, GAP, FENCED = 1, 3, 6, 7, 8, 9
 SYNCED = 3
 PRODUCER, CONSUMER = 1, 2  # handles
-PATIENCE = 30  # seconds; a test of relays that may leave a frame unanswered lowers it
+PATIENCE = 60  # seconds; a test of relays that may leave a frame unanswered lowers it
 
 
 def deadline_of(timeout):

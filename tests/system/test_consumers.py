@@ -25,9 +25,10 @@ def publish(relay, journal, count):
 
 
 def start_holder(relay, queue):
-    """A `yam pull` that has taken messages, some of them still leased: nobody reads what it prints."""
+    """A `yam pull` that has taken messages, some of them still leased: nobody reads what it prints. It wants more than
+    there are: after a freeze it may print all it holds before it learns that its session is gone."""
     endpoint = f"{relay.endpoint}?grade=sure&heartbeat={HEARTBEAT_MS}ms"
-    holder = spawn("yam", "pull", queue, "-e", endpoint, "-n", str(MANY), stdout=subprocess.PIPE)
+    holder = spawn("yam", "pull", queue, "-e", endpoint, "-n", str(10 * MANY), stdout=subprocess.PIPE)
     assert select.select([holder.stdout], [], [], TIMEOUT)[0], "it takes nothing"
     return holder
 
@@ -74,7 +75,9 @@ def test_frozen_consumer_loses_its_messages_and_its_late_acks_change_nothing():
     seen = b""
     while b"<%d>" % (MANY + 1) not in seen:  # behind all its stale acks
         assert select.select([holder.stdout], [], [], TIMEOUT)[0], "it does not go on"
-        seen = seen[-100:] + os.read(holder.stdout.fileno(), MIB)
+        more = os.read(holder.stdout.fileno(), MIB)
+        assert more, "it has ended"
+        seen = seen[-100:] + more
     holder.kill()
     after = rows(relay.yam("stat", "letters", "--json")[0])[0]
     assert 0 <= after["acked"] - before["acked"] <= 10, (before, after)  # of the new ones
