@@ -10,22 +10,35 @@
 #include "yami_monitor.h"
 
 static yami_sender_t *
-s_sender(yam_t *yam, int kind, const char *channel, const yami_endpoint_t *endpoint)
+s_sender(yam_t *yam, int kind, const char *channel, const yami_endpoint_t *endpoint,
+         const yami_identity_t *identity)
 {
-    return endpoint->options.grade == YAMI_GRADE_FAST
-               ? yami_fast_sender_new(yam, kind, endpoint)
-               : yami_sure_sender_new(yam, kind, channel, endpoint);
+    if (endpoint->options.grade == YAMI_GRADE_SURE) {
+        return yami_sure_sender_new(yam, kind, channel, endpoint, identity);
+    }
+    if (identity != NULL) {
+        (void) yami_fail(EINVAL, "this needs confirms of a relay (grade=sure, or relay=)");
+        return NULL;
+    }
+    return yami_fast_sender_new(yam, kind, endpoint);
 }
 
 yami_outlet_t *
 yami_outlet_new(const yami_place_kind_t *kind, yam_t *yam, const char *channel,
                 const char *endpoint)
 {
+    return yami_outlet_new_as(kind, yam, channel, endpoint, NULL);
+}
+
+yami_outlet_t *
+yami_outlet_new_as(const yami_place_kind_t *kind, yam_t *yam, const char *channel,
+                   const char *endpoint, const yami_identity_t *identity)
+{
     yami_endpoint_t parsed;
     yami_outlet_t *self = yami_alloc(sizeof *self);
     self->has_subjects = kind->kind == YAMI_KIND_TOPIC;
     if (yami_place_open(&self->place, kind, yam, channel, endpoint, &parsed) == 0) {
-        self->sender = s_sender(yam, kind->kind, channel, &parsed);
+        self->sender = s_sender(yam, kind->kind, channel, &parsed, identity);
     }
     if (!self->sender) {
         int error = errno;

@@ -15,10 +15,15 @@
 void
 yami_producer_core_init(yami_producer_core_t *self, const yami_producer_config_t *config)
 {
+    uint64_t first = config->first_sequence > 0 ? config->first_sequence : 1;
     *self = (yami_producer_core_t) {
         .config = *config,
-        .epoch = config->is_durable ? 0 : 1,
-        .next_sequence = 1,
+        .epoch = config->epoch > 0    ? config->epoch
+                 : config->is_durable ? 0
+                                      : 1,
+        .next_sequence = first,
+        .confirmed = first - 1,
+        .highest_sent = first - 1,
     };
     yami_link_core_init(&self->link, config->name, config->heartbeat_ms, config->seed);
 }

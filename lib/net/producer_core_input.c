@@ -1,6 +1,7 @@
 //  producer_core_input - what the relay's answers and time do to a producer. See
 //  yami_producer_core.h.
 
+#include <stdio.h>
 #include <string.h>
 
 #include "yami_base.h"
@@ -43,13 +44,15 @@ s_restart(yami_producer_core_t *self, int64_t now_ms)
     }
 }
 
-//  Nothing more can be done for this producer.
+//  Nothing more can be done for this producer; frame says why.
 static void
-s_final(yami_producer_core_t *self, yam_status_t status)
+s_final(yami_producer_core_t *self, const yami_frame_t *frame)
 {
     s_lost(self);
     self->state = YAMI_PRODUCER_FINAL;
-    self->final_status = status;
+    self->final_status = (yam_status_t) frame->status;
+    (void) snprintf(self->final_text, sizeof self->final_text, "%.*s", (int) frame->text.size,
+                    (const char *) frame->text.data);
     yami_link_core_leave(&self->link);
 }
 
@@ -100,6 +103,7 @@ s_attached(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t *frame
     self->sent_messages = 0;
     self->sent_bytes = 0;
     self->level = (yam_level_t) frame->level;
+    self->known = frame->present & YAMI_F_SEQUENCE ? frame->sequence : 0;
     self->storage_failed = false;
     self->state = YAMI_PRODUCER_ATTACHED;
     self->progress_ms = now_ms;
@@ -221,7 +225,7 @@ s_refuse(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t *frame)
     }
     switch (frame->status) {
     case YAM_STATUS_FENCED:
-        s_final(self, YAM_STATUS_FENCED);
+        s_final(self, frame);
         return;
     //  the relay stops; what it had not confirmed goes again to its successor
     case YAM_STATUS_STORAGE_FAILED:
@@ -238,6 +242,10 @@ s_refuse(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t *frame)
     }
     if (frame->status == YAM_STATUS_GAP || yam_status_is_temporary((yam_status_t) frame->status)) {
         s_refuse_for_now(self, now_ms, frame);
+    } else if (self->config.ends_when_refused) {
+        self->final_first = frame->first;
+        self->final_last = frame->last;
+        s_final(self, frame);
     } else {
         s_refuse_for_good(self, now_ms, frame);
     }
@@ -252,7 +260,7 @@ s_detached(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t *frame
         return;
     }
     if (yami_link_is_final(status)) {
-        s_final(self, (yam_status_t) status);
+        s_final(self, frame);
         return;
     }
     self->storage_failed = self->storage_failed || status == YAM_STATUS_STORAGE_FAILED;
@@ -275,7 +283,7 @@ static void
 s_error(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t *frame)
 {
     if (frame->handle == YAMI_CLIENT_HANDLE && frame->status == YAM_STATUS_FENCED) {
-        s_final(self, YAM_STATUS_FENCED);
+        s_final(self, frame);
     } else if (frame->status == YAM_STATUS_STORAGE_FAILED) {
         self->storage_failed = true;
         s_restart(self, now_ms);

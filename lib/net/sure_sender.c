@@ -127,22 +127,13 @@ s_wait_room(yami_sure_sender_t *self, size_t size)
 static int
 s_add_subject(yami_sure_sender_t *self, yami_record_t *record, const char *subject)
 {
-    yami_reader_t reader;
-    yami_reader_init(&reader, record->properties.data, record->properties.size);
-    uint32_t count = record->properties.size > 0 ? yami_reader_map(&reader) : 0;
-    yami_writer_t *writer = &self->properties;
-    writer->size = 0; //  its memory stays: one allocation for all messages
-    writer->failed = 0;
-    yami_writer_map(writer, count + 1);
-    yami_writer_bytes(writer, record->properties.data + reader.position,
-                      record->properties.size - reader.position);
-    yami_writer_str(writer, "subject");
-    yami_writer_str(writer, subject);
-    if (reader.failed || writer->failed != 0) {
-        return yami_fail(reader.failed ? EINVAL : writer->failed,
+    yami_slice_t extended =
+        yami_properties_add(&self->properties, record->properties, "subject", subject);
+    if (extended.size == 0) {
+        return yami_fail(errno == EPROTO ? EINVAL : errno,
                          "the subject does not fit the message's properties");
     }
-    record->properties = yami_slice(writer->data, writer->size);
+    record->properties = extended;
     return 0;
 }
 
@@ -259,8 +250,19 @@ s_stats(yami_sender_t *base, yam_sender_stats_t *stats)
     }
     yami_monitor_lock(&self->monitor);
     *stats = self->stats;
-    stats->sent = self->accepted;
+    stats->sent = self->accepted - self->before_first;
     stats->is_connected = self->is_connected;
+    yami_monitor_unlock(&self->monitor);
+}
+
+void
+yami_sure_sender_state(yami_sender_t *base, yami_sure_state_t *state, char *text, size_t size)
+{
+    yami_sure_sender_t *self = s_self(base);
+    YAM_ASSERT(base->ops->send == s_send);
+    yami_monitor_lock(&self->monitor);
+    *state = self->state;
+    (void) snprintf(text, size, "%s", self->final_text);
     yami_monitor_unlock(&self->monitor);
 }
 
@@ -332,25 +334,43 @@ static const yami_sender_ops_t s_ops = {
     .endpoint = s_endpoint,
 };
 
+//  Its owner's identity, a durable name's, or a random one.
+static void
+s_identify(yami_sure_sender_t *self, yami_producer_config_t *config, const char *name,
+           const yami_identity_t *identity)
+{
+    config->is_durable = identity != NULL || name[0] != 0;
+    if (identity != NULL) {
+        config->producer = identity->producer;
+        config->epoch = identity->epoch;
+        config->first_sequence = identity->first_sequence;
+        config->ends_when_refused = true;
+        self->before_first = identity->first_sequence - 1;
+        self->accepted = self->settled = self->reported = self->before_first;
+        self->changed = identity->changed;
+        self->changed_arg = identity->arg;
+    } else if (config->is_durable) {
+        config->producer = yami_producer_id(name);
+    } else {
+        yami_random(config->producer.bytes, sizeof config->producer.bytes);
+    }
+}
+
 static void
 s_init_core(yami_sure_sender_t *self, int kind, const char *channel,
-            const yami_endpoint_options_t *options)
+            const yami_endpoint_options_t *options, const yami_identity_t *identity)
 {
     yami_producer_config_t config = {.kind = kind, .heartbeat_ms = options->heartbeat_ms};
     (void) snprintf(config.channel, sizeof config.channel, "%s", channel);
     yami_sure_link_name(config.name, sizeof config.name, options->name);
-    config.is_durable = options->name[0] != 0;
-    if (config.is_durable) {
-        config.producer = yami_producer_id(options->name);
-    } else {
-        yami_random(config.producer.bytes, sizeof config.producer.bytes);
-    }
+    s_identify(self, &config, options->name, identity);
     yami_random(&config.seed, sizeof config.seed);
     yami_producer_core_init(&self->core, &config);
 }
 
 yami_sender_t *
-yami_sure_sender_new(yam_t *yam, int kind, const char *channel, const yami_endpoint_t *endpoint)
+yami_sure_sender_new(yam_t *yam, int kind, const char *channel, const yami_endpoint_t *endpoint,
+                     const yami_identity_t *identity)
 {
     const yami_endpoint_options_t *options = &endpoint->options;
     yami_sure_sender_t *self = yami_alloc(sizeof *self);
@@ -368,7 +388,7 @@ yami_sure_sender_new(yam_t *yam, int kind, const char *channel, const yami_endpo
     yami_builder_init(&self->taken, limit);
     STAILQ_INIT(&self->closed);
     yami_writer_init(&self->properties, YAMI_LIMIT_PROPERTIES);
-    s_init_core(self, kind, channel, options);
+    s_init_core(self, kind, channel, options, identity);
     yami_sure_link_init(&self->link, yam, endpoint, false);
     self->task.step = yami_sure_sender_step;
     self->task.arg = self;

@@ -1,6 +1,7 @@
 //  The sure sender's task: carries the producer core's decisions out. See yami_sure_sender.h.
 
 #include <errno.h>
+#include <string.h>
 
 #include "yami_base.h"
 #include "yami_sure_sender.h"
@@ -146,6 +147,29 @@ s_send(yami_sure_sender_t *self, int64_t now_ms)
 
 //  -- The task ----------------------------------------------------------------------------------
 
+//  What the owner of an identity may see of it.
+static yami_sure_state_t
+s_state(const yami_producer_core_t *core)
+{
+    bool is_final = core->state == YAMI_PRODUCER_FINAL;
+    return (yami_sure_state_t) {
+        .is_attached = core->state == YAMI_PRODUCER_ATTACHED,
+        .is_pressed = core->refusal_count > 0 || core->storage_failed,
+        .sessions = core->link.session_count,
+        .known = core->known,
+        .final_status = is_final ? core->final_status : YAM_STATUS_OK,
+        .final_first = core->final_first,
+        .final_last = core->final_last,
+    };
+}
+
+static bool
+s_is_same(const yami_sure_state_t *one, const yami_sure_state_t *other)
+{
+    return one->is_attached == other->is_attached && one->is_pressed == other->is_pressed &&
+           one->sessions == other->sessions && one->final_status == other->final_status;
+}
+
 //  What applications may see of the core's state.
 static void
 s_publish(yami_sure_sender_t *self)
@@ -158,6 +182,12 @@ s_publish(yami_sure_sender_t *self)
     bool has_changed = self->is_connected != is_connected || self->error != error ||
                        self->storage_failed != core->storage_failed || self->has_ended != has_ended;
     bool is_lost = self->is_connected && !is_connected && !self->is_closing;
+    yami_sure_state_t state = s_state(core);
+    bool tells = self->changed != NULL && !s_is_same(&self->state, &state);
+    if (tells && state.final_status != YAM_STATUS_OK) {
+        memcpy(self->final_text, core->final_text, sizeof self->final_text);
+    }
+    self->state = state;
     self->is_connected = is_connected;
     self->error = error;
     self->storage_failed = core->storage_failed;
@@ -170,6 +200,9 @@ s_publish(yami_sure_sender_t *self)
         yami_monitor_tell(&self->monitor);
     }
     yami_monitor_unlock(&self->monitor);
+    if (tells) {
+        self->changed(self->changed_arg);
+    }
     if (is_lost) {
         yami_log_limited(&self->log_site, error == 0 ? YAMI_LOG_INFO : YAMI_LOG_WARN,
                          "sender.detached", "channel=%s endpoint=%s status=%s",

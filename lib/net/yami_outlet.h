@@ -25,6 +25,11 @@ yami_outlet_t *
 yami_outlet_new(const yami_place_kind_t *kind, yam_t *yam, const char *channel,
                 const char *endpoint);
 
+//  The same as the producer of that identity; the endpoint must be of the sure grade (EINVAL).
+yami_outlet_t *
+yami_outlet_new_as(const yami_place_kind_t *kind, yam_t *yam, const char *channel,
+                   const char *endpoint, const yami_identity_t *identity);
+
 //  With the deadline of the option "linger". Safe on NULL.
 void
 yami_outlet_destroy(yami_outlet_t *self);

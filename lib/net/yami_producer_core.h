@@ -45,6 +45,10 @@ typedef struct {
     char name[YAMI_LIMIT_NAME + 1]; //  told to the relay
     bool is_durable;                //  known by its name: the relay gives it an epoch
     yami_id_t producer;             //  of a durable name the BLAKE2b, else random
+    uint32_t epoch;          //  one that its owner gives; 0: the relay's, or 1 when not durable
+    uint64_t first_sequence; //  of the first message, all before it are settled; 0: 1
+    //  A refusal for good ends it: its owner notes that, before the relay is told to go on.
+    bool ends_when_refused;
     int64_t heartbeat_ms;
     uint64_t seed; //  of sessions and jitter
 } yami_producer_config_t;
@@ -65,13 +69,17 @@ typedef struct {
 
     yami_producer_state_t state;
     yam_status_t final_status; //  why FINAL
-    uint32_t epoch;            //  0: not known yet
-    uint64_t next_sequence;    //  of the next batch added
-    yami_window_t window;      //  (1)
-    size_t sent_count;         //  (5)
-    uint64_t confirmed;        //  sequence; all up to it are
-    yam_level_t level;         //  of the latest confirm
-    uint64_t highest_sent;     //  sequence, in any session
+    uint64_t final_first;      //  sequences that were refused; 0: all, or none was meant
+    uint64_t final_last;
+    char final_text[YAMI_LIMIT_TEXT + 1]; //  the relay's words
+    uint32_t epoch;                       //  0: not known yet
+    uint64_t next_sequence;               //  of the next batch added
+    yami_window_t window;                 //  (1)
+    size_t sent_count;                    //  (5)
+    uint64_t confirmed;                   //  sequence; all up to it are
+    yam_level_t level;                    //  of the latest confirm
+    uint64_t highest_sent;                //  sequence, in any session
+    uint64_t known; //  sequence; the last one the relay had at the latest ATTACHED
 
     uint64_t credit_messages; //  totals since ATTACHED that the relay allows
     uint64_t credit_bytes;

@@ -9,8 +9,8 @@
                  '--- engine takes ---^    '-- outcome: confirm runs, then room and flush are told
 
     Invariants (yami_sure_sender_check):
-    (1) Messages leave in the order of accepted: number n of this object is the producer's sequence
-    n.
+    (1) Messages leave in the order of accepted: number n is the producer's sequence n. The first is
+    1, or what the identity says.
     (2) accepted - settled messages and held_bytes are within the window, or it is one message
     alone.
     (3) When something is open or closed, the engine was woken since, or waits for the core to want
@@ -46,17 +46,22 @@ typedef struct {
     uint64_t window_bytes; //  most bytes of their frames
     int64_t send_timeout_ms;
     char endpoint[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
+    uint64_t before_first;      //  number before that of the first message
+    void (*changed)(void *arg); //  the identity's, or NULL
+    void *changed_arg;
 
     yami_monitor_t monitor; //  guards from here to the next mark
     yami_builder_t open;
     uint8_t open_due; //  flag of all records in it: a relay keeps what is due later elsewhere
     STAILQ_HEAD(yami_sure_closed_list, yami_sure_closed) closed; //  owned; oldest first
     yami_writer_t properties;                                    //  scratch for a subject
-    uint64_t accepted;                                           //  messages
+    uint64_t accepted;                                           //  messages, by number
     uint64_t settled;    //  messages that have an outcome: room
     uint64_t held_bytes; //  of frames without one
     uint64_t reported;   //  messages whose outcome confirm has heard of
     int error;           //  errno for good, 0: none
+    yami_sure_state_t state;
+    char final_text[YAMI_LIMIT_TEXT + 1]; //  the relay's words for state.final_status
     bool is_connected;
     bool storage_failed;
     bool is_closing;

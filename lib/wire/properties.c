@@ -110,3 +110,23 @@ yami_name_check(yami_slice_t name, const char *what)
     }
     return 0;
 }
+
+yami_slice_t
+yami_properties_add(yami_writer_t *writer, yami_slice_t encoded, const char *name,
+                    const char *value)
+{
+    yami_reader_t reader;
+    yami_reader_init(&reader, encoded.data, encoded.size);
+    uint32_t count = encoded.size > 0 ? yami_reader_map(&reader) : 0;
+    writer->size = 0; //  its memory stays: one allocation for all messages
+    writer->failed = 0;
+    yami_writer_map(writer, count + 1);
+    yami_writer_bytes(writer, encoded.data + reader.position, encoded.size - reader.position);
+    yami_writer_str(writer, name);
+    yami_writer_str(writer, value);
+    if (reader.failed || writer->failed != 0) {
+        errno = reader.failed ? EPROTO : writer->failed;
+        return yami_slice(NULL, 0);
+    }
+    return yami_slice(writer->data, writer->size);
+}

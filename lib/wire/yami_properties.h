@@ -42,6 +42,13 @@ yami_properties_next(yami_properties_t *self, yami_property_t *property);
 bool
 yami_properties_find(yami_slice_t encoded, const char *name, yami_property_t *property);
 
+//  Writes encoded with a pair of text more, which it must not have yet; writer is emptied first,
+//  and keeps its memory. The map written, in writer's memory; or an empty slice with errno EPROTO,
+//  or the writer's.
+yami_slice_t
+yami_properties_add(yami_writer_t *writer, yami_slice_t encoded, const char *name,
+                    const char *value);
+
 //  Whether a subject ("eu.de.orders") matches a filter: words split by '.', '*' one word, '>' one
 //  or more at the end (the NATS rules). An empty filter matches everything, also no subject at all.
 bool

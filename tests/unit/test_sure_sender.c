@@ -53,7 +53,7 @@ s_open(int kind, const char *options)
 {
     yami_endpoint_t endpoint;
     scripted_relay_endpoint(&s_relay, &endpoint, options);
-    s_sender = yami_sure_sender_new(s_yam, kind, "orders", &endpoint);
+    s_sender = yami_sure_sender_new(s_yam, kind, "orders", &endpoint, NULL);
     assert_non_null(s_sender);
 }
 
