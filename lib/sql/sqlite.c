@@ -86,6 +86,53 @@ yami_sqlite_prepare(sqlite3 *database, const char *what, const char *format, ...
     return statement;
 }
 
+sqlite3_stmt *
+yami_sqlite_prepare_for(sqlite3 *database, const char *what, const char *prefix, const char *text)
+{
+    char whole[YAMI_SQLITE_TEXT];
+    size_t used = 0;
+    for (const char *at = text; *at != 0; at++) {
+        size_t size = *at == '#' ? strlen(prefix) : 1;
+        YAM_ASSERT(used + size < sizeof whole);
+        memcpy(whole + used, *at == '#' ? prefix : at, size);
+        used += size;
+    }
+    whole[used] = 0;
+    return yami_sqlite_prepare(database, what, "%s", whole);
+}
+
+void
+yami_sqlite_bind(sqlite3_stmt *statement, size_t count, const int64_t *numbers)
+{
+    for (size_t index = 0; index < count; index++) {
+        (void) sqlite3_bind_int64(statement, (int) index + 1, numbers[index]);
+    }
+}
+
+int
+yami_sqlite_next(sqlite3 *database, sqlite3_stmt *statement, const char *what)
+{
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        return 1;
+    }
+    int rc = code == SQLITE_DONE ? 0 : yami_sqlite_fail(database, what);
+    int error = errno;
+    (void) sqlite3_reset(statement);
+    errno = error;
+    return rc;
+}
+
+int
+yami_sqlite_finish(sqlite3 *database, sqlite3_stmt *statement, const char *what)
+{
+    int rc;
+    do {
+        rc = yami_sqlite_next(database, statement, what);
+    } while (rc == 1);
+    return rc;
+}
+
 int
 yami_sqlite_prefix_check(const char *prefix)
 {

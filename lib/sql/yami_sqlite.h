@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #define YAMI_SQLITE_PREFIX 48 //  most bytes of a table prefix
+#define YAMI_SQLITE_TEXT 2048 //  most bytes of a statement with its prefixes
 
 //  Sets errno and a sentence "WHAT: WHY (WHAT TO DO)" from the last failure of database. Returns
 //  -1. EAGAIN (busy or locked), ENOSPC (full), EROFS (read-only), EBADMSG (damaged, or not a
@@ -31,6 +32,23 @@ yami_sqlite_run(sqlite3 *database, const char *what, const char *format, ...)
 sqlite3_stmt *
 yami_sqlite_prepare(sqlite3 *database, const char *what, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+//  The same where each '#' of text stands for prefix.
+sqlite3_stmt *
+yami_sqlite_prepare_for(sqlite3 *database, const char *what, const char *prefix, const char *text);
+
+//  Binds count numbers from the first parameter on.
+void
+yami_sqlite_bind(sqlite3_stmt *statement, size_t count, const int64_t *numbers);
+
+//  Steps a statement to its next row. 1; 0 at the end, -1 as above: it is ready again then. A
+//  statement that is left before is to be reset.
+int
+yami_sqlite_next(sqlite3 *database, sqlite3_stmt *statement, const char *what);
+
+//  Runs a statement to its end, and makes it ready again. 0, or -1 as above.
+int
+yami_sqlite_finish(sqlite3 *database, sqlite3_stmt *statement, const char *what);
 
 //  0, or -1 with errno EINVAL and a sentence: a table prefix is 1..48 of a-z, 0-9 and '_', and
 //  begins with a letter. So it can stand in a statement.
