@@ -58,6 +58,12 @@
 #define YAMI_BUG_LATE_REPLY_TAKEN 21
 //  a server begins what nobody waits for any more
 #define YAMI_BUG_RPC_DEADLINE_IGNORED 22
+//  a dispatcher marks rows delivered once they are sent
+#define YAMI_BUG_MARK_BEFORE_CONFIRM 23
+//  an outbox takes messages outside of a transaction
+#define YAMI_BUG_PUT_OUTSIDE 24
+//  what is sent again has another epoch
+#define YAMI_BUG_NEW_IDENTITY 25
 
 //  The build says which one, with -DYAMI_PLANTED_BUG=YAMI_BUG_NAME.
 #ifndef YAMI_PLANTED_BUG

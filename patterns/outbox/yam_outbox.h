@@ -60,8 +60,7 @@ yam_outbox_put(yam_outbox_t *self, const char *queue, const yam_message_t *messa
 YAM_EXPORT int64_t
 yam_outbox_put_topic(yam_outbox_t *self, const char *topic, const yam_message_t *message);
 
-//  -- For those who look after it
-//  ------------------------------------------------------------------
+//  -- For those who look after it -----------------------------------------------------------------
 
 //  A row, while it is shown.
 typedef struct {

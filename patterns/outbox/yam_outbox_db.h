@@ -48,6 +48,7 @@ typedef struct {
     uint64_t next;  //  sequence of the next row that gets one, > 0
     uint64_t owner; //  0: nobody
     uint64_t beat;  //  changes while the owner lives
+    bool has_work;  //  a flight, or a row of state 0 without a sequence
 } yam_outbox_lane_t;
 
 typedef struct {
@@ -90,6 +91,8 @@ typedef struct {
     //  letter: may stand in SQL). Returns the provider's own state; NULL with errno and a sentence.
     void *(*open)(void *connection, const char *prefix);
     void (*close)(void *self);
+    //  Ends a connection that a dispatcher was given.
+    void (*disconnect)(void *connection);
 
     bool (*is_inside)(void *self); //  a transaction is open
     int (*begin)(void *self);      //  one that will write; not when one is open
@@ -105,11 +108,11 @@ typedef struct {
                    size_t size);
 
     //  -- Dispatchers: changes within begin and commit
-    //  ----------------------------------------------
+    //  ------------------------------------------------
 
     //  *mark_p differs from the last one when others may have committed since. Cheap.
     int (*changed)(void *self, uint64_t *mark_p);
-    //  Every lane that has a flight, a row of state 0 without a sequence, or an owner.
+    //  Every lane that has work, or an owner.
     int (*lanes)(void *self, yam_outbox_lane_fn fn, void *arg);
     //  Makes owner (> 0) the lane's, and its beat another one, if owner and beat are still as seen.
     //  1, 0 when they are not.
@@ -125,8 +128,8 @@ typedef struct {
     //  byte_limit: one new flight. 1 with *flight, 0 when there is no such row, ESTALE.
     int (*assign)(void *self, int64_t lane, uint64_t owner, uint32_t row_limit, uint64_t byte_limit,
                   yam_outbox_flight_t *flight);
-    //  The rows of sequences first..last of one flight, in order. How many came; fewer than there
-    //  should be mean that another dispatcher has gone on.
+    //  The rows of sequences first..last of one flight, in order, of one snapshot. How many came;
+    //  fewer than there should be mean that another dispatcher has gone on.
     int64_t (*read)(void *self, int64_t lane, uint64_t first, uint64_t last, yam_outbox_entry_fn fn,
                     void *arg);
     //  The flights within first..last are over: their rows are of state 1 (is_kept), or deleted.
@@ -144,7 +147,7 @@ typedef struct {
     int (*renumber)(void *self, int64_t lane, uint64_t owner, uint64_t epoch);
 
     //  -- People: as yam_outbox.h says, within begin and commit or the application's transaction
-    //  ----
+    //  ------
 
     int64_t (*rows)(void *self, int state, const char *channel, int64_t after, int64_t limit,
                     yam_outbox_entry_fn fn, void *arg);
@@ -159,8 +162,8 @@ typedef struct {
 YAM_EXPORT yam_outbox_t *
 yam_outbox_new_over(const yam_outbox_db_t *db, void *connection, const char *options);
 
-//  A dispatcher over a provider's database, which its thread alone uses from now on, and which its
-//  close ends; options as for yam_dispatcher_new. On failure connection stays the caller's.
+//  A dispatcher over a provider's database, which is the dispatcher's from now on, also on failure:
+//  disconnect ends it. Options as for yam_dispatcher_new.
 YAM_EXPORT yam_dispatcher_t *
 yam_dispatcher_new_over(yam_t *yam, const yam_outbox_db_t *db, void *connection,
                         const char *endpoint, const char *options);

@@ -1,0 +1,455 @@
+//  yam_outbox - what dispatchers do with an outbox's tables in an SQLite database. See
+//  yami_outbox_sqlite.h and SPEC.md.
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "yami_base.h"
+#include "yami_outbox_sqlite.h"
+
+#define S_READ "cannot read the outbox"
+
+int
+yami_outbox_sqlite_changed(void *arg, uint64_t *mark_p)
+{
+    yami_outbox_sqlite_t *self = arg;
+    sqlite3_stmt *statement = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_CHANGED, 0, NULL);
+    if (statement == NULL || yami_sqlite_next(self->database, statement, S_READ) == -1) {
+        return -1;
+    }
+    *mark_p = (uint64_t) sqlite3_column_int64(statement, 0);
+    (void) sqlite3_reset(statement);
+    return 0;
+}
+
+//  -- Lanes ---------------------------------------------------------------------------------------
+
+static void
+s_lane(sqlite3_stmt *statement, yam_outbox_lane_t *lane)
+{
+    *lane = (yam_outbox_lane_t) {
+        .lane = sqlite3_column_int64(statement, 0),
+        .kind = sqlite3_column_int(statement, 1),
+        .epoch = (uint64_t) sqlite3_column_int64(statement, 3),
+        .next = (uint64_t) sqlite3_column_int64(statement, 4),
+        .owner = (uint64_t) sqlite3_column_int64(statement, 5),
+        .beat = (uint64_t) sqlite3_column_int64(statement, 6),
+        .has_work = sqlite3_column_int(statement, 7) != 0,
+    };
+    const unsigned char *channel = sqlite3_column_text(statement, 2);
+    (void) snprintf(lane->channel, sizeof lane->channel, "%s",
+                    channel != NULL ? (const char *) channel : "");
+}
+
+int
+yami_outbox_sqlite_lanes(void *arg, yam_outbox_lane_fn fn, void *fn_arg)
+{
+    yami_outbox_sqlite_t *self = arg;
+    sqlite3_stmt *statement = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_LANES, 0, NULL);
+    if (statement == NULL) {
+        return -1;
+    }
+    int rc;
+    while ((rc = yami_sqlite_next(self->database, statement, S_READ)) == 1) {
+        yam_outbox_lane_t lane;
+        s_lane(statement, &lane);
+        int answer = fn(fn_arg, &lane);
+        if (answer != 0) {
+            (void) sqlite3_reset(statement);
+            return answer == -1 ? -1 : 0;
+        }
+    }
+    return rc;
+}
+
+int
+yami_outbox_sqlite_take(void *arg, const yam_outbox_lane_t *seen, uint64_t owner)
+{
+    return (int) yami_outbox_sqlite_run(arg, YAMI_OUTBOX_SQL_TAKE, 4,
+                                        (const int64_t[]) {(int64_t) owner, seen->lane,
+                                                           (int64_t) seen->owner,
+                                                           (int64_t) seen->beat});
+}
+
+int
+yami_outbox_sqlite_keep(void *arg, uint64_t owner)
+{
+    int64_t number = (int64_t) owner;
+    return yami_outbox_sqlite_run(arg, YAMI_OUTBOX_SQL_KEEP, 1, &number) == -1 ? -1 : 0;
+}
+
+int
+yami_outbox_sqlite_release(void *arg, int64_t lane, uint64_t owner)
+{
+    yami_outbox_statement_t number =
+        lane == 0 ? YAMI_OUTBOX_SQL_RELEASE_ALL : YAMI_OUTBOX_SQL_RELEASE;
+    const int64_t numbers[] = {(int64_t) owner, lane};
+    return yami_outbox_sqlite_run(arg, number, lane == 0 ? 1 : 2, numbers) == -1 ? -1 : 0;
+}
+
+//  Reads a lane's next sequence and the last id that has one, if it is owner's. 0, or -1 with
+//  ESTALE.
+static int
+s_check_owner(yami_outbox_sqlite_t *self, int64_t lane, uint64_t owner, int64_t *next,
+              int64_t *assigned)
+{
+    sqlite3_stmt *statement = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_LANE, 1, &lane);
+    int rc = statement == NULL ? -1 : yami_sqlite_next(self->database, statement, S_READ);
+    if (rc == -1) {
+        return -1;
+    }
+    bool is_owners = rc == 1 && (uint64_t) sqlite3_column_int64(statement, 2) == owner;
+    *next = sqlite3_column_int64(statement, 0);
+    *assigned = sqlite3_column_int64(statement, 1);
+    (void) sqlite3_reset(statement);
+    return is_owners ? 0
+                     : yami_fail(ESTALE, "lane %" PRId64 " of outbox %s is another dispatcher's",
+                                 lane, self->prefix);
+}
+
+//  -- Flights -------------------------------------------------------------------------------------
+
+//  A row of FLIGHTS or OVERLAPS.
+static void
+s_range(sqlite3_stmt *statement, yami_outbox_range_t *range)
+{
+    range->first = sqlite3_column_int64(statement, 0);
+    range->count = sqlite3_column_int64(statement, 1);
+    range->first_id = sqlite3_column_int64(statement, 2);
+    range->last_id = sqlite3_column_int64(statement, 3);
+    const unsigned char *tries = sqlite3_column_text(statement, 4);
+    (void) snprintf(range->tries, sizeof range->tries, "%s",
+                    tries != NULL ? (const char *) tries : "");
+}
+
+static uint32_t
+s_try_count(const char *tries)
+{
+    uint32_t count = 0;
+    for (const char *at = tries; *at != 0; at++) {
+        count += *at == ' ' ? 1 : 0;
+    }
+    return count;
+}
+
+int
+yami_outbox_sqlite_flights(void *arg, int64_t lane, uint64_t first, yam_outbox_flight_t *flights,
+                           size_t limit)
+{
+    yami_outbox_sqlite_t *self = arg;
+    const int64_t numbers[] = {lane, (int64_t) first, (int64_t) limit};
+    sqlite3_stmt *statement = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_FLIGHTS, 3, numbers);
+    if (statement == NULL) {
+        return -1;
+    }
+    int count = 0;
+    int rc;
+    while ((rc = yami_sqlite_next(self->database, statement, S_READ)) == 1) {
+        yami_outbox_range_t range;
+        s_range(statement, &range);
+        flights[count++] = (yam_outbox_flight_t) {
+            .first = (uint64_t) range.first,
+            .last = (uint64_t) (range.first + range.count - 1),
+            .try_count = s_try_count(range.tries),
+        };
+    }
+    return rc == -1 ? -1 : count;
+}
+
+//  The first flight that has one of the sequences first..last. 1, 0 when there is none, -1.
+static int
+s_find(yami_outbox_sqlite_t *self, int64_t lane, int64_t first, int64_t last,
+       yami_outbox_range_t *range)
+{
+    const int64_t numbers[] = {lane, first, last};
+    sqlite3_stmt *statement = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_OVERLAPS, 3, numbers);
+    int rc = statement == NULL ? -1 : yami_sqlite_next(self->database, statement, S_READ);
+    if (rc == 1) {
+        s_range(statement, range);
+        (void) sqlite3_reset(statement);
+    }
+    return rc;
+}
+
+static int
+s_insert(yami_outbox_sqlite_t *self, int64_t lane, const yami_outbox_range_t *range)
+{
+    const int64_t numbers[] = {lane, range->first, range->count, range->first_id, range->last_id};
+    sqlite3_stmt *statement =
+        yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_FLIGHT_NEW, 5, numbers);
+    if (statement == NULL) {
+        return -1;
+    }
+    (void) sqlite3_bind_text(statement, 6, range->tries, -1, SQLITE_STATIC);
+    return yami_sqlite_finish(self->database, statement, "cannot note a flight");
+}
+
+//  The oldest rows behind assigned, up to the limits, as a range. Its count may be 0. 0, or -1.
+static int
+s_gather(yami_outbox_sqlite_t *self, int64_t lane, int64_t assigned, uint32_t row_limit,
+         uint64_t byte_limit, yami_outbox_range_t *range)
+{
+    const int64_t numbers[] = {lane, assigned, row_limit};
+    sqlite3_stmt *statement = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_WAITING, 3, numbers);
+    if (statement == NULL) {
+        return -1;
+    }
+    uint64_t bytes = 0;
+    int rc = 1;
+    while (bytes < byte_limit && (rc = yami_sqlite_next(self->database, statement, S_READ)) == 1) {
+        range->last_id = sqlite3_column_int64(statement, 0);
+        range->first_id = range->count == 0 ? range->last_id : range->first_id;
+        range->count++;
+        bytes += (uint64_t) sqlite3_column_int64(statement, 1);
+    }
+    if (rc == 1) {
+        (void) sqlite3_reset(statement);
+    }
+    return rc == -1 ? -1 : 0;
+}
+
+int
+yami_outbox_sqlite_assign(void *arg, int64_t lane, uint64_t owner, uint32_t row_limit,
+                          uint64_t byte_limit, yam_outbox_flight_t *flight)
+{
+    yami_outbox_sqlite_t *self = arg;
+    yami_outbox_range_t range = {.count = 0};
+    int64_t assigned;
+    if (s_check_owner(self, lane, owner, &range.first, &assigned) == -1 ||
+        s_gather(self, lane, assigned, row_limit, byte_limit, &range) == -1) {
+        return -1;
+    }
+    if (range.count == 0) {
+        return 0;
+    }
+    const int64_t numbers[] = {lane, range.count, range.last_id};
+    if (s_insert(self, lane, &range) == -1 ||
+        yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_ASSIGNED, 3, numbers) == -1) {
+        return -1;
+    }
+    *flight = (yam_outbox_flight_t) {.first = (uint64_t) range.first,
+                                     .last = (uint64_t) (range.first + range.count - 1)};
+    return 1;
+}
+
+//  Hands the rows of READ out. How many, or -1.
+static int64_t
+s_hand_out(yami_outbox_sqlite_t *self, sqlite3_stmt *statement, uint64_t sequence,
+           yam_outbox_entry_fn fn, void *fn_arg)
+{
+    int64_t count = 0;
+    int rc;
+    while ((rc = yami_sqlite_next(self->database, statement, S_READ)) == 1) {
+        yam_outbox_entry_t entry = {
+            .id = sqlite3_column_int64(statement, 0),
+            .time_ms = sqlite3_column_int64(statement, 1),
+            .sequence = sequence++,
+            .record = sqlite3_column_blob(statement, 2),
+            .record_size = (size_t) sqlite3_column_bytes(statement, 2),
+        };
+        int answer = fn(fn_arg, &entry);
+        count += answer == -1 ? 0 : 1;
+        if (answer != 0) {
+            (void) sqlite3_reset(statement);
+            return answer == -1 ? -1 : count;
+        }
+    }
+    return rc == -1 ? -1 : count;
+}
+
+static int64_t
+s_read(yami_outbox_sqlite_t *self, int64_t lane, int64_t first, int64_t last,
+       yam_outbox_entry_fn fn, void *fn_arg)
+{
+    yami_outbox_range_t range;
+    int rc = s_find(self, lane, first, first, &range);
+    if (rc != 1) {
+        return rc;
+    }
+    int64_t end = range.first + range.count - 1 < last ? range.first + range.count - 1 : last;
+    const int64_t numbers[] = {lane, range.first_id, range.last_id, end - first + 1,
+                               first - range.first};
+    sqlite3_stmt *statement = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_READ, 5, numbers);
+    return statement == NULL ? -1 : s_hand_out(self, statement, (uint64_t) first, fn, fn_arg);
+}
+
+int64_t
+yami_outbox_sqlite_read(void *arg, int64_t lane, uint64_t first, uint64_t last,
+                        yam_outbox_entry_fn fn, void *fn_arg)
+{
+    yami_outbox_sqlite_t *self = arg;
+    //  One snapshot: which rows a flight has, and those rows.
+    if (yami_sqlite_run(self->database, S_READ, "BEGIN") == -1) {
+        return -1;
+    }
+    int64_t count = s_read(self, lane, (int64_t) first, (int64_t) last, fn, fn_arg);
+    int error = errno;
+    (void) sqlite3_exec(self->database, "COMMIT", NULL, NULL, NULL); //  of nothing
+    errno = error;
+    return count;
+}
+
+//  -- Outcomes ------------------------------------------------------------------------------------
+
+int64_t
+yami_outbox_sqlite_delivered(void *arg, int64_t lane, uint64_t owner, uint64_t first, uint64_t last,
+                             bool is_kept)
+{
+    yami_outbox_sqlite_t *self = arg;
+    yami_outbox_range_t range;
+    int64_t next;
+    int64_t assigned;
+    if (s_check_owner(self, lane, owner, &next, &assigned) == -1) {
+        return -1;
+    }
+    int64_t count = 0;
+    int rc;
+    while ((rc = s_find(self, lane, (int64_t) first, (int64_t) last, &range)) == 1) {
+        if (range.first < (int64_t) first || range.first + range.count - 1 > (int64_t) last) {
+            return yami_fail(EBADMSG, "a flight of outbox %s is not as it was read", self->prefix);
+        }
+        const int64_t ids[] = {lane, range.first_id, range.last_id};
+        int64_t marked = yami_outbox_sqlite_run(
+            self, is_kept ? YAMI_OUTBOX_SQL_MARK : YAMI_OUTBOX_SQL_DELETE_MARKED, 3, ids);
+        const int64_t key[] = {lane, range.first};
+        if (marked == -1 ||
+            yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_FLIGHT_GONE, 2, key) == -1) {
+            return -1;
+        }
+        count += marked;
+    }
+    return rc == -1 ? -1 : count;
+}
+
+int
+yami_outbox_sqlite_tried(void *arg, int64_t lane, uint64_t owner, uint64_t first, uint64_t last,
+                         int64_t time_ms)
+{
+    int64_t next;
+    int64_t assigned;
+    const int64_t numbers[] = {lane, (int64_t) first, (int64_t) last, time_ms};
+    return s_check_owner(arg, lane, owner, &next, &assigned) == -1 ||
+                   yami_outbox_sqlite_run(arg, YAMI_OUTBOX_SQL_TRIED, 4, numbers) == -1
+               ? -1
+               : 0;
+}
+
+//  Marks one row failed. 0, or -1.
+static int
+s_fail(yami_outbox_sqlite_t *self, int64_t id, const char *tries,
+       const yam_outbox_failure_t *failure)
+{
+    const int64_t numbers[] = {id, (int64_t) failure->status, failure->time_ms};
+    sqlite3_stmt *insert = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_REASON_NEW, 3, numbers);
+    if (insert == NULL) {
+        return -1;
+    }
+    (void) sqlite3_bind_text(insert, 4, tries, -1, SQLITE_STATIC);
+    (void) sqlite3_bind_text(insert, 5, failure->reason, -1, SQLITE_STATIC);
+    const int64_t state[] = {id, YAM_OUTBOX_FAILED};
+    return yami_sqlite_finish(self->database, insert, "cannot note why a row failed") == -1 ||
+                   yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_STATE, 2, state) == -1
+               ? -1
+               : 0;
+}
+
+//  The id of the row at offset of a flight. 1, 0 when there is none, -1.
+static int
+s_id_at(yami_outbox_sqlite_t *self, int64_t lane, const yami_outbox_range_t *range, int64_t offset,
+        int64_t *id)
+{
+    const int64_t numbers[] = {lane, range->first_id, range->last_id, 1, offset};
+    sqlite3_stmt *statement = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_IDS, 5, numbers);
+    int rc = statement == NULL ? -1 : yami_sqlite_next(self->database, statement, S_READ);
+    if (rc == 1) {
+        *id = sqlite3_column_int64(statement, 0);
+        (void) sqlite3_reset(statement);
+    }
+    return rc;
+}
+
+//  Fails count rows of a flight from offset on, and splits it around them (1). 0, or -1.
+static int
+s_fail_part(yami_outbox_sqlite_t *self, int64_t lane, const yami_outbox_range_t *range,
+            int64_t offset, int64_t count, const yam_outbox_failure_t *failure)
+{
+    yami_outbox_range_t left = *range;
+    yami_outbox_range_t right = *range;
+    char tries[sizeof range->tries + 24];
+    int length = failure->try_ms != 0
+                     ? snprintf(tries, sizeof tries, "%s %" PRId64, range->tries, failure->try_ms)
+                     : snprintf(tries, sizeof tries, "%s", range->tries);
+    YAM_ASSERT(length >= 0 && (size_t) length < sizeof tries);
+    int64_t id = 0;
+    for (int64_t done = 0; done < count; done++) {
+        int rc = s_id_at(self, lane, range, offset, &id); //  the earlier ones have left
+        if (rc != 1) {
+            return rc == 0 ? yami_fail(EBADMSG, "outbox %s lacks rows of a flight", self->prefix)
+                           : -1;
+        }
+        left.last_id = done == 0 ? id - 1 : left.last_id;
+        if (s_fail(self, id, tries, failure) == -1) {
+            return -1;
+        }
+    }
+    const int64_t key[] = {lane, range->first};
+    left.count = offset;
+    right.first = range->first + offset + count;
+    right.count = range->count - offset - count;
+    right.first_id = id + 1;
+    return yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_FLIGHT_GONE, 2, key) == -1 ||
+                   (left.count > 0 && s_insert(self, lane, &left) == -1) ||
+                   (right.count > 0 && s_insert(self, lane, &right) == -1)
+               ? -1
+               : 0;
+}
+
+int64_t
+yami_outbox_sqlite_failed(void *arg, int64_t lane, uint64_t owner, uint64_t first, uint64_t last,
+                          const yam_outbox_failure_t *failure)
+{
+    yami_outbox_sqlite_t *self = arg;
+    yami_outbox_range_t range;
+    int64_t next;
+    int64_t assigned;
+    if (s_check_owner(self, lane, owner, &next, &assigned) == -1) {
+        return -1;
+    }
+    int64_t failed = 0;
+    int rc;
+    while ((rc = s_find(self, lane, (int64_t) first, (int64_t) last, &range)) == 1) {
+        int64_t begin = range.first > (int64_t) first ? range.first : (int64_t) first;
+        int64_t range_last = range.first + range.count - 1;
+        int64_t end = range_last < (int64_t) last ? range_last : (int64_t) last;
+        if (s_fail_part(self, lane, &range, begin - range.first, end - begin + 1, failure) == -1) {
+            return -1;
+        }
+        failed += end - begin + 1;
+    }
+    return rc == -1 ? -1 : failed;
+}
+
+int
+yami_outbox_sqlite_renumber(void *arg, int64_t lane, uint64_t owner, uint64_t epoch)
+{
+    yami_outbox_sqlite_t *self = arg;
+    int64_t next;
+    int64_t assigned;
+    if (s_check_owner(self, lane, owner, &next, &assigned) == -1) {
+        return -1;
+    }
+    sqlite3_stmt *statement = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_FIRST_ID, 1, &lane);
+    if (statement == NULL || yami_sqlite_next(self->database, statement, S_READ) == -1) {
+        return -1;
+    }
+    bool has_flights = sqlite3_column_type(statement, 0) != SQLITE_NULL;
+    int64_t before = has_flights ? sqlite3_column_int64(statement, 0) - 1 : INT64_MAX;
+    (void) sqlite3_reset(statement);
+    const int64_t numbers[] = {lane, (int64_t) epoch, before};
+    return yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_FLIGHTS_GONE, 1, &lane) == -1 ||
+                   yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_RENUMBER, 3, numbers) == -1
+               ? -1
+               : 0;
+}

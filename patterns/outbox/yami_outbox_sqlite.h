@@ -1,0 +1,126 @@
+/*  yami_outbox_sqlite - an outbox's tables in an SQLite database: what its parts share.
+
+    outbox_sqlite.c opens and writes rows, outbox_sqlite_lanes.c is for dispatchers, and
+    outbox_sqlite_rows.c for people. Statements are prepared when first used. Invariants:
+    (1) A flight is exactly `count` rows of state 0 of its lane within first_id..last_id, in order
+    of id; the ranges of a lane's flights are disjoint.
+    (2) A row of state 0 with an id up to its lane's `assigned` is in a flight; one behind it is
+    not. SQLite has one writer at a time, so ids are in the order of commits, and (2) holds for rows
+    that come later.
+*/
+#ifndef YAMI_OUTBOX_SQLITE_H
+#define YAMI_OUTBOX_SQLITE_H
+
+#include "yam_outbox_db.h"
+#include "yami_sqlite.h"
+
+//  Statements; outbox_sqlite.c has their texts.
+typedef enum {
+    YAMI_OUTBOX_SQL_PUT,
+    YAMI_OUTBOX_SQL_LANE_COUNT,
+    YAMI_OUTBOX_SQL_LANE_NEW,
+    YAMI_OUTBOX_SQL_CHANGED,
+    YAMI_OUTBOX_SQL_LANES,
+    YAMI_OUTBOX_SQL_LANE,
+    YAMI_OUTBOX_SQL_TAKE,
+    YAMI_OUTBOX_SQL_KEEP,
+    YAMI_OUTBOX_SQL_RELEASE,
+    YAMI_OUTBOX_SQL_RELEASE_ALL,
+    YAMI_OUTBOX_SQL_FLIGHTS,
+    YAMI_OUTBOX_SQL_OVERLAPS,
+    YAMI_OUTBOX_SQL_FLIGHT_NEW,
+    YAMI_OUTBOX_SQL_FLIGHT_GONE,
+    YAMI_OUTBOX_SQL_WAITING,
+    YAMI_OUTBOX_SQL_ASSIGNED,
+    YAMI_OUTBOX_SQL_READ,
+    YAMI_OUTBOX_SQL_MARK,
+    YAMI_OUTBOX_SQL_DELETE_MARKED,
+    YAMI_OUTBOX_SQL_TRIED,
+    YAMI_OUTBOX_SQL_IDS,
+    YAMI_OUTBOX_SQL_STATE,
+    YAMI_OUTBOX_SQL_REASON_NEW,
+    YAMI_OUTBOX_SQL_REASON_GONE,
+    YAMI_OUTBOX_SQL_FIRST_ID,
+    YAMI_OUTBOX_SQL_RENUMBER,
+    YAMI_OUTBOX_SQL_FLIGHTS_GONE,
+    YAMI_OUTBOX_SQL_FIND,
+    YAMI_OUTBOX_SQL_OLD,
+    YAMI_OUTBOX_SQL_REASONS_OLD,
+    YAMI_OUTBOX_SQL_ROW_GONE,
+    YAMI_OUTBOX_SQL_STATEMENTS,
+} yami_outbox_statement_t;
+
+typedef struct {
+    sqlite3 *database; //  borrowed
+    char prefix[YAMI_SQLITE_PREFIX + 1];
+    sqlite3_stmt *statements[YAMI_OUTBOX_SQL_STATEMENTS]; //  owned; NULL until used
+} yami_outbox_sqlite_t;
+
+//  A flight as it stands in its table.
+typedef struct {
+    int64_t first; //  sequence
+    int64_t count;
+    int64_t first_id;
+    int64_t last_id;
+    char tries[YAM_OUTBOX_TRIES * 16 + 1]; //  milliseconds, each behind a blank
+} yami_outbox_range_t;
+
+extern const yam_outbox_db_t yami_outbox_sqlite;
+
+//  Opens a database file for a dispatcher. NULL with errno ENOENT and a sentence.
+sqlite3 *
+yami_outbox_sqlite_connect(const char *file);
+
+//  A statement with numbers bound from its first parameter on, ready to be stepped; borrowed. NULL
+//  with errno and a sentence.
+sqlite3_stmt *
+yami_outbox_sqlite_start(yami_outbox_sqlite_t *self, yami_outbox_statement_t number, size_t count,
+                         const int64_t *numbers);
+
+//  The same, run to its end. How many rows it changed, or -1.
+int64_t
+yami_outbox_sqlite_run(yami_outbox_sqlite_t *self, yami_outbox_statement_t number, size_t count,
+                       const int64_t *numbers);
+
+//  The parts of the table; see yam_outbox_db.h.
+int
+yami_outbox_sqlite_changed(void *arg, uint64_t *mark_p);
+int
+yami_outbox_sqlite_lanes(void *arg, yam_outbox_lane_fn fn, void *fn_arg);
+int
+yami_outbox_sqlite_take(void *arg, const yam_outbox_lane_t *seen, uint64_t owner);
+int
+yami_outbox_sqlite_keep(void *arg, uint64_t owner);
+int
+yami_outbox_sqlite_release(void *arg, int64_t lane, uint64_t owner);
+int
+yami_outbox_sqlite_flights(void *arg, int64_t lane, uint64_t first, yam_outbox_flight_t *flights,
+                           size_t limit);
+int
+yami_outbox_sqlite_assign(void *arg, int64_t lane, uint64_t owner, uint32_t row_limit,
+                          uint64_t byte_limit, yam_outbox_flight_t *flight);
+int64_t
+yami_outbox_sqlite_read(void *arg, int64_t lane, uint64_t first, uint64_t last,
+                        yam_outbox_entry_fn fn, void *fn_arg);
+int64_t
+yami_outbox_sqlite_delivered(void *arg, int64_t lane, uint64_t owner, uint64_t first, uint64_t last,
+                             bool is_kept);
+int
+yami_outbox_sqlite_tried(void *arg, int64_t lane, uint64_t owner, uint64_t first, uint64_t last,
+                         int64_t time_ms);
+int64_t
+yami_outbox_sqlite_failed(void *arg, int64_t lane, uint64_t owner, uint64_t first, uint64_t last,
+                          const yam_outbox_failure_t *failure);
+int
+yami_outbox_sqlite_renumber(void *arg, int64_t lane, uint64_t owner, uint64_t epoch);
+int64_t
+yami_outbox_sqlite_rows(void *arg, int state, const char *channel, int64_t after, int64_t limit,
+                        yam_outbox_entry_fn fn, void *fn_arg);
+int
+yami_outbox_sqlite_retry(void *arg, int64_t id);
+int
+yami_outbox_sqlite_cancel(void *arg, int64_t id, int64_t time_ms);
+int64_t
+yami_outbox_sqlite_prune(void *arg, int64_t before_ms, int64_t limit);
+
+#endif
