@@ -33,9 +33,10 @@ s_has_gap(const yami_outbox_lane_t *lane)
 static bool
 s_wants_sender(const yami_outbox_lane_t *lane, int64_t now_ms)
 {
-    return lane->is_ours && !lane->must_look && !lane->must_load && !lane->must_renumber &&
+    bool has_rows = lane->flight_count > 0 || (!lane->must_load && !lane->is_drained);
+    return has_rows && lane->is_ours && !lane->must_look && !lane->must_renumber &&
            lane->refusal.status == YAM_STATUS_OK && lane->closure.status == YAM_STATUS_OK &&
-           now_ms >= lane->pause_ms && (lane->flight_count > 0 || !lane->is_drained);
+           now_ms >= lane->pause_ms;
 }
 
 static bool

@@ -98,11 +98,226 @@ test_what_is_committed_is_delivered_once_and_in_order(void **state)
     assert_int_equal(yam_pull_close(&pull, PATIENCE_MS), 0);
 }
 
+static void
+test_messages_carry_the_identity_of_their_row_or_their_own(void **state)
+{
+    (void) state;
+    yam_pull_t *pull = wrapper_pull(s_endpoint);
+    outbox_run(outbox_database, "BEGIN");
+    assert_int_equal(outbox_put("orders", "0", "a key"), 1);
+    yam_message_t *message = yam_message_new("1", 1);
+    assert_int_equal(yam_message_set(message, "id", "order 4711"), 0);
+    assert_int_equal(yam_outbox_put(outbox, "orders", message), 2);
+    yam_message_destroy(&message);
+    outbox_run(outbox_database, "COMMIT");
+    yam_dispatcher_t *dispatcher = s_dispatcher(NULL);
+    message = yam_pull_recv(pull, PATIENCE_MS);
+    assert_non_null(message);
+    assert_string_equal(yam_message_get(message, "key"), "a key");
+    assert_int_equal(strlen(yam_message_get(message, "id")), 34);
+    assert_string_equal(yam_message_get(message, "id") + 32, "-1");
+    assert_int_equal(yam_pull_ack(pull, &message), 0);
+    message = yam_pull_recv(pull, PATIENCE_MS);
+    assert_non_null(message);
+    assert_string_equal(yam_message_get(message, "id"), "order 4711");
+    assert_int_equal(yam_pull_ack(pull, &message), 0);
+    yam_dispatcher_destroy(&dispatcher);
+    assert_int_equal(yam_pull_close(&pull, PATIENCE_MS), 0);
+}
+
+static void
+test_topics_get_what_is_put_for_them(void **state)
+{
+    (void) state;
+    yam_sub_t *sub = wrapper_sub(s_endpoint);
+    yam_message_t *message = yam_message_new("1", 1);
+    assert_int_equal(yam_message_set(message, "subject", "eu.de"), 0);
+    outbox_run(outbox_database, "BEGIN");
+    assert_int_equal(yam_outbox_put_topic(outbox, "prices", message), 1);
+    yam_message_destroy(&message);
+    outbox_run(outbox_database, "COMMIT");
+    yam_dispatcher_t *dispatcher = s_dispatcher(NULL);
+    message = yam_sub_recv(sub, PATIENCE_MS);
+    assert_non_null(message);
+    assert_string_equal(yam_message_subject(message), "eu.de");
+    assert_int_equal(yam_sub_ack(sub, &message), 0);
+    yam_dispatcher_destroy(&dispatcher);
+    assert_int_equal(yam_sub_close(&sub, PATIENCE_MS), 0);
+}
+
+static void
+test_what_was_confirmed_and_not_marked_is_sent_again_and_stored_once(void **state)
+{
+    (void) state;
+    yam_pull_t *pull = wrapper_pull(s_endpoint);
+    outbox_put_numbers("orders", 0, 100);
+    yam_dispatcher_t *dispatcher = s_dispatcher(NULL);
+    s_flush(dispatcher);
+    yam_dispatcher_destroy(&dispatcher);
+    s_expect(pull, 0, 100);
+    //  As if it had been killed before it could mark them.
+    outbox_run(outbox_database, "UPDATE yam_outbox SET state = 0;"
+                                "INSERT INTO yam_outbox_flight VALUES (1, 1, 100, 1, 100, '')");
+    outbox_put_numbers("orders", 100, 10);
+    dispatcher = s_dispatcher(NULL);
+    s_flush(dispatcher);
+    yam_dispatcher_destroy(&dispatcher);
+    s_expect(pull, 100, 10);
+    s_expect_no_more(pull);
+    assert_int_equal(outbox_number("SELECT count(*) FROM yam_outbox WHERE state = 1"), 110);
+    assert_int_equal(yam_pull_close(&pull, PATIENCE_MS), 0);
+}
+
+static void
+test_a_database_put_back_from_a_copy_begins_a_new_epoch_and_loses_nothing(void **state)
+{
+    (void) state;
+    yam_pull_t *pull = wrapper_pull(s_endpoint);
+    outbox_put_numbers("orders", 0, 10);
+    yam_dispatcher_t *dispatcher = s_dispatcher(NULL);
+    s_flush(dispatcher);
+    yam_dispatcher_destroy(&dispatcher);
+    s_expect(pull, 0, 10);
+    //  The copy was made before anything had been sent, and holds other rows.
+    outbox_run(outbox_database, "DELETE FROM yam_outbox;"
+                                "UPDATE yam_outbox_lane SET next = 1, assigned = 0");
+    outbox_put_numbers("orders", 10, 5);
+    dispatcher = s_dispatcher(NULL);
+    s_flush(dispatcher);
+    yam_dispatcher_destroy(&dispatcher);
+    s_expect(pull, 10, 5);
+    s_expect_no_more(pull);
+    assert_int_equal(outbox_number("SELECT epoch FROM yam_outbox_lane"), 2);
+    assert_int_equal(yam_pull_close(&pull, PATIENCE_MS), 0);
+}
+
+static void
+test_what_the_relay_refuses_for_good_fails_with_its_reason_and_may_be_put_back(void **state)
+{
+    (void) state;
+    yam_sub_t *sub = wrapper_sub(s_endpoint); //  "prices" is a topic
+    yam_pull_t *pull = wrapper_pull(s_endpoint);
+    outbox_put_numbers("prices", 0, 3);
+    outbox_put_numbers("orders", 0, 3);
+    yam_dispatcher_t *dispatcher = s_dispatcher("limit=100ms");
+    s_flush(dispatcher);
+    s_expect(pull, 0, 3);
+    assert_int_equal(outbox_number("SELECT count(*) FROM yam_outbox WHERE state = 2"), 3);
+    assert_int_equal(outbox_number("SELECT count(*) FROM yam_outbox_failed WHERE status = 5 AND "
+                                   "reason = 'the channel is a topic' AND tries LIKE ' 1%'"),
+                     3);
+    assert_int_equal(yam_outbox_retry(outbox, 2), 1);
+    s_flush(dispatcher);
+    assert_int_equal(outbox_number("SELECT count(*) FROM yam_outbox WHERE state = 2"), 3);
+    yam_dispatcher_destroy(&dispatcher);
+    assert_int_equal(yam_sub_close(&sub, PATIENCE_MS), 0);
+    assert_int_equal(yam_pull_close(&pull, PATIENCE_MS), 0);
+}
+
+static void
+test_rows_are_deleted_at_once_when_nothing_is_kept(void **state)
+{
+    (void) state;
+    outbox_put_numbers("orders", 0, 100);
+    yam_dispatcher_t *dispatcher = s_dispatcher("keep=0");
+    s_flush(dispatcher);
+    yam_dispatcher_destroy(&dispatcher);
+    assert_int_equal(outbox_number("SELECT count(*) FROM yam_outbox"), 0);
+}
+
+static void
+test_two_dispatchers_at_once_deliver_everything_once(void **state)
+{
+    (void) state;
+    yam_pull_t *pull = wrapper_pull(s_endpoint);
+    yam_dispatcher_t *one = s_dispatcher("lease=50ms&batch=10");
+    yam_dispatcher_t *other = s_dispatcher("lease=50ms&batch=10");
+    for (int round = 0; round < 20; round++) {
+        outbox_put_numbers("orders", round * 50, 50);
+        outbox_put_numbers("bills", round * 50, 50);
+    }
+    s_flush(one);
+    s_flush(other);
+    yam_dispatcher_stats_t stats[2];
+    yam_dispatcher_stats(one, &stats[0]);
+    yam_dispatcher_stats(other, &stats[1]);
+    assert_int_equal(stats[0].delivered + stats[1].delivered, 2000);
+    yam_dispatcher_destroy(&one);
+    yam_dispatcher_destroy(&other);
+    s_expect(pull, 0, 1000);
+    s_expect_no_more(pull);
+    assert_int_equal(yam_pull_close(&pull, PATIENCE_MS), 0);
+}
+
+static void
+test_rows_wait_for_a_relay_that_is_away_without_a_try(void **state)
+{
+    (void) state;
+    char endpoint[200];
+    (void) snprintf(endpoint, sizeof endpoint, "@%s", yam_relay_endpoints(s_relay));
+    yam_relay_destroy(&s_relay);
+    yam_dispatcher_t *dispatcher = s_dispatcher("limit=10ms&tries=1");
+    outbox_put_numbers("orders", 0, 10);
+    assert_int_equal(yam_dispatcher_flush(dispatcher, 200), -1);
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(outbox_number("SELECT count(*) FROM yam_outbox WHERE state = 0"), 10);
+    assert_int_equal(yam_outbox_cancel(outbox, 5), 1); //  none has a sequence yet
+    s_relay = yam_relay_new(wrapper_yam, endpoint, NULL, NULL);
+    assert_non_null(s_relay);
+    s_flush(dispatcher);
+    yam_dispatcher_destroy(&dispatcher);
+    assert_int_equal(outbox_number("SELECT count(*) FROM yam_outbox WHERE state = 1"), 9);
+}
+
+static void
+test_a_relay_in_this_process_will_do(void **state)
+{
+    (void) state;
+    yam_pull_t *pull = wrapper_pull("@tcp://127.0.0.1:*?relay=memory");
+    (void) snprintf(s_endpoint, sizeof s_endpoint, "@tcp://127.0.0.1:*?relay=memory");
+    yam_dispatcher_t *dispatcher = s_dispatcher(NULL);
+    outbox_put_numbers("orders", 0, 10);
+    yam_dispatcher_wake(dispatcher);
+    s_expect(pull, 0, 10);
+    yam_dispatcher_destroy(&dispatcher);
+    assert_int_equal(yam_pull_close(&pull, PATIENCE_MS), 0);
+}
+
+static void
+test_what_cannot_be_a_dispatcher_is_refused(void **state)
+{
+    (void) state;
+    assert_null(yam_dispatcher_new(wrapper_yam, "/nowhere/at/all.db", s_endpoint, NULL));
+    assert_int_equal(errno, ENOENT);
+    assert_null(
+        yam_dispatcher_new(wrapper_yam, outbox_path, ">tcp://127.0.0.1:9?grade=fast", NULL));
+    assert_int_equal(errno, EINVAL);
+    assert_null(yam_dispatcher_new(wrapper_yam, outbox_path, NULL, NULL));
+    assert_int_equal(errno, EINVAL);
+    assert_null(yam_dispatcher_new(wrapper_yam, outbox_path, s_endpoint, "tries=many"));
+    assert_int_equal(errno, EINVAL);
+    outbox_run(outbox_database, "UPDATE yam_outbox_meta SET value = 9 WHERE name = 'version'");
+    assert_null(yam_dispatcher_new(wrapper_yam, outbox_path, s_endpoint, NULL));
+    assert_int_equal(errno, EPROTONOSUPPORT);
+    yam_dispatcher_t *none = NULL;
+    yam_dispatcher_destroy(&none);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         S_TEST(test_what_is_committed_is_delivered_once_and_in_order),
+        S_TEST(test_messages_carry_the_identity_of_their_row_or_their_own),
+        S_TEST(test_topics_get_what_is_put_for_them),
+        S_TEST(test_what_was_confirmed_and_not_marked_is_sent_again_and_stored_once),
+        S_TEST(test_a_database_put_back_from_a_copy_begins_a_new_epoch_and_loses_nothing),
+        S_TEST(test_what_the_relay_refuses_for_good_fails_with_its_reason_and_may_be_put_back),
+        S_TEST(test_rows_are_deleted_at_once_when_nothing_is_kept),
+        S_TEST(test_two_dispatchers_at_once_deliver_everything_once),
+        S_TEST(test_rows_wait_for_a_relay_that_is_away_without_a_try),
+        S_TEST(test_a_relay_in_this_process_will_do),
+        S_TEST(test_what_cannot_be_a_dispatcher_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
