@@ -49,6 +49,7 @@ PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(PKG_LIB) $(PKG
 LIB_LIBS  = $(call once,LIB_LIBS,$(shell pkg-config --libs $(PKG_LIB)) -lm)
 BIN_LIBS  = $(call once,BIN_LIBS,$(shell pkg-config --libs $(PKG_BIN)))
 EXTRA_LIBS = $(foreach name,$(EXTRAS),$(call extra_libs,$(name)))
+EXTRA_CFLAGS = $(foreach name,$(EXTRAS),$(call extra_cflags,$(name)))
 extra_libs = $(call once,LIBS_$(1),$(shell pkg-config --libs $(PKG_$(1))))
 extra_cflags = $(call once,CFLAGS_$(1),$(shell pkg-config --cflags $(PKG_$(1))))
 TEST_LIBS = $(call once,TEST_LIBS,$(shell pkg-config --libs cmocka))
@@ -203,8 +204,9 @@ $(OBJ)/patterns/%: INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include
 #   Of libyam, an extra sees what every application sees; of itself, what its patterns share.
 $(addprefix $(OBJ)/,$(addsuffix %,$(sort $(dir $(EXTRA_SRC))))): INCLUDE = -I$(SHARED)/include \
                     -Ilib/sql/$(notdir $(@D)) $(call extra_cflags,$(notdir $(@D)))
-$(OBJ)/daemons/%:  INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include
-$(OBJ)/tests/%:    INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include $(addprefix -I,$(wildcard patterns/* daemons/* tests/support tests/bench/*/))
+$(OBJ)/daemons/%:  INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include $(EXTRA_CFLAGS)
+$(OBJ)/tests/%:    INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include $(addprefix -I,$(wildcard patterns/* daemons/* tests/support tests/bench/*/)) \
+                    $(EXTRA_CFLAGS)
 $(OBJ)/examples/%: INCLUDE = -I$(SHARED)/include
 
 #   The .d file says what both the object and its lint stamp depend on.

@@ -9,13 +9,16 @@
 #define S_WHAT_SIZE 96 //  "cannot migrate the callback tables"
 
 //  1 with the number of that name, 0 when it is not there, -1 with errno and a sentence. A table
-//  that is not there must not abort the application's transaction.
+//  that is not there must not abort the application's transaction. And it is looked for in
+//  pg_class: to_regclass may still remember that it was not there, from before another made it.
 static int
 s_read(PGconn *connection, const char *prefix, const char *name, int64_t *value)
 {
     const char *what = "cannot read the version of the tables";
     PGresult *result = yami_postgres_query(
-        connection, what, NULL, "SELECT 1 WHERE to_regclass('%s_meta') IS NOT NULL", prefix);
+        connection, what, NULL,
+        "SELECT 1 FROM pg_catalog.pg_class WHERE relname = '%s_meta' AND pg_table_is_visible(oid)",
+        prefix);
     int found = result ? PQntuples(result) : -1;
     PQclear(result);
     if (found != 1) {

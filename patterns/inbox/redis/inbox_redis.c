@@ -7,11 +7,13 @@
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "yam_error.h"
 #include "yam_inbox_db.h"
@@ -105,6 +107,58 @@ s_checked(s_inbox_t *self, redisReply *reply, const char *what)
         return NULL;
     }
     return reply;
+}
+
+//  ---- The connection: hiredis writes to a server that is gone, which must not end the process
+
+typedef struct {
+    sigset_t before;
+    bool was_pending;
+} s_quiet_t;
+
+static sigset_t
+s_sigpipe(void)
+{
+    sigset_t set;
+    (void) sigemptyset(&set);
+    (void) sigaddset(&set, SIGPIPE);
+    return set;
+}
+
+//  Keeps SIGPIPE from this thread, until s_quiet_end.
+static s_quiet_t
+s_quiet_start(void)
+{
+    s_quiet_t quiet;
+    sigset_t set = s_sigpipe();
+    sigset_t pending;
+    (void) sigpending(&pending);
+    quiet.was_pending = sigismember(&pending, SIGPIPE) == 1;
+    (void) pthread_sigmask(SIG_BLOCK, &set, &quiet.before);
+    return quiet;
+}
+
+//  Leaves errno as it is.
+static void
+s_quiet_end(const s_quiet_t *quiet)
+{
+    static const struct timespec now = {0, 0};
+    int error = errno;
+    sigset_t set = s_sigpipe();
+    if (!quiet->was_pending) {
+        (void) sigtimedwait(&set, NULL, &now);
+    }
+    (void) pthread_sigmask(SIG_SETMASK, &quiet->before, NULL);
+    errno = error;
+}
+
+//  The reply to one command, when it is one and no error. NULL with errno and a sentence.
+static redisReply *
+s_command(s_inbox_t *self, const char *what, size_t count, const char *const *words,
+          const size_t *sizes)
+{
+    return s_checked(
+        self, redisCommandArgv(self->connection, (int) count, (const char **) words, sizes), what);
 }
 
 //  ---- Keys and values
@@ -219,8 +273,7 @@ s_release(s_inbox_t *self, const yam_inbox_entry_t *entry)
     s_write_value(self, "held", entry->fingerprint, value);
     const char *words[] = {"EVAL", script, "1", key.text, value};
     const size_t sizes[] = {4, sizeof script - 1, 1, key.size, S_FINGERPRINT_AT};
-    redisReply *reply = s_checked(self, redisCommandArgv(self->connection, 5, words, sizes),
-                                  "cannot release a claim");
+    redisReply *reply = s_command(self, "cannot release a claim", 5, words, sizes);
     s_free(reply);
     return reply ? 0 : -1;
 }
@@ -242,10 +295,8 @@ s_give_back(s_inbox_t *self, yam_inbox_entry_t *const *entries, size_t count)
 
 //  All questions leave before the first answer is waited for.
 static int
-s_claim(void *arg, yam_inbox_entry_t *const *entries, size_t count, int64_t now_ms)
+s_claim_all(s_inbox_t *self, yam_inbox_entry_t *const *entries, size_t count)
 {
-    (void) now_ms; //  the server's clock counts
-    s_inbox_t *self = arg;
     size_t asked = 0;
     int rc = 0;
     while (rc == 0 && asked < count) {
@@ -266,6 +317,16 @@ s_claim(void *arg, yam_inbox_entry_t *const *entries, size_t count, int64_t now_
     return rc;
 }
 
+static int
+s_claim(void *arg, yam_inbox_entry_t *const *entries, size_t count, int64_t now_ms)
+{
+    (void) now_ms; //  the server's clock counts
+    s_quiet_t quiet = s_quiet_start();
+    int rc = s_claim_all(arg, entries, count);
+    s_quiet_end(&quiet);
+    return rc;
+}
+
 //  ---- Settling
 
 //  Done, whoever holds it by now: the effect is durable.
@@ -280,8 +341,7 @@ s_finish(s_inbox_t *self, const yam_inbox_entry_t *entry)
         snprintf(retention, sizeof retention, "%lld", (long long) self->settings.retention_ms);
     const char *words[] = {"SET", key.text, value, "GET", "PX", retention};
     const size_t sizes[] = {3, key.size, S_VALUE, 3, 2, (size_t) retention_size};
-    redisReply *reply = s_checked(self, redisCommandArgv(self->connection, 6, words, sizes),
-                                  "cannot note that a message is done");
+    redisReply *reply = s_command(self, "cannot note that a message is done", 6, words, sizes);
     if (reply == NULL) {
         return -1;
     }
@@ -298,7 +358,10 @@ s_finish(s_inbox_t *self, const yam_inbox_entry_t *entry)
 static int
 s_settle(void *arg, const yam_inbox_entry_t *entry, bool is_done)
 {
-    return is_done ? s_finish(arg, entry) : s_release(arg, entry);
+    s_quiet_t quiet = s_quiet_start();
+    int rc = is_done ? s_finish(arg, entry) : s_release(arg, entry);
+    s_quiet_end(&quiet);
+    return rc;
 }
 
 //  ---- Life
@@ -309,14 +372,14 @@ s_close(void *arg)
     free(arg);
 }
 
-//  Whether the server can do what a claim takes: tried on a key that no id leads to. 0, or -1.
+//  Whether the server can do what a claim takes, tried on a key that no id leads to. 0, or -1.
 static int
 s_try(s_inbox_t *self)
 {
     s_key_t key = s_key(self, "", 0);
-    redisReply *reply = s_checked(
-        self, redisCommand(self->connection, "SET %b try NX GET PX 1", key.text, key.size),
-        "cannot claim in this Redis");
+    const char *words[] = {"SET", key.text, "try", "NX", "GET", "PX", "1"};
+    const size_t sizes[] = {3, key.size, 3, 2, 3, 2, 1};
+    redisReply *reply = s_command(self, "cannot claim in this Redis", 7, words, sizes);
     s_free(reply);
     return reply ? 0 : -1;
 }
@@ -367,7 +430,10 @@ s_open(void *connection, const yam_inbox_settings_t *settings)
     self->connection = connection;
     self->settings = *settings;
     s_write_hex(self->token, token, sizeof token);
-    if (s_try(self) == -1 || s_check_policy(self) == -1) {
+    s_quiet_t quiet = s_quiet_start();
+    int rc = s_try(self) == -1 ? -1 : s_check_policy(self);
+    s_quiet_end(&quiet);
+    if (rc == -1) {
         free(self);
         return NULL;
     }
