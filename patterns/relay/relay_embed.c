@@ -23,8 +23,25 @@ typedef struct s_embedded {
 } s_embedded_t;
 
 static pthread_mutex_t s_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t s_once = PTHREAD_ONCE_INIT;
 static s_embedded_t *s_first; //  under s_lock
 static unsigned s_number;     //  under s_lock; makes inproc names unique
+
+//  In a forked child, which has one thread yet: the relays are the parent's, and its threads may
+//  have held the lock. A yam_t of the child can lie where one of the parent's lay.
+static void
+s_forget(void)
+{
+    (void) pthread_mutex_init(&s_lock, NULL);
+    s_first = NULL;
+}
+
+static void
+s_watch(void)
+{
+    int rc = pthread_atfork(NULL, NULL, s_forget);
+    YAM_ASSERT(rc == 0);
+}
 
 static s_embedded_t **
 s_find(const yam_t *yam, const char *directory)
@@ -86,6 +103,7 @@ int
 yam_relay_embed(yam_t *yam, const char *endpoints, const char *directory, char *inproc, size_t size)
 {
     YAM_ASSERT(yam != NULL && endpoints != NULL && directory != NULL && inproc != NULL);
+    pthread_once(&s_once, s_watch);
     pthread_mutex_lock(&s_lock);
     s_embedded_t *self = s_share(yam, endpoints, directory);
     int error = errno;

@@ -19,8 +19,11 @@
 #include "yam_pub.h"
 #include "yam_pull.h"
 #include "yam_push.h"
+#include "yam_relay_embed.h"
 #include "yami_base.h"
 #include "yami_context.h"
+
+#define RELAY_INSIDE "@inproc://inside?relay=memory"
 
 //  Runs check in a child; whether it returned true.
 static bool
@@ -98,6 +101,38 @@ s_new_works(void *arg)
     yam_pull_destroy(&pull);
     yam_destroy(&yam);
     return is_good;
+}
+
+//  A new yam_t may lie where the parent's lay: what that one had embedded must not be found for it.
+static bool
+s_relay_is_its_own(void *arg)
+{
+    s_objects_t *objects = arg;
+    char inproc[64];
+    bool is_forgotten =
+        yam_relay_embed(objects->yam, "@inproc://inside", "memory", inproc, sizeof inproc) == -1 &&
+        errno == ECHILD;
+    yam_push_destroy(&objects->push);
+    yam_destroy(&objects->yam);
+    yam_t *yam = yam_new();
+    yam_push_t *push = yam ? yam_push_new(yam, "q", RELAY_INSIDE) : NULL;
+    bool is_good = push && yam_push_send(push, "x", 1) == 0 && yam_push_flush(push, 10000) == 0;
+    yam_push_destroy(&push);
+    yam_destroy(&yam);
+    return is_forgotten && is_good;
+}
+
+static void
+test_a_child_embeds_a_relay_of_its_own(void **state)
+{
+    (void) state;
+    s_objects_t objects = {.yam = yam_new()};
+    objects.push = yam_push_new(objects.yam, "q", RELAY_INSIDE);
+    assert_non_null(objects.push);
+    assert_true(s_in_child(s_relay_is_its_own, &objects));
+    assert_int_equal(yam_push_send(objects.push, "x", 1), 0);
+    assert_int_equal(yam_push_close(&objects.push, 10000), 0);
+    yam_destroy(&objects.yam);
 }
 
 static void
@@ -252,6 +287,7 @@ main(void)
         cmocka_unit_test(test_the_memory_of_a_burst_of_frames_serves_the_next),
         cmocka_unit_test(test_a_forked_child_is_refused_and_may_destroy),
         cmocka_unit_test(test_a_child_may_make_its_own),
+        cmocka_unit_test(test_a_child_embeds_a_relay_of_its_own),
         cmocka_unit_test(test_without_descriptors_an_error_comes_and_no_abort),
         cmocka_unit_test(test_signals_are_left_alone),
         cmocka_unit_test(test_the_context_is_shared_with_the_applications_sockets),
