@@ -64,6 +64,12 @@
 #define YAMI_BUG_PUT_OUTSIDE 24
 //  what is sent again has another epoch
 #define YAMI_BUG_NEW_IDENTITY 25
+//  delayed messages are delivered at once
+#define YAMI_BUG_FIRED_EARLY 26
+//  a checkpoint forgets what is delayed
+#define YAMI_BUG_DELAYS_NOT_IN_CHECKPOINT 27
+//  a cancel is told, yet a restart does not know of it
+#define YAMI_BUG_CANCEL_NOT_WRITTEN 28
 
 //  The build says which one, with -DYAMI_PLANTED_BUG=YAMI_BUG_NAME.
 #ifndef YAMI_PLANTED_BUG

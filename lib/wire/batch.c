@@ -166,16 +166,23 @@ s_plain_size(const yami_batch_t *self, size_t offset)
 }
 
 int
-yami_batch_check_records(const yami_batch_t *self)
+yami_batch_check_records(const yami_batch_t *self, uint8_t *flags_p)
 {
     size_t offset = 0;
     yami_record_t record;
+    uint8_t flags = 0;
     for (uint32_t index = 0; index < self->count; index++) {
         size_t size = s_plain_size(self, offset);
-        if (size == 0 && yami_batch_next(self, &offset, &record) == -1) {
-            return -1;
+        if (size == 0) {
+            if (yami_batch_next(self, &offset, &record) == -1) {
+                return -1;
+            }
+            flags |= record.flags;
         }
         offset += size;
+    }
+    if (flags_p != NULL) {
+        *flags_p = flags;
     }
     return offset == self->payload.size ? 0 : s_malformed();
 }

@@ -69,10 +69,10 @@ int
 yami_batch_decode_head(yami_batch_t *self, const void *data, size_t size);
 
 //  Walks every record once: 0 when all count records are well-formed and fill the payload exactly
-//  (each property map not looked into), else -1 with errno EPROTO. A relay calls this before it
-//  stores a batch.
+//  (each property map not looked into), else -1 with errno EPROTO. *flags_p (may be NULL) is set to
+//  the flags that any of them has. A relay calls this before it stores a batch.
 int
-yami_batch_check_records(const yami_batch_t *self);
+yami_batch_check_records(const yami_batch_t *self, uint8_t *flags_p);
 
 //  Reads the record at *offset_p of the payload (0 for the first) and moves the offset to the next.
 //  0, or -1 with errno EPROTO. Hot path of every consumer.

@@ -36,6 +36,7 @@
 #define YAMI_LIMIT_GROUPS 16384u             //  groups of one relay
 #define YAMI_LIMIT_PRODUCERS 65536u          //  producers whose last sequence a relay remembers
 #define YAMI_LIMIT_IN_FLIGHT 1048576u        //  leased messages of one group
+#define YAMI_LIMIT_DELAYED 4194304u          //  messages of one relay that wait for their time
 #define YAMI_LIMIT_WINDOW_MESSAGES 65536u    //  unconfirmed messages of one producer
 #define YAMI_LIMIT_WINDOW_BYTES (64u << 20)  //  unconfirmed bytes of one producer
 #define YAMI_LIMIT_SEQUENCE ((uint64_t) INT64_MAX) //  greatest sequence: last + 1 never overflows

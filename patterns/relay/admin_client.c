@@ -397,6 +397,7 @@ yam_admin_entry_name(uint16_t kind)
         [YAMI_KIND_MOVE] = "move",
         [YAMI_KIND_REMOVE] = "remove",
         [YAMI_KIND_EPOCH] = "epoch",
+        [YAMI_KIND_DELAY] = "delay",
     };
     bool is_known = kind < sizeof names / sizeof names[0] && names[kind];
     return is_known ? names[kind] : "unknown";

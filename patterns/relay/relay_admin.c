@@ -60,11 +60,7 @@ s_answer(yami_relay_core_t *core, const yami_relay_peer_t *peer, const yami_fram
     yami_writer_uint(&job->rows, number);
     job->row_count = 1;
     job->is_finished = true;
-    if (core->ticket > core->durable) {
-        job->waiting = 1;
-        yami_relay_wait_t wait = {.ticket = core->ticket, .type = YAMI_WAIT_JOB, .job = job->id};
-        yami_relay_wait(core, &wait);
-    }
+    yami_relay_job_wait(core, job);
 }
 
 //  The channel a request names; NULL when there is none, and the peer was told.
@@ -148,6 +144,7 @@ static const struct {
     {"purge", s_purge},
     {"redrive", yami_relay_redrive},
     {"remove", s_remove},
+    {"cancel", yami_relay_cancel},
 };
 
 //  What a request looks at, about: rows of the tables.
@@ -202,7 +199,7 @@ yami_relay_admin(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_fr
             return;
         }
     }
-    yami_relay_reply(core, peer->id, frame->serial, YAM_STATUS_UNKNOWN,
-                     "no such command (channels, stat, relay, peek, purge, redrive, remove)", NULL,
-                     0);
+    yami_relay_reply(
+        core, peer->id, frame->serial, YAM_STATUS_UNKNOWN,
+        "no such command (channels, stat, relay, peek, purge, redrive, remove, cancel)", NULL, 0);
 }

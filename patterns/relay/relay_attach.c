@@ -201,6 +201,16 @@ s_attach_consumer(yami_relay_core_t *core, yami_relay_peer_t *peer, yami_relay_c
     s_answer(core, handle, group->ticket);
 }
 
+//  Whether it is a name for delayed messages, but for channels from before there were any.
+static bool
+s_is_delayed(const yami_relay_core_t *core, const yami_frame_t *frame)
+{
+    const yami_relay_channel_t *channel =
+        yami_relay_channel_find(core, frame->channel.data, frame->channel.size);
+    return channel != NULL ? channel->dues != NULL
+                           : yami_relay_is_delayed_name(frame->channel.data, frame->channel.size);
+}
+
 //  Why this client may not attach so, or OK.
 static yam_status_t
 s_refusal(const yami_relay_core_t *core, const yami_relay_peer_t *peer, const yami_frame_t *frame,
@@ -214,6 +224,10 @@ s_refusal(const yami_relay_core_t *core, const yami_relay_peer_t *peer, const ya
     }
     *text_p = "only relays write dead letters";
     if (is_producer && is_dead) {
+        return YAM_STATUS_NOT_ALLOWED;
+    }
+    *text_p = "delayed messages come through the channel they were sent to";
+    if (s_is_delayed(core, frame)) {
         return YAM_STATUS_NOT_ALLOWED;
     }
     *text_p = "draining";
@@ -261,7 +275,7 @@ yami_relay_attach(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_f
     }
     if (channel == NULL) {
         channel = yami_relay_channel_new(core, frame->channel.data, frame->channel.size,
-                                         (int) frame->kind);
+                                         (int) frame->kind, NULL);
     }
     if (channel == NULL) {
         yami_relay_detached(core, peer, frame->handle, YAM_STATUS_LIMIT,

@@ -35,6 +35,7 @@ yami_relay_channel_add(yami_relay_core_t *core, uint32_t number, const void *nam
     core->topic_count += kind == YAMI_KIND_TOPIC ? 1 : 0;
     channel->name = yami_relay_name(name, size);
     channel->is_dead = yami_relay_is_dead_name(name, size);
+    channel->dues = kind == YAMI_KIND_DELAYED ? yami_alloc(sizeof *channel->dues) : NULL;
     channel->first = channel->next = channel->durable = 1;
     channel->mark_gap_ms = S_MARK_GAP_MS;
     channel->mark_gap_bytes = S_MARK_GAP_BYTES;
@@ -50,17 +51,22 @@ yami_relay_channel_add(yami_relay_core_t *core, uint32_t number, const void *nam
 }
 
 yami_relay_channel_t *
-yami_relay_channel_new(yami_relay_core_t *core, const void *name, size_t size, int kind)
+yami_relay_channel_new(yami_relay_core_t *core, const void *name, size_t size, int kind,
+                       yami_relay_channel_t *target)
 {
-    bool is_queue = kind == YAMI_KIND_QUEUE;
+    bool has_group = kind != YAMI_KIND_TOPIC;
     if (core->channel_numbers.count >= YAMI_LIMIT_CHANNELS ||
-        (is_queue && core->groups.count >= YAMI_LIMIT_GROUPS)) {
+        (has_group && core->groups.count >= YAMI_LIMIT_GROUPS)) {
         return NULL;
     }
     yami_relay_channel_t *channel =
         yami_relay_channel_add(core, core->channel_number + 1, name, size, kind);
+    if (target != NULL) {
+        bool is_linked = yami_relay_delay_link(channel, target);
+        YAM_ASSERT(is_linked);
+    }
     yami_relay_group_t *group = NULL;
-    if (is_queue) {
+    if (has_group) {
         group = yami_relay_group_add(core, channel, core->group_number + 1, yami_slice("", 0),
                                      yami_slice("", 0), 1);
     }
@@ -299,6 +305,10 @@ yami_relay_channels_clear(yami_relay_core_t *core)
     TAILQ_INIT(&core->dirty_channels);
     for (size_t index = 0;
          (channel = yami_relay_map_next(&core->channel_numbers, &index)) != NULL;) {
+        if (channel->dues != NULL) {
+            yami_relay_delays_clear(&channel->dues->waiting);
+            yami_free(channel->dues);
+        }
         yami_free(channel);
     }
     yami_relay_map_clear(&core->channel_numbers);

@@ -28,12 +28,32 @@ s_check_group(const yami_relay_core_t *core, const yami_relay_group_t *group)
                group->cache.base + group->cache.batch.count <= channel->durable);
 }
 
+//  Delayed messages wait in one place, and the core knows how many there are.
+static uint64_t
+s_check_dues(const yami_relay_channel_t *channel)
+{
+    const yami_relay_dues_t *dues = channel->dues;
+    YAM_ASSERT((dues != NULL) == (channel->kind == YAMI_KIND_DELAYED));
+    YAM_ASSERT(channel->delayed == NULL || channel->delayed->dues->target == channel);
+    if (dues == NULL) {
+        return 0;
+    }
+    const yami_relay_group_t *group = TAILQ_FIRST(&channel->groups);
+    yami_relay_delays_check(&dues->waiting);
+    YAM_ASSERT(dues->target->delayed == channel);
+    YAM_ASSERT(group->pieces.count == 0 && TAILQ_EMPTY(&group->members));
+    YAM_ASSERT(dues->is_listed == (dues->waiting.waiting > 0));
+    YAM_ASSERT(dues->waiting.count == 0 ||
+               dues->waiting.items[dues->waiting.count - 1].sequence < channel->next);
+    return dues->waiting.waiting;
+}
+
 static void
 s_check_channel(const yami_relay_core_t *core, const yami_relay_channel_t *channel)
 {
     YAM_ASSERT(channel->first >= 1 && channel->first <= channel->durable &&
                channel->durable <= channel->next);
-    YAM_ASSERT(channel->kind != YAMI_KIND_QUEUE || !TAILQ_EMPTY(&channel->groups));
+    YAM_ASSERT(channel->kind == YAMI_KIND_TOPIC || !TAILQ_EMPTY(&channel->groups));
     YAM_ASSERT(channel->mark_count <= YAMI_RELAY_MARKS);
     unsigned durable_groups = 0;
     const yami_relay_group_t *group = NULL;
@@ -140,6 +160,7 @@ yami_relay_core_check(const yami_relay_core_t *self)
     const yami_relay_channel_t *channel;
     s_check_tables(self);
     size_t handles = 0;
+    uint64_t delayed = 0;
     for (size_t index = 0; (peer = yami_relay_map_next(&self->peers, &index)) != NULL;) {
         s_check_peer(self, peer);
         handles += peer->by_number.count;
@@ -148,5 +169,7 @@ yami_relay_core_check(const yami_relay_core_t *self)
     for (size_t index = 0;
          (channel = yami_relay_map_next(&self->channel_numbers, &index)) != NULL;) {
         s_check_channel(self, channel);
+        delayed += s_check_dues(channel);
     }
+    YAM_ASSERT(delayed == self->delayed_count);
 }

@@ -59,6 +59,9 @@ yami_relay_core_new(const yami_relay_options_t *options, int level, const char *
     TAILQ_INIT(&self->settled_groups);
     TAILQ_INIT(&self->dirty_channels);
     TAILQ_INIT(&self->cached_groups);
+    TAILQ_INIT(&self->due_channels);
+    self->due_ms = INT64_MAX;
+    self->due_retry_ms = INT64_MAX;
     yami_heap_init(&self->wakes, S_WAKES_LIMIT);
     self->budget = YAMI_RELAY_TURN_BYTES;
     self->has_said_room = true;
@@ -77,6 +80,7 @@ yami_relay_core_destroy(yami_relay_core_t **self_p)
     yami_relay_effects_init(&ignored);
     self->effects = &ignored;
     yami_relay_jobs_clear(self);
+    yami_relay_dues_clear(self);
     yami_relay_peers_clear(self);
     yami_relay_producers_clear(self);
     yami_relay_channels_clear(self);
@@ -317,6 +321,7 @@ s_turn(yami_relay_core_t *core, const yami_relay_gauges_t *gauges)
         s_slow(core);
     }
     yami_relay_jobs_pump(core);
+    yami_relay_dues_pump(core);
     yami_relay_groups_pump(core);
     yami_relay_groups_flush(core);
     yami_relay_handles_flush(core, YAMI_ROLE_CONSUMER);
@@ -435,6 +440,8 @@ yami_relay_core_deadline(const yami_relay_core_t *self)
     if (item != NULL) {
         deadline = item->when;
     }
+    int64_t due_ms = yami_relay_dues_deadline(self);
+    deadline = due_ms < deadline ? due_ms : deadline;
     bool is_slow_needed = self->lacks_room || self->topic_count > 0;
     if (is_slow_needed && self->slow_ms + S_SLOW_MS < deadline) {
         deadline = self->slow_ms + S_SLOW_MS;

@@ -21,13 +21,17 @@ yami_relay_channel_t *
 yami_relay_dead_channel(yami_relay_core_t *core, const yami_relay_channel_t *channel,
                         bool is_making)
 {
-    YAM_ASSERT(!channel->is_dead && channel->name.size + S_SUFFIX_SIZE <= YAMI_LIMIT_NAME);
+    YAM_ASSERT(!channel->is_dead);
+    if (channel->dues != NULL) {
+        return NULL; //  nobody gets those, so none can fail
+    }
+    YAM_ASSERT(channel->name.size + S_SUFFIX_SIZE <= YAMI_LIMIT_NAME);
     char name[YAMI_LIMIT_NAME + 1];
     size_t size = (size_t) snprintf(name, sizeof name, "%.*s%s", (int) channel->name.size,
                                     channel->name.text, S_SUFFIX);
     yami_relay_channel_t *dead = yami_relay_channel_find(core, name, size);
     if (dead == NULL && is_making) {
-        dead = yami_relay_channel_new(core, name, size, YAMI_KIND_QUEUE);
+        dead = yami_relay_channel_new(core, name, size, YAMI_KIND_QUEUE, NULL);
     }
     return dead;
 }

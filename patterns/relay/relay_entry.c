@@ -165,6 +165,8 @@ yami_relay_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
                      YAMI_PLANTED(DELIVERED_BEFORE_DURABLE));
     if (event->fetch.purpose == YAMI_FETCH_JOB) {
         yami_relay_job_entry(core, event);
+    } else if (event->fetch.purpose == YAMI_FETCH_DUE) {
+        yami_relay_due_entry(core, event, is_whole, is_temporary);
     } else {
         s_group_entry(core, event, is_whole, is_temporary);
     }

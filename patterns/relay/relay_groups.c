@@ -74,6 +74,10 @@ yami_relay_group_remove(yami_relay_core_t *core, yami_relay_group_t *group)
 uint64_t
 yami_relay_group_floor(const yami_relay_group_t *group)
 {
+    if (group->channel->dues != NULL) {
+        const yami_relay_delay_t *delay = yami_relay_delays_from(&group->channel->dues->waiting, 0);
+        return delay != NULL ? delay->sequence : group->channel->next;
+    }
     const yami_piece_t *piece = yami_pieces_find(&group->pieces, 0);
     return piece != NULL ? piece->first : group->next;
 }
@@ -82,6 +86,9 @@ uint64_t
 yami_relay_group_depth(const yami_relay_group_t *group)
 {
     YAM_ASSERT(group->next <= group->channel->next);
+    if (group->channel->dues != NULL) {
+        return group->channel->dues->waiting.waiting;
+    }
     return group->channel->next - group->next + group->pieces.total;
 }
 
@@ -179,6 +186,10 @@ yami_relay_group_settle(yami_relay_core_t *core, yami_relay_group_t *group, uint
 {
     YAM_ASSERT(first <= last && last < group->channel->next);
     uint64_t count = 0;
+    if (group->channel->dues != NULL) {
+        yami_relay_channel_touch(core, group->channel);
+        return yami_relay_delay_end(core, group->channel, first, last);
+    }
     if (first < group->next) {
         count = s_settle_pieces(core, group, first, last);
     }

@@ -63,14 +63,27 @@ yami_relay_jobs_clear(yami_relay_core_t *core)
 static void
 s_finish(yami_relay_core_t *core, yami_relay_job_t *job)
 {
-    if (job->type == YAMI_JOB_REDRIVE) {
+    if (job->type == YAMI_JOB_REDRIVE || job->type == YAMI_JOB_CANCEL) {
         yami_writer_map(&job->rows, 1);
         yami_writer_str(&job->rows, "messages");
         yami_writer_uint(&job->rows, job->done);
         job->row_count = 1;
     }
-    yami_relay_reply(core, job->peer, job->serial, YAM_STATUS_OK, "", &job->rows, job->row_count);
+    yami_relay_reply(core, job->peer, job->serial,
+                     job->is_unread ? YAM_STATUS_INTERNAL : YAM_STATUS_OK,
+                     job->is_unread ? "the store could not be read just now: ask again" : "",
+                     &job->rows, job->row_count);
     s_free(core, job);
+}
+
+void
+yami_relay_job_wait(yami_relay_core_t *core, yami_relay_job_t *job)
+{
+    if (core->ticket > core->durable) {
+        job->waiting++;
+        yami_relay_wait_t wait = {.ticket = core->ticket, .type = YAMI_WAIT_JOB, .job = job->id};
+        yami_relay_wait(core, &wait);
+    }
 }
 
 void
@@ -96,9 +109,9 @@ yami_relay_peek(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_fra
     yami_relay_job_t *job = yami_relay_job_new(core, peer, frame, YAMI_JOB_PEEK);
     if (job != NULL) {
         const yami_relay_group_t *group = TAILQ_FIRST(&channel->groups);
-        bool is_queue = channel->kind == YAMI_KIND_QUEUE;
+        bool has_group = channel->kind != YAMI_KIND_TOPIC;
         job->channel = channel;
-        job->sequence = is_queue ? yami_relay_group_floor(group) : channel->first;
+        job->sequence = has_group ? yami_relay_group_floor(group) : channel->first;
         if (frame->sequence > job->sequence) {
             job->sequence = frame->sequence;
         }
@@ -124,7 +137,8 @@ yami_relay_redrive(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_
     bool has_target = (frame->present & YAMI_F_TARGET) != 0;
     yami_relay_channel_t *target =
         has_target ? yami_relay_channel_find(core, frame->target.data, frame->target.size) : NULL;
-    if (channel == NULL || (has_target && (target == NULL || target->is_dead))) {
+    if (channel == NULL ||
+        (has_target && (target == NULL || target->is_dead || target->dues != NULL))) {
         yami_relay_reply(core, peer->id, frame->serial, YAM_STATUS_UNKNOWN,
                          channel == NULL ? "no such channel" : "no such target", NULL, 0);
         return;
@@ -173,12 +187,21 @@ s_next_free(const yami_relay_job_t *job)
 static void
 s_go_on(yami_relay_core_t *core, yami_relay_job_t *job)
 {
+    if (job->type == YAMI_JOB_CANCEL) {
+        yami_relay_cancel_go_on(core, job);
+        return;
+    }
     if (job->type == YAMI_JOB_REDRIVE) {
         job->sequence = s_next_free(job);
         if (!core->has_room) {
             core->lacks_room = true;
             return;
         }
+    }
+    if (job->channel->dues != NULL) {
+        const yami_relay_delay_t *delay =
+            yami_relay_delays_from(&job->channel->dues->waiting, job->sequence);
+        job->sequence = delay != NULL ? delay->sequence : job->until;
     }
     if (job->left == 0 || job->sequence >= job->until || job->rows.size >= S_ROWS_SIZE) {
         job->is_finished = true;
@@ -188,10 +211,18 @@ s_go_on(yami_relay_core_t *core, yami_relay_job_t *job)
     yami_relay_fetch(core, job->channel, job->sequence, YAMI_FETCH_JOB, job->id);
 }
 
+//  Whether there is something to look at, now.
+static bool
+s_can_go_on(const yami_relay_job_t *job)
+{
+    bool waits = job->type == YAMI_JOB_CANCEL && job->waiting > 0;
+    return !job->is_finished && !job->is_fetching && !waits;
+}
+
 static void
 s_pump(yami_relay_core_t *core, yami_relay_job_t *job)
 {
-    if (!job->is_finished && !job->is_fetching) {
+    if (s_can_go_on(job)) {
         s_go_on(core, job);
     }
     if (job->is_finished && job->waiting == 0) {
@@ -217,7 +248,7 @@ yami_relay_jobs_are_due(const yami_relay_core_t *core)
     TAILQ_FOREACH(job, &core->jobs, of_core)
     {
         bool lacks_room = job->type == YAMI_JOB_REDRIVE && !core->has_room;
-        if (job->is_finished ? job->waiting == 0 : !job->is_fetching && !lacks_room) {
+        if (job->is_finished ? job->waiting == 0 : s_can_go_on(job) && !lacks_room) {
             return true;
         }
     }
@@ -229,11 +260,15 @@ s_peek_row(yami_relay_job_t *job, const yami_record_t *record, uint64_t sequence
 {
     yami_writer_t *rows = &job->rows;
     size_t shown = record->body.size < S_PEEK_BODY ? record->body.size : S_PEEK_BODY;
-    yami_writer_map(rows, 6);
+    yami_writer_map(rows, record->due_ms > 0 ? 7 : 6);
     yami_writer_str(rows, "sequence");
     yami_writer_uint(rows, sequence);
     yami_writer_str(rows, "time");
     yami_writer_int(rows, time_ms);
+    if (record->due_ms > 0) {
+        yami_writer_str(rows, "due");
+        yami_writer_int(rows, record->due_ms);
+    }
     yami_writer_str(rows, "priority");
     yami_writer_uint(rows, record->priority);
     yami_writer_str(rows, "size");
@@ -245,6 +280,14 @@ s_peek_row(yami_relay_job_t *job, const yami_record_t *record, uint64_t sequence
     job->row_count++;
 }
 
+//  Fired or cancelled: of delayed messages only those that wait are shown.
+static bool
+s_is_gone(const yami_relay_channel_t *channel, uint64_t sequence)
+{
+    return channel->dues != NULL &&
+           yami_relay_delays_find(&channel->dues->waiting, sequence) == NULL;
+}
+
 static void
 s_peek_entry(yami_relay_job_t *job, const yami_entry_t *entry, const yami_batch_t *batch)
 {
@@ -253,7 +296,7 @@ s_peek_entry(yami_relay_job_t *job, const yami_entry_t *entry, const yami_batch_
     for (uint64_t sequence = entry->base; sequence < entry->base + entry->count; sequence++) {
         int rc = yami_batch_next(batch, &offset, &record);
         YAM_ASSERT(rc == 0);
-        if (sequence < job->sequence) {
+        if (sequence < job->sequence || s_is_gone(job->channel, sequence)) {
             continue;
         }
         if (job->left == 0 || job->rows.size >= S_ROWS_SIZE) {
@@ -278,7 +321,8 @@ s_target(const yami_relay_core_t *core, const yami_relay_job_t *job, const yami_
     }
     yami_relay_channel_t *channel =
         yami_relay_channel_find(core, origin.text.data, origin.text.size);
-    return channel != NULL && !channel->is_dead ? channel : NULL;
+    bool is_way = channel != NULL && !channel->is_dead && channel->dues == NULL;
+    return is_way ? channel : NULL;
 }
 
 //  One dead letter goes back without what we had written on it. False when out of memory.
@@ -341,7 +385,10 @@ yami_relay_job_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
     bool is_sound = event->result == 0 && event->entry->data != NULL &&
                     yami_relay_batch_view(&batch, event->entry) == 0;
     if (event->result != 0 && event->result != ENOENT && event->result != EBADMSG) {
-        job->is_finished = true; //  it cannot be read now: whoever asked asks again
+        job->is_finished = true;
+        job->is_unread = job->type == YAMI_JOB_CANCEL; //  others say how far they came
+    } else if (!is_sound && job->type == YAMI_JOB_CANCEL) {
+        job->sequence = event->fetch.sequence;
     } else if (!is_sound) {
         //  What is lost was said to be; go on behind it.
         uint64_t behind = event->damage != NULL && event->damage->last >= job->sequence
@@ -350,6 +397,8 @@ yami_relay_job_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
         job->sequence = behind;
     } else if (job->type == YAMI_JOB_PEEK) {
         s_peek_entry(job, event->entry, &batch);
+    } else if (job->type == YAMI_JOB_CANCEL) {
+        yami_relay_cancel_entry(core, job, event->entry, &batch);
     } else if (core->has_room) {
         s_redrive_entry(core, job, event->entry, &batch);
     }

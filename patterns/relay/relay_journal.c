@@ -1,7 +1,8 @@
 //  What the relay writes down, and reads back after a restart. Each meta is one msgpack array;
 //  readers skip items they do not know at its end, so later versions may add some.
 //
-//      CHANNEL  [name, kind, number of the queue's group or 0]
+//      CHANNEL  [name, kind, number of the queue's group or 0]; of delayed messages: and the number
+//      of the channel they go to
 //      GROUP    [number, name, filter, first sequence]
 //      REMOVE   [number]
 //      EPOCH    [producer, epoch]
@@ -9,6 +10,8 @@
 //      SETTLE   [group, ranges]
 //      FAILURE  [group, deliveries, failures, due, first failure, is rejected or over the limit,
 //      reason, ranges]
+//      DELAY    [producer, epoch, producer's first sequence, producer's channel]; data is (a run
+//      of) the batch as received
 //      MOVE     [origin channel, origin group, ranges]; data is a batch for the entry's channel
 //
 //  ranges is a flat array: first, length, then gap to the previous range's end and length, and so
@@ -54,10 +57,13 @@ uint64_t
 yami_relay_write_channel(yami_relay_core_t *core, const yami_relay_channel_t *channel,
                          const yami_relay_group_t *group)
 {
-    yami_writer_t writer = s_start(3);
+    yami_writer_t writer = s_start(channel->dues != NULL ? 4 : 3);
     s_write_name(&writer, &channel->name);
     yami_writer_uint(&writer, (uint64_t) channel->kind);
     yami_writer_uint(&writer, group != NULL ? group->number : 0);
+    if (channel->dues != NULL) {
+        yami_writer_uint(&writer, channel->dues->target->number);
+    }
     yami_entry_t entry = {.kind = YAMI_KIND_CHANNEL, .channel = channel->number};
     return yami_relay_append(core, &entry, &writer, NULL);
 }
@@ -93,16 +99,34 @@ yami_relay_write_epoch(yami_relay_core_t *core, const yami_relay_producer_t *pro
     return yami_relay_append(core, &entry, &writer, NULL);
 }
 
+static void
+s_write_origin(yami_writer_t *writer, const yami_batch_t *batch)
+{
+    yami_writer_bin(writer, batch->producer.bytes, sizeof batch->producer.bytes);
+    yami_writer_uint(writer, batch->epoch);
+    yami_writer_uint(writer, batch->first_sequence);
+}
+
 uint64_t
 yami_relay_write_data(yami_relay_core_t *core, const yami_relay_channel_t *channel, uint64_t base,
                       const yami_batch_t *batch, yami_block_t *block)
 {
     yami_writer_t writer = s_start(3);
-    yami_writer_bin(&writer, batch->producer.bytes, sizeof batch->producer.bytes);
-    yami_writer_uint(&writer, batch->epoch);
-    yami_writer_uint(&writer, batch->first_sequence);
+    s_write_origin(&writer, batch);
     yami_entry_t entry = {
         .kind = YAMI_KIND_DATA, .channel = channel->number, .base = base, .count = batch->count};
+    return yami_relay_append(core, &entry, &writer, block);
+}
+
+uint64_t
+yami_relay_write_delay(yami_relay_core_t *core, const yami_relay_channel_t *channel, uint64_t base,
+                       const yami_batch_t *batch, yami_block_t *block)
+{
+    yami_writer_t writer = s_start(4);
+    s_write_origin(&writer, batch);
+    yami_writer_uint(&writer, channel->dues->target->number);
+    yami_entry_t entry = {
+        .kind = YAMI_KIND_DELAY, .channel = channel->number, .base = base, .count = batch->count};
     return yami_relay_append(core, &entry, &writer, block);
 }
 

@@ -48,16 +48,17 @@ s_write(yami_relay_move_t *self)
             yami_relay_group_journal(core, self->origin, range->first, range->last);
         }
     }
-    if (self->owner == NULL) {
-        self->origin->counts.dead_lettered += count;
-    } else {
+    if (self->owner != NULL) {
         self->owner->done += count;
         self->owner->waiting++;
+    } else if (self->origin->channel->dues == NULL) {
+        self->origin->counts.dead_lettered += count;
     }
     yami_relay_wait_t wait = {.ticket = ticket,
                               .type = YAMI_WAIT_MOVE,
                               .channel = target,
                               .last = target->next - 1,
+                              .bytes = bytes,
                               .job = self->owner != NULL ? self->owner->id : 0};
     yami_relay_wait(core, &wait);
 }

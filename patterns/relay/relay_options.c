@@ -30,6 +30,8 @@ const yami_option_t yami_relay_option_table[] = {
           "most unsettled messages of a channel, 0 = no limit"),
     S_INT("channel-bytes", channel_bytes, 0, INT64_MAX, "0", "bytes",
           "most unsettled bytes of a channel, 0 = no limit"),
+    S_INT("delayed-messages", delayed_messages, 0, YAMI_LIMIT_DELAYED, "1048576", "messages",
+          "most messages that wait for their time, 0 = none are taken"),
     S_INT("topic-bytes", topic_bytes, 0, INT64_MAX, "1G", "bytes",
           "most bytes a topic keeps, 0 = no limit"),
     S_INT("topic-age", topic_age_ms, 0, 3650 * S_DAY_MS, "24h", "ms",

@@ -59,34 +59,6 @@ s_settle(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_group_t *gro
     }
 }
 
-static void
-s_channel(yami_relay_core_t *core, yami_reader_t *reader, const yami_entry_t *entry)
-{
-    yami_slice_t name = yami_reader_str(reader);
-    uint64_t kind = yami_reader_uint(reader);
-    uint64_t number = yami_reader_uint(reader);
-    if (reader->failed || name.size == 0 || name.size > YAMI_LIMIT_NAME || entry->channel == 0 ||
-        entry->channel > YAMI_LIMIT_CHANNELS ||
-        (kind != YAMI_KIND_QUEUE && kind != YAMI_KIND_TOPIC) || number >= YAMI_RELAY_EPHEMERAL ||
-        (kind == YAMI_KIND_QUEUE) != (number > 0)) {
-        yami_reader_fail(reader);
-        return;
-    }
-    if (yami_relay_map_get(&core->channel_numbers, entry->channel) != NULL) {
-        return;
-    }
-    if (number > 0 && yami_relay_map_get(&core->groups, number) != NULL) {
-        yami_reader_fail(reader); //  a queue's group is its own
-        return;
-    }
-    yami_relay_channel_t *channel =
-        yami_relay_channel_add(core, entry->channel, name.data, name.size, (int) kind);
-    if (number > 0) {
-        (void) yami_relay_group_add(core, channel, (uint32_t) number, yami_slice("", 0),
-                                    yami_slice("", 0), 1);
-    }
-}
-
 //  The definition was lost to damage: what is filed under this number is kept, under a name of its
 //  own.
 static yami_relay_channel_t *
@@ -103,6 +75,47 @@ s_recover(yami_relay_core_t *core, uint32_t number)
     (void) yami_relay_group_add(core, channel, number | YAMI_RELAY_RECOVERED, yami_slice("", 0),
                                 yami_slice("", 0), 1);
     return channel;
+}
+
+//  Where delayed messages go; NULL when that cannot be.
+static yami_relay_channel_t *
+s_target(yami_relay_core_t *core, uint64_t number)
+{
+    yami_relay_channel_t *target = yami_relay_map_get(&core->channel_numbers, number);
+    return target == NULL && number <= YAMI_LIMIT_CHANNELS ? s_recover(core, (uint32_t) number)
+                                                           : target;
+}
+
+static void
+s_channel(yami_relay_core_t *core, yami_reader_t *reader, const yami_entry_t *entry)
+{
+    yami_slice_t name = yami_reader_str(reader);
+    uint64_t kind = yami_reader_uint(reader);
+    uint64_t number = yami_reader_uint(reader);
+    uint64_t target = kind == YAMI_KIND_DELAYED ? yami_reader_uint(reader) : 0;
+    if (reader->failed || name.size == 0 || name.size > YAMI_LIMIT_NAME || entry->channel == 0 ||
+        entry->channel > YAMI_LIMIT_CHANNELS || kind < YAMI_KIND_QUEUE ||
+        kind > YAMI_KIND_DELAYED || number >= YAMI_RELAY_EPHEMERAL ||
+        (kind != YAMI_KIND_TOPIC) != (number > 0)) {
+        yami_reader_fail(reader);
+        return;
+    }
+    if (yami_relay_map_get(&core->channel_numbers, entry->channel) != NULL) {
+        return;
+    }
+    if (number > 0 && yami_relay_map_get(&core->groups, number) != NULL) {
+        yami_reader_fail(reader); //  a queue's group is its own
+        return;
+    }
+    yami_relay_channel_t *channel =
+        yami_relay_channel_add(core, entry->channel, name.data, name.size, (int) kind);
+    if (number > 0) {
+        (void) yami_relay_group_add(core, channel, (uint32_t) number, yami_slice("", 0),
+                                    yami_slice("", 0), 1);
+    }
+    if (kind == YAMI_KIND_DELAYED && !yami_relay_delay_link(channel, s_target(core, target))) {
+        yami_reader_fail(reader);
+    }
 }
 
 static void
@@ -179,6 +192,8 @@ s_epoch(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_channel_t *ch
     }
 }
 
+//  What a producer sent, filed under the channel it sent it to, or under that channel's delayed
+//  messages.
 static void
 s_data(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_channel_t *channel,
        const yami_entry_t *entry)
@@ -194,8 +209,61 @@ s_data(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_channel_t *cha
     }
     s_messages(core, channel, entry);
     if (!YAMI_PLANTED(DEDUPE_NOT_REPLAYED)) {
-        s_stored(core, channel, &id, epoch, first + entry->count - 1, entry->time_ms);
+        s_stored(core, channel->dues != NULL ? channel->dues->target : channel, &id, epoch,
+                 first + entry->count - 1, entry->time_ms);
     }
+}
+
+//  Those that are new wait for their time.
+static void
+s_delay(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_channel_t *channel,
+        const yami_entry_t *entry)
+{
+    yami_relay_dues_t *dues = channel->dues;
+    yami_batch_t batch;
+    uint64_t next = channel->next;
+    s_data(core, reader, channel, entry);
+    if (reader->failed || entry->base < next) {
+        return; //  replayed twice
+    }
+    bool has_memory = yami_relay_delays_reserve(&dues->waiting, entry->count);
+    YAM_ASSERT(has_memory);
+    if (entry->data == NULL || yami_relay_batch_view(&batch, entry) == -1 ||
+        yami_relay_delay_batch(core, channel, entry->base, &batch) == -1) {
+        yami_reader_fail(reader);
+    }
+}
+
+//  Whether it was made up, and nothing was filed under it yet: of what kind it is, nobody has said.
+static bool
+s_is_blank(const yami_relay_channel_t *channel)
+{
+    const yami_relay_group_t *group = TAILQ_FIRST(&channel->groups);
+    return channel->kind == YAMI_KIND_QUEUE && channel->next == 1 && channel->delayed == NULL &&
+           (group->number & YAMI_RELAY_RECOVERED) != 0;
+}
+
+//  The channel of a DELAY, made up when its definition was lost; NULL when it cannot be.
+static yami_relay_channel_t *
+s_delayed(yami_relay_core_t *core, yami_reader_t reader, uint32_t number)
+{
+    (void) yami_reader_bin(&reader);
+    (void) yami_reader_uint(&reader);
+    (void) yami_reader_uint(&reader);
+    yami_relay_channel_t *target = s_target(core, yami_reader_uint(&reader));
+    yami_relay_channel_t *channel = yami_relay_map_get(&core->channel_numbers, number);
+    channel = channel == NULL ? s_recover(core, number) : channel;
+    if (channel == NULL || target == NULL || channel == target) {
+        return NULL;
+    }
+    if (channel->dues == NULL && s_is_blank(channel) && target->delayed == NULL &&
+        target->dues == NULL) {
+        channel->kind = YAMI_KIND_DELAYED;
+        channel->dues = yami_alloc(sizeof *channel->dues);
+        bool is_linked = yami_relay_delay_link(channel, target);
+        YAM_ASSERT(is_linked);
+    }
+    return channel->dues != NULL && channel->dues->target == target ? channel : NULL;
 }
 
 //  As a wall clock could have said, so that differences do not overflow.
@@ -218,7 +286,8 @@ s_failure(yami_relay_core_t *core, yami_reader_t *reader, int64_t time_ms)
     yami_slice_t reason = yami_reader_str(reader);
     uint32_t count = yami_reader_array(reader) / 2;
     uint64_t end = 0;
-    if (!s_is_time(like.due_ms) || !s_is_time(like.first_ms)) {
+    if (!s_is_time(like.due_ms) || !s_is_time(like.first_ms) ||
+        (group != NULL && group->channel->dues != NULL)) {
         yami_reader_fail(reader);
         return;
     }
@@ -255,7 +324,7 @@ static void
 s_remove(yami_relay_core_t *core, yami_reader_t *reader)
 {
     yami_relay_group_t *group = yami_relay_map_get(&core->groups, yami_reader_uint(reader));
-    if (group != NULL && group->channel->kind == YAMI_KIND_QUEUE) {
+    if (group != NULL && group->channel->kind != YAMI_KIND_TOPIC) {
         yami_reader_fail(reader);
     } else if (group != NULL) {
         yami_relay_group_remove(core, group);
@@ -269,7 +338,7 @@ yami_relay_core_replay(yami_relay_core_t *self, const yami_entry_t *entry)
     if (entry->kind == YAMI_ENTRY_CHECKPOINT) {
         return yami_relay_snapshot_read(self, entry);
     }
-    if (entry->kind < YAMI_KIND_CHANNEL || entry->kind > YAMI_KIND_EPOCH) {
+    if (entry->kind < YAMI_KIND_CHANNEL || entry->kind > YAMI_KIND_DELAY) {
         return s_refuse(entry, "unknown kind");
     }
     self->wall_ms = entry->time_ms > self->wall_ms ? entry->time_ms : self->wall_ms;
@@ -277,17 +346,22 @@ yami_relay_core_replay(yami_relay_core_t *self, const yami_entry_t *entry)
     yami_reader_init(&reader, entry->meta, entry->meta_size);
     (void) yami_reader_array(&reader);
     yami_relay_channel_t *channel = yami_relay_map_get(&self->channel_numbers, entry->channel);
-    if (channel == NULL && entry->kind != YAMI_KIND_CHANNEL) {
+    if (entry->kind == YAMI_KIND_DELAY) {
+        channel = s_delayed(self, reader, entry->channel);
+    } else if (channel == NULL && entry->kind != YAMI_KIND_CHANNEL) {
         channel = s_recover(self, entry->channel);
     }
     if (entry->kind == YAMI_KIND_CHANNEL) {
         s_channel(self, &reader, entry);
-    } else if (channel == NULL) {
+    } else if (channel == NULL || (channel->dues != NULL && entry->kind != YAMI_KIND_DELAY &&
+                                   entry->kind != YAMI_KIND_SETTLE)) {
         return s_refuse(entry, "unknown channel");
     } else if (entry->kind == YAMI_KIND_GROUP) {
         s_group(self, &reader, channel);
     } else if (entry->kind == YAMI_KIND_DATA) {
         s_data(self, &reader, channel, entry);
+    } else if (entry->kind == YAMI_KIND_DELAY) {
+        s_delay(self, &reader, channel, entry);
     } else if (entry->kind == YAMI_KIND_SETTLE) {
         s_settle(self, &reader, yami_relay_map_get(&self->groups, yami_reader_uint(&reader)));
     } else if (entry->kind == YAMI_KIND_FAILURE) {

@@ -2,7 +2,9 @@
 //
 //      [version, last channel number, last group number, channels, groups, producers]
 //      channel   [number, name, kind, first, next, bytes, depth, total bytes, marks: flat sequence,
-//      bytes, time]
+//      bytes, time]; of delayed messages: and target, delays
+//      delays    flat, of those that wait: gap to the sequence before, due minus the due before,
+//      size minus the size before, hash of the id
 //      group     [number, channel, name, filter, pieces, next]
 //      producer  [channel, id, epoch, last sequence, seen]
 //      pieces    flat: gap to the previous piece's end, length, deliveries << 1 | has failed, and
@@ -16,6 +18,7 @@
 #include <string.h>
 
 #include "yami_base.h"
+#include "yami_planted.h"
 #include "yami_relay_parts.h"
 
 #define S_VERSION 1
@@ -26,10 +29,31 @@ s_write_name(yami_writer_t *writer, const yami_relay_name_t *name)
     yami_writer_str_slice(writer, name->text, name->size);
 }
 
+//  Some ten bytes each, as one after the other was sent.
+static void
+s_write_delays(yami_writer_t *writer, const yami_relay_delays_t *waiting)
+{
+    yami_writer_t delays;
+    yami_writer_init(&delays, writer->limit);
+    yami_relay_delay_t last = {0};
+    const yami_relay_delay_t *delay = yami_relay_delays_from(waiting, 0);
+    while (delay != NULL && !YAMI_PLANTED(DELAYS_NOT_IN_CHECKPOINT)) {
+        yami_writer_uint(&delays, delay->sequence - last.sequence);
+        yami_writer_int(&delays, delay->due_ms - last.due_ms);
+        yami_writer_int(&delays, (int64_t) delay->size - (int64_t) last.size);
+        yami_writer_uint(&delays, delay->id_hash);
+        last = *delay;
+        delay = yami_relay_delays_from(waiting, delay->sequence + 1);
+    }
+    yami_writer_bin(writer, delays.data, delays.size);
+    writer->failed = delays.failed != 0 ? delays.failed : writer->failed;
+    yami_writer_clear(&delays);
+}
+
 static void
 s_write_channel(yami_writer_t *writer, const yami_relay_channel_t *channel, bool is_canonical)
 {
-    yami_writer_array(writer, 9);
+    yami_writer_array(writer, channel->dues != NULL ? 11 : 9);
     yami_writer_uint(writer, channel->number);
     s_write_name(writer, &channel->name);
     yami_writer_uint(writer, (uint64_t) channel->kind);
@@ -44,6 +68,10 @@ s_write_channel(yami_writer_t *writer, const yami_relay_channel_t *channel, bool
         yami_writer_uint(writer, channel->marks[index].sequence);
         yami_writer_uint(writer, channel->marks[index].bytes);
         yami_writer_int(writer, channel->marks[index].time_ms);
+    }
+    if (channel->dues != NULL) {
+        yami_writer_uint(writer, channel->dues->target->number);
+        s_write_delays(writer, &channel->dues->waiting);
     }
 }
 
@@ -197,6 +225,33 @@ yami_relay_core_snapshot(const yami_relay_core_t *self, yami_writer_t *writer)
 }
 
 static void
+s_read_delays(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_channel_t *channel,
+              yami_slice_t encoded)
+{
+    yami_reader_t own;
+    yami_reader_init(&own, encoded.data, encoded.size);
+    yami_relay_delay_t delay = {0};
+    while (yami_reader_left(&own) > 0) {
+        uint64_t gap = yami_reader_uint(&own);
+        int64_t due_ms = yami_reader_int(&own);
+        int64_t size = yami_reader_int(&own);
+        uint64_t hash = yami_reader_uint(&own);
+        if (own.failed || gap == 0 || gap >= channel->next - delay.sequence ||
+            due_ms < 1 - delay.due_ms || due_ms > YAMI_LIMIT_TIME_MS - delay.due_ms ||
+            size < -(int64_t) delay.size || size > (int64_t) (YAMI_LIMIT_FRAME - delay.size) ||
+            hash > UINT32_MAX || !yami_relay_delays_reserve(&channel->dues->waiting, 1)) {
+            yami_reader_fail(reader);
+            return;
+        }
+        delay.sequence += gap;
+        delay.due_ms += due_ms;
+        delay.size = (uint32_t) ((int64_t) delay.size + size);
+        delay.id_hash = (uint32_t) hash;
+        yami_relay_delay_note(core, channel, &delay);
+    }
+}
+
+static void
 s_read_channel(yami_relay_core_t *core, yami_reader_t *reader)
 {
     (void) yami_reader_array(reader);
@@ -204,7 +259,7 @@ s_read_channel(yami_relay_core_t *core, yami_reader_t *reader)
     yami_slice_t name = yami_reader_str(reader);
     uint64_t kind = yami_reader_uint(reader);
     if (reader->failed || number == 0 || number > YAMI_LIMIT_CHANNELS || name.size == 0 ||
-        name.size > YAMI_LIMIT_NAME || (kind != YAMI_KIND_QUEUE && kind != YAMI_KIND_TOPIC) ||
+        name.size > YAMI_LIMIT_NAME || kind < YAMI_KIND_QUEUE || kind > YAMI_KIND_DELAYED ||
         yami_relay_map_get(&core->channel_numbers, number) != NULL) {
         yami_reader_fail(reader);
         return;
@@ -228,6 +283,14 @@ s_read_channel(yami_relay_core_t *core, yami_reader_t *reader)
         mark->sequence = yami_reader_uint(reader);
         mark->bytes = yami_reader_uint(reader);
         mark->time_ms = yami_reader_int(reader);
+    }
+    if (channel->dues != NULL) {
+        yami_relay_channel_t *target =
+            yami_relay_map_get(&core->channel_numbers, yami_reader_uint(reader));
+        s_read_delays(core, reader, channel, yami_reader_bin(reader));
+        if (reader->failed || !yami_relay_delay_link(channel, target)) {
+            yami_reader_fail(reader);
+        }
     }
 }
 
@@ -342,7 +405,7 @@ s_is_sound(const yami_relay_core_t *core)
     const yami_relay_group_t *group = NULL;
     for (size_t index = 0;
          (channel = yami_relay_map_next(&core->channel_numbers, &index)) != NULL;) {
-        if (channel->kind == YAMI_KIND_QUEUE && TAILQ_EMPTY(&channel->groups)) {
+        if (channel->kind != YAMI_KIND_TOPIC && TAILQ_EMPTY(&channel->groups)) {
             return false;
         }
         TAILQ_FOREACH(group, &channel->groups, of_channel)

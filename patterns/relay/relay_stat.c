@@ -76,7 +76,9 @@ s_reply(s_rows_t *self, yami_relay_core_t *core, const yami_relay_peer_t *peer,
 static const char *
 s_kind(const yami_relay_channel_t *channel)
 {
-    return channel->kind == YAMI_KIND_QUEUE ? "queue" : "topic";
+    return channel->kind == YAMI_KIND_QUEUE   ? "queue"
+           : channel->kind == YAMI_KIND_TOPIC ? "topic"
+                                              : "delayed";
 }
 
 static uint64_t
@@ -87,6 +89,27 @@ s_dead(yami_relay_core_t *core, const yami_relay_channel_t *channel)
     }
     yami_relay_channel_t *dead = yami_relay_dead_channel(core, channel, false);
     return dead == NULL ? 0 : yami_relay_channel_depth(dead);
+}
+
+//  Those that wait for their time to come here.
+static uint64_t
+s_delayed(const yami_relay_channel_t *channel)
+{
+    return channel->delayed == NULL ? 0 : channel->delayed->dues->waiting.waiting;
+}
+
+//  What became of delayed messages: none of another channel.
+static void
+s_dues(s_rows_t *rows, const yami_relay_channel_t *channel)
+{
+    const yami_relay_dues_t *dues = channel->dues;
+    if (dues != NULL) {
+        uint64_t fired = channel->counts.fired;
+        s_number(rows, "fired", fired);
+        s_number(rows, "cancelled", channel->counts.cancelled);
+        s_number(rows, "late-mean-ms", fired > 0 ? dues->late_sum_ms / fired : 0);
+        s_number(rows, "late-max-ms", dues->late_max_ms);
+    }
 }
 
 //  How long the oldest message from sequence on has been in the channel.
@@ -134,10 +157,12 @@ s_channel_row(s_rows_t *rows, yami_relay_core_t *core, yami_relay_channel_t *cha
     s_number(rows, "oldest-ms", s_age_ms(core, channel, channel->first));
     s_channel_groups(rows, core, channel);
     s_number(rows, "dead", s_dead(core, channel));
+    s_number(rows, "delayed", s_delayed(channel));
     s_number(rows, "published", channel->counts.published);
     s_number(rows, "duplicates", channel->counts.duplicates);
     s_number(rows, "refused", channel->counts.refused);
     s_number(rows, "lost", channel->counts.lost);
+    s_dues(rows, channel);
     s_number(rows, "time", (uint64_t) core->wall_ms);
     s_end_row(rows);
 }
@@ -164,10 +189,13 @@ s_group_state(s_rows_t *rows, const yami_relay_core_t *core, const yami_relay_gr
     const yami_relay_channel_t *channel = group->channel;
     const uint64_t *totals = group->pieces.totals;
     s_number(rows, "next", group->next);
-    s_number(rows, "messages", yami_relay_group_depth(group));
-    s_number(rows, "ready", channel->next - group->next + totals[YAMI_PIECE_READY]);
+    uint64_t depth = yami_relay_group_depth(group);
+    bool is_delayed = channel->dues != NULL;
+    s_number(rows, "messages", depth);
+    s_number(rows, "ready",
+             is_delayed ? 0 : channel->next - group->next + totals[YAMI_PIECE_READY]);
     s_number(rows, "leased", totals[YAMI_PIECE_LEASED]);
-    s_number(rows, "delayed", totals[YAMI_PIECE_WAITING]);
+    s_number(rows, "delayed", is_delayed ? depth : totals[YAMI_PIECE_WAITING]);
     s_number(rows, "moving", totals[YAMI_PIECE_MOVING]);
     s_number(rows, "oldest-ms", s_age_ms(core, channel, yami_relay_group_floor(group)));
     s_number(rows, "consumers", group->member_count);
@@ -196,6 +224,7 @@ s_channel_counts(s_rows_t *rows, yami_relay_core_t *core, const yami_relay_chann
     s_number(rows, "published", channel->counts.published);
     s_number(rows, "duplicates", channel->counts.duplicates);
     s_number(rows, "refused", channel->counts.refused);
+    s_dues(rows, channel);
     s_number(rows, "producers", channel->producers);
     s_number(rows, "time", (uint64_t) core->wall_ms);
 }
@@ -255,6 +284,16 @@ s_gauges(s_rows_t *rows, const yami_relay_gauges_t *gauges)
     s_number(rows, "unnumbered", gauges->unnumbered);
 }
 
+static void
+s_lateness(s_rows_t *rows, const yami_relay_core_t *core)
+{
+    s_number(rows, "delayed", core->delayed_count);
+    s_number(rows, "fired", core->lateness.count);
+    s_number(rows, "late-p50-ms", yami_histogram_quantile(&core->lateness, 500));
+    s_number(rows, "late-p99-ms", yami_histogram_quantile(&core->lateness, 990));
+    s_number(rows, "late-max-ms", core->lateness.max);
+}
+
 void
 yami_relay_stat_relay(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
 {
@@ -284,6 +323,7 @@ yami_relay_stat_relay(yami_relay_core_t *core, yami_relay_peer_t *peer, const ya
     s_number(&rows, "leases", core->leases.count);
     s_number(&rows, "messages", messages);
     s_number(&rows, "bytes", bytes);
+    s_lateness(&rows, core);
     s_number(&rows, "messages-in", core->messages_in);
     s_number(&rows, "messages-out", core->messages_out);
     s_number(&rows, "in-bytes", core->bytes_in);

@@ -52,6 +52,7 @@ s_channel_is_durable(yami_relay_core_t *core, yami_relay_channel_t *channel, uin
 {
     YAM_ASSERT(last >= channel->durable && last < channel->next);
     channel->durable = last + 1;
+    core->due_ms = channel->dues != NULL ? INT64_MIN : core->due_ms; //  their time may have come
     yami_relay_group_t *group = NULL;
     TAILQ_FOREACH(group, &channel->groups, of_channel)
     {

@@ -38,8 +38,9 @@
     Kinds of entries it appends, all idempotent when replayed twice (meta is msgpack, see
     relay_journal.c): CHANNEL, GROUP definitions; DATA a batch as received; SETTLE ranges done in a
     group; FAILURE a range's counters and due time; MOVE a batch into another channel together with
-    the settling of its origin (dead letter, redrive: one atomic write); REMOVE a group; EPOCH an
-    epoch that a producer is given.
+    the settling of its origin (dead letter, redrive, a delayed message whose time has come: one
+    atomic write); REMOVE a group; EPOCH an epoch that a producer is given; DELAY a batch as
+    received, kept in another channel than the producer's.
 */
 #ifndef YAMI_RELAY_CORE_H
 #define YAMI_RELAY_CORE_H
@@ -65,6 +66,7 @@ enum {
     YAMI_KIND_MOVE = 21,
     YAMI_KIND_REMOVE = 22,
     YAMI_KIND_EPOCH = 23,
+    YAMI_KIND_DELAY = 24,
 };
 
 typedef struct yami_relay_core yami_relay_core_t;

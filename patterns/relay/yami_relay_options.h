@@ -18,6 +18,7 @@ typedef struct {
     char backoff[256];        //  "1s:5s:30s:2m:10m", last repeats
     int64_t channel_messages; //  most unsettled messages of a channel, 0 = no limit
     int64_t channel_bytes;    //  most unsettled bytes of a channel, 0 = no limit
+    int64_t delayed_messages; //  most messages that wait for their time, of all channels [1 Mi]
     int64_t topic_bytes;      //  most bytes a topic keeps, 0 = no limit [1 GiB]
     int64_t topic_age_ms;     //  how long a topic keeps messages, 0 = no limit [24 h]
     //  a producer unseen for so long may be forgotten when the table is full [7 days]

@@ -39,7 +39,8 @@ yami_relay_say(yami_relay_core_t *core, yami_log_level_t level, const char *even
 enum {
     YAMI_FETCH_DELIVER = 1,
     YAMI_FETCH_DEAD = 2,
-    YAMI_FETCH_JOB = 3
+    YAMI_FETCH_JOB = 3,
+    YAMI_FETCH_DUE = 4
 };
 
 //  -- relay_timers.c: waits for tickets, wakes by time
@@ -154,7 +155,7 @@ yami_relay_handles_flush(yami_relay_core_t *core, int role);
 void
 yami_relay_handles_late(yami_relay_core_t *core);
 
-//  -- relay_producers.c: who sent what, and what was taken
+//  -- relay_producers.c: who sent what
 //  ----------------------------------------------
 
 //  NULL when the table is full.
@@ -170,6 +171,9 @@ yami_relay_producer_stored(yami_relay_core_t *core, yami_relay_producer_t *produ
 void
 yami_relay_producers_clear(yami_relay_core_t *core);
 
+//  -- relay_batch.c
+//  ---------------------------------------------------------------------------------
+
 void
 yami_relay_batch(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_relay_event_t *event);
 
@@ -179,14 +183,16 @@ yami_relay_batch(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_re
 yami_relay_channel_t *
 yami_relay_channel_find(const yami_relay_core_t *core, const void *name, size_t size);
 
-//  For replay and for yami_relay_channel_new.
+//  For replay and for yami_relay_channel_new. One of kind DELAYED needs yami_relay_delay_link.
 yami_relay_channel_t *
 yami_relay_channel_add(yami_relay_core_t *core, uint32_t number, const void *name, size_t size,
                        int kind);
 
-//  Defines it in the journal; a queue gets its group. NULL at the limit.
+//  Defines it in the journal; a queue gets its group, and so does a channel of kind DELAYED, whose
+//  messages go to target (else NULL). NULL at the limit.
 yami_relay_channel_t *
-yami_relay_channel_new(yami_relay_core_t *core, const void *name, size_t size, int kind);
+yami_relay_channel_new(yami_relay_core_t *core, const void *name, size_t size, int kind,
+                       yami_relay_channel_t *target);
 
 //  Counts an append of messages first..last and notes its place in time.
 void
@@ -393,6 +399,70 @@ yami_relay_dead_properties(yami_writer_t *writer, yami_slice_t properties,
                            const yami_relay_group_t *group, const yami_piece_t *piece,
                            int64_t wall_ms);
 
+//  -- relay_delay.c, relay_due.c, relay_cancel.c: messages whose time has not come
+//  ---------------------------------------------
+
+//  Whether a name is that of a channel of delayed messages.
+bool
+yami_relay_is_delayed_name(const void *name, size_t size);
+
+//  Says where the messages of a channel of kind DELAYED go. False when that cannot be.
+bool
+yami_relay_delay_link(yami_relay_channel_t *channel, yami_relay_channel_t *target);
+
+//  "orders" -> "orders.delayed", made when there is none; NULL when none can be made.
+yami_relay_channel_t *
+yami_relay_delayed_channel(yami_relay_core_t *core, yami_relay_channel_t *channel);
+
+//  Whether a record may not be delivered yet.
+bool
+yami_relay_is_later(const yami_relay_core_t *core, const yami_record_t *record);
+
+//  The property "id", empty when there is none; and what it is looked for by, 0: not at all.
+yami_slice_t
+yami_relay_record_id(const yami_record_t *record);
+uint32_t
+yami_relay_id_hash(yami_slice_t id);
+
+//  One waits in a channel of kind DELAYED; room for it was reserved.
+void
+yami_relay_delay_note(yami_relay_core_t *core, yami_relay_channel_t *channel,
+                      const yami_relay_delay_t *delay);
+
+//  All of a batch do, from sequence base on. 0, or -1 with errno EPROTO, for those from the first
+//  that is malformed on.
+int
+yami_relay_delay_batch(yami_relay_core_t *core, yami_relay_channel_t *channel, uint64_t base,
+                       const yami_batch_t *batch);
+
+//  Those of first..last wait no more. Returns how many did.
+uint64_t
+yami_relay_delay_end(yami_relay_core_t *core, yami_relay_channel_t *channel, uint64_t first,
+                     uint64_t last);
+
+//  Moves those whose time has come, as far as the turn's budget goes.
+void
+yami_relay_dues_pump(yami_relay_core_t *core);
+
+void
+yami_relay_due_entry(yami_relay_core_t *core, const yami_relay_event_t *event, bool is_whole,
+                     bool is_temporary);
+
+//  Monotonic ms at which a TURN could do something for them.
+int64_t
+yami_relay_dues_deadline(const yami_relay_core_t *core);
+
+void
+yami_relay_dues_clear(yami_relay_core_t *core);
+
+void
+yami_relay_cancel(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame);
+void
+yami_relay_cancel_go_on(yami_relay_core_t *core, yami_relay_job_t *job);
+void
+yami_relay_cancel_entry(yami_relay_core_t *core, yami_relay_job_t *job, const yami_entry_t *entry,
+                        const yami_batch_t *batch);
+
 //  -- relay_journal.c, relay_snapshot.c
 //  --------------------------------------------------------------------
 
@@ -408,6 +478,9 @@ yami_relay_write_epoch(yami_relay_core_t *core, const yami_relay_producer_t *pro
 uint64_t
 yami_relay_write_data(yami_relay_core_t *core, const yami_relay_channel_t *channel, uint64_t base,
                       const yami_batch_t *batch, yami_block_t *block);
+uint64_t
+yami_relay_write_delay(yami_relay_core_t *core, const yami_relay_channel_t *channel, uint64_t base,
+                       const yami_batch_t *batch, yami_block_t *block);
 uint64_t
 yami_relay_write_settle(yami_relay_core_t *core, const yami_relay_group_t *group,
                         const yami_ranges_t *ranges);
@@ -461,6 +534,9 @@ yami_relay_redrive(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_
 yami_relay_job_t *
 yami_relay_job_new(yami_relay_core_t *core, const yami_relay_peer_t *peer,
                    const yami_frame_t *frame, yami_relay_job_type_t type);
+//  Its answer waits for all that was appended so far.
+void
+yami_relay_job_wait(yami_relay_core_t *core, yami_relay_job_t *job);
 void
 yami_relay_jobs_pump(yami_relay_core_t *core);
 //  Whether the next turn could do something for them.

@@ -10,10 +10,12 @@
 #include <sys/queue.h>
 
 #include "yami_heap.h"
+#include "yami_histogram.h"
 #include "yami_limits.h"
 #include "yami_ranges.h"
 #include "yami_rate.h"
 #include "yami_relay_core.h"
+#include "yami_relay_delays.h"
 #include "yami_relay_map.h"
 #include "yami_relay_pieces.h"
 
@@ -38,6 +40,11 @@
     0x40000000u //  bit of the numbers of groups made up for channels whose definition was lost
 #define YAMI_RELAY_EPHEMERAL                                                                       \
     0x80000000u //  bit of the numbers of groups that are not in the journal
+
+//  A third kind of channels, beside queue and topic, which nobody can attach to.
+enum {
+    YAMI_KIND_DELAYED = 3
+};
 
 typedef struct yami_relay_peer yami_relay_peer_t;
 typedef struct yami_relay_handle yami_relay_handle_t;
@@ -161,12 +168,28 @@ typedef struct {
     uint64_t refused;
     uint64_t stale;
     uint64_t filtered;
+    uint64_t fired; //  their time came
+    uint64_t cancelled;
 } yami_relay_counts_t;
+
+//  What only a channel of kind DELAYED has. Its group has no pieces and no cursor: a sequence is
+//  unsettled as long as it waits here.
+typedef struct {
+    yami_relay_channel_t *target; //  where they go; borrowed
+    yami_relay_delays_t waiting;
+    int64_t retry_ms;     //  monotonic: not before, for want of room there
+    uint64_t late_sum_ms; //  of those fired
+    uint64_t late_max_ms;
+    bool is_listed; //  in the core's list
+    TAILQ_ENTRY(yami_relay_channel) of_core;
+} yami_relay_dues_t;
 
 struct yami_relay_channel {
     uint32_t number;
     int kind;
-    bool is_dead; //  holds dead letters
+    bool is_dead;                  //  holds dead letters
+    yami_relay_channel_t *delayed; //  holds its delayed messages; NULL: there were none yet
+    yami_relay_dues_t *dues;       //  owned; NULL but for kind DELAYED
     yami_relay_name_t name;
     yami_relay_channel_t *same_hash;
     uint64_t first;             //  everything below was trimmed
@@ -275,9 +298,29 @@ typedef struct {
     size_t capacity;
 } yami_relay_waits_t;
 
+//  A message that is to go, because its time has come.
+typedef struct {
+    int64_t due_ms;
+    uint64_t sequence;
+    size_t offset; //  of its record among those read; SIZE_MAX: not read
+} yami_relay_pick_t;
+
+//  The earliest of one channel, at most so many at a time: read in the order in which they stand in
+//  the log, moved in the order of their times.
+typedef struct {
+    yami_relay_channel_t *channel; //  NULL: nothing is under way
+    yami_relay_pick_t *picks;      //  owned
+    size_t count;
+    size_t capacity;
+    size_t next;           //  to be read
+    yami_writer_t records; //  as they stand in a batch
+    bool is_fetching;
+} yami_relay_round_t;
+
 typedef enum {
     YAMI_JOB_PEEK,
     YAMI_JOB_REDRIVE,
+    YAMI_JOB_CANCEL,
     YAMI_JOB_WAIT
 } yami_relay_job_type_t;
 
@@ -289,13 +332,16 @@ struct yami_relay_job {
     uint64_t serial;
     yami_relay_channel_t *channel;
     yami_relay_channel_t *target; //  REDRIVE: or NULL: where each came from
-    uint64_t sequence;            //  the next to look at
+    uint64_t sequence;            //  the next to look at; CANCEL: the last looked at, descending
     uint64_t until;               //  not from here on: what comes back would be moved for ever
+    yami_relay_name_t message_id; //  CANCEL
     uint64_t left;                //  messages still wanted
     uint64_t done;
     unsigned waiting; //  tickets
     bool is_fetching;
+    bool is_dry;
     bool is_finished; //  nothing left to look at
+    bool is_unread;   //  something could not be read now: not all was done
     yami_writer_t rows;
     uint32_t row_count;
     TAILQ_ENTRY(yami_relay_job) of_core;
@@ -354,9 +400,15 @@ struct yami_relay_core {
     size_t piece_count; //  of all groups, as of the last second
     unsigned topic_count;
     int64_t budget; //  bytes that may still be read and delivered before the next turn
-    yami_relay_requests_t requests; //  of all peers
-    bool lacks_room;                //  moves wait for it
-    bool owes_acked;                //  some found all waits taken
+    yami_relay_requests_t requests;     //  of all peers
+    yami_relay_channels_t due_channels; //  whose messages wait for their time
+    uint64_t delayed_count;             //  of all of them
+    int64_t due_ms;       //  wall clock: nothing is due before; perhaps nothing is then, either
+    int64_t due_retry_ms; //  monotonic: what found no room is tried again
+    yami_relay_round_t round;
+    yami_histogram_t lateness; //  ms, of all that were fired
+    bool lacks_room;           //  moves wait for it
+    bool owes_acked;           //  some found all waits taken
 
     yami_damage_t *losts; //  owned; found before the first step
     size_t lost_count;

@@ -86,7 +86,7 @@ s_slice(const yami_batch_t *batch, uint32_t index, uint32_t count)
     if (block) {
         yami_batch_t part;
         YAM_ASSERT(yami_batch_decode(&part, block->data, block->size) == 0);
-        YAM_ASSERT(yami_batch_check_records(&part) == 0);
+        YAM_ASSERT(yami_batch_check_records(&part, NULL) == 0);
         YAM_ASSERT(part.count == count && part.first_sequence == batch->first_sequence + index);
         yami_block_unref(&block);
     }
@@ -100,7 +100,7 @@ s_decode(yami_block_t *block, fuzz_input_t *input)
     int head = yami_batch_decode_head(&batch, block->data, block->size);
     int rc = yami_batch_decode(&batch, block->data, block->size);
     YAM_ASSERT(rc == -1 || (head == 0 && is_claimed));
-    if (rc == 0 && yami_batch_check_records(&batch) == 0) {
+    if (rc == 0 && yami_batch_check_records(&batch, NULL) == 0) {
         size_t offset = 0;
         yami_record_t record;
         for (uint32_t index = 0; index < batch.count; index++) {

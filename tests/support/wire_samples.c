@@ -322,7 +322,7 @@ wire_assert_batch(const yami_block_t *block, const wire_batch_sample_t *sample)
 {
     yami_batch_t batch;
     assert_int_equal(yami_batch_decode(&batch, block->data, block->size), 0);
-    assert_int_equal(yami_batch_check_records(&batch), 0);
+    assert_int_equal(yami_batch_check_records(&batch, NULL), 0);
     assert_int_equal(batch.flags, sample->head.flags);
     assert_int_equal(batch.count, sample->record_count);
     assert_int_equal(batch.handle, sample->head.handle);

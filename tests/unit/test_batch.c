@@ -28,7 +28,7 @@ s_decode(const uint8_t *bytes, size_t size)
     yami_batch_t batch;
     int rc = yami_batch_decode(&batch, copy, size);
     if (rc == 0) {
-        rc = yami_batch_check_records(&batch);
+        rc = yami_batch_check_records(&batch, NULL);
     }
     int error = errno;
     free(copy);
@@ -427,7 +427,7 @@ test_each_slice_holds_its_records_with_their_sequences(void **state)
             assert_non_null(slice);
             yami_batch_t part;
             assert_int_equal(yami_batch_decode(&part, slice->data, slice->size), 0);
-            assert_int_equal(yami_batch_check_records(&part), 0);
+            assert_int_equal(yami_batch_check_records(&part, NULL), 0);
             assert_int_equal(part.count, count);
             assert_int_equal(part.handle, 7);
             assert_int_equal(part.first_sequence, 100 + index);

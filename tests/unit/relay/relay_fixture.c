@@ -386,6 +386,13 @@ yami_block_t *
 fixture_batch(uint32_t handle, uint8_t id, uint32_t epoch, uint64_t first, uint32_t count,
               const char *subject)
 {
+    return fixture_batch_due(handle, id, epoch, first, count, subject, 0);
+}
+
+yami_block_t *
+fixture_batch_due(uint32_t handle, uint8_t id, uint32_t epoch, uint64_t first, uint32_t count,
+                  const char *subject, int64_t due_ms)
+{
     yami_builder_t builder;
     yami_builder_init(&builder, 1 << 20);
     yami_writer_t properties;
@@ -399,6 +406,8 @@ fixture_batch(uint32_t handle, uint8_t id, uint32_t epoch, uint64_t first, uint3
         char body[48];
         int size = snprintf(body, sizeof body, "%u.%llu", id, (unsigned long long) first + index);
         yami_record_t record = {.priority = YAMI_PRIORITY_DEFAULT,
+                                .flags = due_ms > 0 ? YAMI_RECORD_DUE : 0,
+                                .due_ms = due_ms,
                                 .body = yami_slice(body, (size_t) size),
                                 .properties = yami_slice(properties.data, properties.size)};
         assert_int_equal(yami_builder_append(&builder, &record), 0);
@@ -487,7 +496,7 @@ s_take(fixture_t *self, size_t index)
     self->frame = frame;
     if (sent.data != NULL) {
         assert_int_equal(yami_batch_decode(&self->batch, sent.data->data, sent.data->size), 0);
-        assert_int_equal(yami_batch_check_records(&self->batch), 0);
+        assert_int_equal(yami_batch_check_records(&self->batch, NULL), 0);
     }
     self->sent_count--;
     memmove(&self->sent[index], &self->sent[index + 1],

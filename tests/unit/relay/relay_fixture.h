@@ -118,6 +118,10 @@ fixture_consumer(fixture_t *self, uint64_t peer, uint32_t handle, int kind, cons
 yami_block_t *
 fixture_batch(uint32_t handle, uint8_t id, uint32_t epoch, uint64_t first, uint32_t count,
               const char *subject);
+//  The same, not to be delivered before due_ms by the wall clock.
+yami_block_t *
+fixture_batch_due(uint32_t handle, uint8_t id, uint32_t epoch, uint64_t first, uint32_t count,
+                  const char *subject, int64_t due_ms);
 void
 fixture_publish(fixture_t *self, uint64_t peer, yami_block_t *block);
 void

@@ -57,7 +57,7 @@ static void
 s_read_batch(const yami_entry_t *entry, yami_batch_t *batch)
 {
     assert_int_equal(yami_batch_decode(batch, entry->data->data, entry->data->size), 0);
-    assert_int_equal(yami_batch_check_records(batch), 0);
+    assert_int_equal(yami_batch_check_records(batch, NULL), 0);
     assert_int_equal(batch->count, entry->count);
 }
 
