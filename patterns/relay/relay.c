@@ -285,9 +285,9 @@ yam_relay_set(yam_relay_t *self, const char *name, const char *value)
     if (!yami_context_is_ours(self->yam)) {
         return -1;
     }
-    static const char *const changeable[] = {"lease",         "delivery-limit",   "backoff",
-                                             "channel-bytes", "channel-messages", "topic-bytes",
-                                             "topic-age",     "producer-idle",    "delayed-messages"};
+    static const char *const changeable[] = {
+        "lease",       "delivery-limit", "backoff",       "channel-bytes",   "channel-messages",
+        "topic-bytes", "topic-age",      "producer-idle", "delayed-messages"};
     for (size_t index = 0; index < sizeof changeable / sizeof changeable[0]; index++) {
         if (strcmp(name, changeable[index]) == 0) {
             int64_t delays_ms[YAMI_BACKOFF_LIMIT];

@@ -125,7 +125,7 @@ yami_rpc_decode(yami_rpc_frame_t *self, const void *data, size_t size)
     if (yami_batch_decode(&batch, data, size) == -1) {
         return -1;
     }
-    if (batch.count != 1 || yami_batch_check_records(&batch) == -1 ||
+    if (batch.count != 1 || yami_batch_check_records(&batch, NULL) == -1 ||
         yami_batch_next(&batch, &offset, &record) == -1 || yami_rpc_read(self, &record) == -1) {
         errno = EPROTO;
         return -1;
