@@ -1,6 +1,6 @@
 #   Yam: brokerless messaging with a memory.
 #
-#   make            library and programs, into build/       make demo       see it work
+#   make            library and programs, into build/       make demo       see it work (demo-orders: more of it)
 #   make check      everything CI runs, one last line       make bench      measure (WORKLOAD= SIZES= QUICK=1)
 #   make install    PREFIX [/usr/local], DESTDIR            make uninstall  the reverse
 #   make layers headers metrics lint fmt                    the parts of check one looks at alone
@@ -101,7 +101,7 @@ runnable  = $(foreach test,$(TESTS),$(if $(filter test_% fuzz_%,$(notdir $(test)
 
 #   -- For people ------------------------------------------------------------------------------------
 
-.PHONY: all build tests examples check demo bench sim fuzz faults merge layers headers metrics lint tidy cppcheck format fmt \
+.PHONY: all build tests examples check demo demo-orders bench sim fuzz faults merge layers headers metrics lint tidy cppcheck format fmt \
         install uninstall clean deps FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -128,6 +128,11 @@ check_again = --build build/san-$(1)-$(2) \
 demo: deps
 	+@$(SUBMAKE) build examples
 	@YAM_BIN=$(abspath $(BUILD)/bin) YAM_BUILD=$(abspath $(BUILD)) examples/demo.sh
+
+#   Three services with databases of their own, killed at random for KILLING=30 seconds.
+demo-orders: deps
+	+@$(SUBMAKE) build examples
+	@YAM_BIN=$(abspath $(BUILD)/bin) YAM_BUILD=$(abspath $(BUILD)) KILLING='$(KILLING)' SEED='$(SEED)' examples/demo_orders.sh
 
 bench: deps
 	+@$(SUBMAKE) build $(filter $(BUILD)/bench/%,$(TESTS)) $(if $(SAN),,$(BUILD)/bench/count_syncs.so)
@@ -287,7 +292,7 @@ $(BUILD)/stage/.done: $(LIB_A) $(LIB_SO) $(EXTRA_A) $(EXTRA_SO) $(BINS) $(MANS) 
 $(EXAMPLE_BINS): $(BUILD)/examples/%: examples/%.c $(BUILD)/stage/.done
 	@mkdir -p $(@D)
 	$(call SHOW,link $@)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) -o $@ $< $$($(STAGED) --cflags --libs yam) \
-	    -Wl,-rpath,'$$ORIGIN/../stage/usr/lib' -Wl,--as-needed -lzmq -lsodium
+	    -Wl,-rpath,'$$ORIGIN/../stage/usr/lib' -Wl,--as-needed -lzmq -lsodium -lsqlite3
 
 #   -- Installing ------------------------------------------------------------------------------------
 

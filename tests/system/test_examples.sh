@@ -60,6 +60,10 @@ run 06_relay_in_producer "stored, 0 missing; listening on .*${newline}10 done" "
 run 07_event_loop "tick 1${newline}tick 2${newline}tick 3${newline}tick 4${newline}tick 5"
 run 09_raw_framing 'both ways'
 
+#   14: a thousand cents change their bank.
+run 14_money_give '' "$work/give.db" "$sure"
+run 14_money_take '' "$work/take.db" "$sure"
+
 #   08: as its comment says.
 mkdir "$work/clients"
 "$YAM_BIN/yam" keygen "$work/relay.cert" > "$work/output" 2>&1 &&
