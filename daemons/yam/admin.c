@@ -1,4 +1,4 @@
-//  yam stat, peek, dead, redrive and purge: one request to the relay, and its rows.
+//  yam stat, peek, dead, redrive, purge and cancel: one request to the relay, and its rows.
 
 #include <errno.h>
 #include <inttypes.h>
@@ -55,6 +55,8 @@ static const yami_option_t s_redrive_table[] = {
 static const yami_option_t s_purge_table[] = {
     S_COMMON, S_GROUP, S_DRY_RUN, CLI_FLAG(s_values_t, "yes", is_yes, "really drop the messages"),
     CLI_END};
+
+static const yami_option_t s_cancel_table[] = {S_COMMON, S_DRY_RUN, CLI_END};
 
 //  -- Rows --------------------------------------------------------------------------------------
 
@@ -258,6 +260,15 @@ s_purge(char **operands)
                                          .is_dry_run = s_values.is_dry_run});
 }
 
+static int
+s_cancel(char **operands)
+{
+    return s_run(&(yam_admin_request_t) {.command = "cancel",
+                                         .channel = operands[0],
+                                         .id = operands[1],
+                                         .is_dry_run = s_values.is_dry_run});
+}
+
 const cli_command_t cli_stat = {"stat",
                                 "[CHANNEL]",
                                 0,
@@ -303,3 +314,12 @@ const cli_command_t cli_purge = {"purge",
                                  {s_purge_table, CLI_LETTERS " j=json g=group"},
                                  &s_values,
                                  s_purge};
+const cli_command_t cli_cancel = {"cancel",
+                                  "CHANNEL ID",
+                                  2,
+                                  2,
+                                  "cancel delayed messages of an id",
+                                  "",
+                                  {s_cancel_table, CLI_LETTERS " j=json"},
+                                  &s_values,
+                                  s_cancel};

@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "yami_base.h"
+#include "yami_limits.h"
 
 #define S_LETTERS "bksndft0%"
 #define S_NAME_LIMIT 255
@@ -48,6 +50,37 @@ cli_format_time(int64_t time_ms, char *buffer, size_t size)
         (void) snprintf(buffer + used, size - used, ".%03dZ", (int) (time_ms % 1000));
     }
     return buffer;
+}
+
+//  "2026-01-31T12:00:00Z", with or without a fraction of a second; -1 when it is none.
+static int64_t
+s_parse_utc(const char *text)
+{
+    struct tm parts = {0};
+    const char *at = strptime(text, "%Y-%m-%dT%H:%M:%S", &parts);
+    int64_t ms = 0;
+    if (at && *at == '.') {
+        int64_t unit = 100;
+        for (at++; *at >= '0' && *at <= '9'; at++, unit /= 10) {
+            ms += (*at - '0') * unit;
+        }
+    }
+    return at && strcmp(at, "Z") == 0 ? (int64_t) timegm(&parts) * 1000 + ms : -1;
+}
+
+int64_t
+cli_parse_time(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    bool is_number = digits > 0 && digits < 17 && !text[digits];
+    int64_t time_ms = is_number ? (int64_t) strtoll(text, NULL, 10) : s_parse_utc(text);
+    if (time_ms <= 0 || time_ms > YAMI_LIMIT_TIME_MS) {
+        return yami_fail(EINVAL,
+                         "'%.64s' is no time: give 2026-01-31T12:00:00Z (UTC), or milliseconds "
+                         "since 1970",
+                         text);
+    }
+    return time_ms;
 }
 
 static void

@@ -157,6 +157,9 @@ s_print_json(s_job_t *job, yam_message_t *message)
     cli_rows_number(job->rows, "deliveries", yam_message_deliveries(message));
     cli_rows_number(job->rows, "failures", yam_message_failures(message));
     cli_rows_number(job->rows, "time", yam_message_time_ms(message));
+    if (yam_message_due_ms(message) > 0) {
+        cli_rows_number(job->rows, "due-time", yam_message_due_ms(message));
+    }
     if (key) {
         cli_rows_text(job->rows, "key", key, strlen(key));
     }

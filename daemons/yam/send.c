@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "format.h"
 #include "source.h"
 #include "yam_error.h"
 #include "yam_pub.h"
@@ -27,6 +28,10 @@ typedef struct {
     char name[201];
     char key[256];
     char subject[251];
+    char id[201];
+    char due[64];
+    int64_t delay_ms;
+    int64_t due_ms; //  what due says, 0: nothing
     bool is_null;
     bool is_whole;
     bool is_fast;
@@ -66,6 +71,11 @@ static s_values_t s_values;
         CLI_TEXT(s_values_t, "name", name, "", "PRODUCER",                                         \
                  "durable name: a newer sender of that name takes over"),                          \
         CLI_TEXT(s_values_t, "key", key, "", "KEY", "messages of one key keep their order"),       \
+        CLI_NUMBER(s_values_t, "delay", delay_ms, -1, YAMI_LIMIT_TIME_MS / 2, "-1", "ms",          \
+                   "nobody gets them before so long from now"),                                    \
+        CLI_TEXT(s_values_t, "due", due, "", "TIME",                                               \
+                 "nobody gets them before 2026-01-31T12:00:00Z, or ms since 1970"),                \
+        CLI_TEXT(s_values_t, "id", id, "", "ID", "their id: see yam cancel"),                      \
         CLI_FLAG(s_values_t, "null", is_null, "messages end in NUL instead of newline"),           \
         CLI_FLAG(s_values_t, "whole", is_whole, "all input is one message"),                       \
         CLI_FLAG(s_values_t, "fast", is_fast,                                                      \
@@ -213,8 +223,12 @@ s_message(const s_job_t *job)
         return NULL;
     }
     const s_values_t *values = job->values;
+    int64_t due_ms =
+        values->delay_ms >= 0 ? yami_clock_wall_ms() + values->delay_ms : values->due_ms;
     if ((values->key[0] && yam_message_set(message, "key", values->key) == -1) ||
-        (values->subject[0] && yam_message_set(message, "subject", values->subject) == -1)) {
+        (values->id[0] && yam_message_set(message, "id", values->id) == -1) ||
+        (values->subject[0] && yam_message_set(message, "subject", values->subject) == -1) ||
+        yam_message_set_due(message, due_ms) == -1) {
         int error = errno;
         yam_message_destroy(&message);
         errno = error;
@@ -227,7 +241,9 @@ static int
 s_send(s_job_t *job)
 {
     yam_message_t *message = NULL;
-    bool is_plain = !job->values->key[0] && !job->values->subject[0];
+    const s_values_t *values = job->values;
+    bool is_plain = !values->key[0] && !values->subject[0] && !values->id[0] && !values->due_ms &&
+                    values->delay_ms < 0;
     int rc = -1;
     if (!is_plain && !(message = s_message(job))) {
         return -1;
@@ -358,10 +374,21 @@ s_prepare(s_job_t *job, const s_values_t *values)
 }
 
 static int
+s_read_due(s_values_t *values)
+{
+    if (values->due[0] && values->delay_ms >= 0) {
+        return cli_complain(EX_USAGE, "--delay and --due both say when: give one of them");
+    }
+    values->due_ms = values->due[0] ? cli_parse_time(values->due) : 0;
+    return values->due_ms == -1 ? cli_complain(EX_USAGE, "--due: %s", yam_error()) : EX_OK;
+}
+
+static int
 s_run(const char *channel, bool is_topic)
 {
     s_job_t job = {.values = &s_values, .lock = PTHREAD_MUTEX_INITIALIZER};
-    int exit_code = s_prepare(&job, &s_values);
+    int exit_code = s_read_due(&s_values);
+    exit_code = exit_code == EX_OK ? s_prepare(&job, &s_values) : exit_code;
     yam_t *yam = exit_code == EX_OK ? cli_open(&s_values.common, &exit_code) : NULL;
     if (yam) {
         job.begun_ms = job.moved_ms = yami_clock_mono_ms();

@@ -266,7 +266,7 @@ s_peek_row(yami_relay_job_t *job, const yami_record_t *record, uint64_t sequence
     yami_writer_str(rows, "time");
     yami_writer_int(rows, time_ms);
     if (record->due_ms > 0) {
-        yami_writer_str(rows, "due");
+        yami_writer_str(rows, "due-time");
         yami_writer_int(rows, record->due_ms);
     }
     yami_writer_str(rows, "priority");

@@ -5,7 +5,8 @@ import subprocess
 
 from yamd_support import IOERR, TIMEOUT, USAGE, main, refused, run, spawn, yam
 
-COMMANDS = ("push", "pull", "pub", "sub", "stat", "peek", "dead", "redrive", "purge", "verify", "dump", "keygen")
+COMMANDS = ("push", "pull", "pub", "sub", "stat", "peek", "dead", "redrive", "purge", "cancel", "verify", "dump",
+            "keygen")
 
 
 def test_every_command_has_help_and_is_listed():
@@ -19,7 +20,7 @@ def test_every_command_has_help_and_is_listed():
 
 
 def test_what_lists_can_do_json():
-    for command in ("pull", "sub", "stat", "peek", "dead", "redrive", "purge", "verify", "dump"):
+    for command in ("pull", "sub", "stat", "peek", "dead", "redrive", "purge", "cancel", "verify", "dump"):
         assert "--json" in yam(command, "--help")[0], command
 
 

@@ -73,6 +73,18 @@ def test_retries_keep_their_delay_when_the_clock_jumps():
     assert relay.stop() == OK
 
 
+def test_delayed_message_comes_when_the_clock_jumps_over_its_time():
+    relay = FakedRelay()
+    relay.yam("push", "q", "--delay", "30m", stdin="later\n")
+    relay.jump(-HOUR)
+    relay.yam("push", "q", stdin="now\n")
+    assert relay.yam("pull", "q", "-n1", "-w10s")[0] == "now\n"
+    begun = time.monotonic()
+    relay.jump(HOUR)
+    assert relay.yam("pull", "q", "-n1", "-w10s")[0] == "later\n"
+    assert time.monotonic() - begun < GRACE, "and at once"
+
+
 def test_restart_after_a_jump_serves_everything():
     for seconds in (HOUR, -HOUR):
         store, journal = f"store{seconds}", Journal()

@@ -295,7 +295,7 @@ test_peek_shows_only_what_waits_and_when_it_is_due(void **state)
     yami_reader_t reader;
     yami_reader_init(&reader, f->frame.rows.data, f->frame.rows.size);
     assert_int_equal(yami_reader_array(&reader), 2);
-    assert_int_equal(fixture_number(f, "due"), delay_start_ms + 9000);
+    assert_int_equal(fixture_number(f, "due-time"), delay_start_ms + 9000);
 }
 
 static void
