@@ -29,7 +29,7 @@ s_retry(yami_rpc_core_t *self, yami_rpc_call_t *call)
         s_fail_lost(self, call);
         return;
     }
-    call->retries--;
+    call->retries -= self->config.is_relayed ? 0 : 1; //  there it is the reply that is lost
     self->stats.retries++;
     yami_rpc_core_place(self, call);
 }
@@ -40,6 +40,9 @@ yami_rpc_core_lost(yami_rpc_core_t *self, int64_t now_ms, size_t index)
     yami_rpc_server_t *server = &self->servers[index];
     yami_rpc_call_t *call;
     (void) now_ms;
+    if (self->config.is_relayed && self->config.retries == 0) {
+        return; //  the relay still has them
+    }
     server->is_alive = self->config.is_relayed;
     server->is_blocked = false;
     server->round_trip_ms = -1;

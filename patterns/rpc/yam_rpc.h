@@ -9,8 +9,8 @@
     most bytes of their requests, and of replies nobody has taken yet, "heartbeat" how often a
     server is asked for a sign of life, "retries" [2] how often a call is tried again after its
     server died, or refused it for now. Sure: replies come over the topic SERVICE.replies; those
-    that come while this caller has lost its relay are lost, and what has none is asked again,
-    unless it has a durable "name": then they are kept.
+    that come while this caller has lost its relay are lost, so what has no outcome then is asked
+    again (not with retries=0), unless it has a durable "name": then they are kept.
     Thread-safe but for its end. Invariants:
     (1) Each call has one outcome, unless it is cancelled: a reply, or why there is none. Replies
     that come later, or again, are dropped and counted.
