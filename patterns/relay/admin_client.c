@@ -209,7 +209,9 @@ yam_admin_destroy(yam_admin_t **self_p)
     if (!self) {
         return;
     }
-    s_disconnect(self);
+    if (yami_context_is_ours(self->yam)) { //  a forked child has no business with the socket
+        s_disconnect(self);
+    }
     yami_admin_rows_clear(&self->rows);
     yami_free(self->name);
     yami_free(self);
@@ -272,30 +274,84 @@ s_take_reply(yam_admin_t *self, const yami_frame_t *reply, const char *what)
     return 0;
 }
 
-//  0, or -1 with errno. *is_over_p: the relay does not know this session, so it did nothing; begin
-//  another one.
+//  Whether the relay has ended the session since the last call: nothing was asked of it yet.
+static bool
+s_has_left(yam_admin_t *self)
+{
+    bool has_left = false;
+    bool has_more;
+    yami_block_t *block;
+    while (self->socket && (block = yami_socket_recv(self->socket, &has_more))) {
+        yami_frame_t frame;
+        s_drop_parts(self->socket, has_more);
+        has_left = has_left || (yami_frame_decode(&frame, block->data, block->size) == 0 &&
+                                frame.type == YAMI_FRAME_GOODBYE);
+        yami_block_unref(&block);
+    }
+    return has_left;
+}
+
+//  Invariant (2): after GOODBYE nobody knows what a relay did of it, but these can be asked again.
+static bool
+s_changes_nothing(const yam_admin_request_t *request)
+{
+    static const char *const questions[] = {"stat", "channels", "relay", "peek"};
+    bool is_question = request->is_dry_run;
+    for (size_t index = 0; index < sizeof questions / sizeof questions[0]; index++) {
+        is_question = is_question || strcmp(request->command, questions[index]) == 0;
+    }
+    return is_question;
+}
+
 static int
-s_await_reply(yam_admin_t *self, int64_t deadline_ms, const char *what, bool *is_over_p)
+s_fail_left(const yam_admin_t *self, const char *what)
+{
+    return yami_fail(ENOTCONN, "the relay at %s went away and did not say whether it did %s",
+                     self->name, what);
+}
+
+//  How waiting for a reply ended.
+typedef enum {
+    S_ANSWERED,
+    S_NOT_DONE, //  the relay does not know this session
+    S_NOT_KNOWN //  it said GOODBYE instead
+} s_end_t;
+
+static s_end_t
+s_end(const yami_frame_t *frame)
+{
+    if (frame->type == YAMI_FRAME_GOODBYE) {
+        return S_NOT_KNOWN;
+    }
+    bool has_no_session = frame->type == YAMI_FRAME_ERROR && frame->status == YAM_STATUS_NO_SESSION;
+    return has_no_session ? S_NOT_DONE : S_ANSWERED;
+}
+
+//  0, or -1 with errno.
+static int
+s_await_reply(yam_admin_t *self, int64_t deadline_ms, const char *what, s_end_t *end_p)
 {
     for (;;) {
         yami_frame_t frame = {0};
         yami_block_t *block = NULL;
+        *end_p = S_ANSWERED;
         if (s_recv(self, deadline_ms, &frame, &block) == -1) {
             return -1;
         }
         bool is_reply = frame.type == YAMI_FRAME_REPLY && frame.serial == self->serial;
         bool is_error = frame.type == YAMI_FRAME_ERROR;
-        *is_over_p =
-            (is_error && frame.status == YAM_STATUS_NO_SESSION) || frame.type == YAMI_FRAME_GOODBYE;
+        *end_p = s_end(&frame);
         int rc = 0;
         if (is_reply) {
             rc = s_take_reply(self, &frame, what);
         } else if (is_error) {
             rc = s_fail_status(what, &frame);
+        } else if (*end_p == S_NOT_KNOWN) {
+            rc = s_fail_left(self, what);
         }
         yami_block_unref(&block);
-        if (is_reply || is_error || *is_over_p) {
-            return *is_over_p ? -1 : rc;
+        if (is_reply || is_error || *end_p != S_ANSWERED) {
+            return rc;
         }
     }
 }
@@ -316,16 +372,17 @@ yam_admin_call(yam_admin_t *self, const yam_admin_request_t *request)
         return -1;
     }
     for (int attempt = 0; attempt < S_ATTEMPTS; attempt++) {
-        if (is_over && s_begin(self, deadline_ms) == -1) {
+        s_end_t end;
+        if ((is_over || s_has_left(self)) && s_begin(self, deadline_ms) == -1) {
             return -1;
         }
-        is_over = false;
         if (s_ask(self, request) == -1) {
             return -1;
         }
-        rc = s_await_reply(self, deadline_ms, what, &is_over);
+        rc = s_await_reply(self, deadline_ms, what, &end);
+        is_over = end == S_NOT_DONE || (end == S_NOT_KNOWN && s_changes_nothing(request));
         if (!is_over) {
-            return rc;
+            break;
         }
     }
     return rc;

@@ -49,9 +49,10 @@ YAM_EXPORT void
 yam_admin_destroy(yam_admin_t **self_p);
 
 //  Sends a request and waits for the reply, whose rows stay until the next call. 0; or -1 with
-//  errno ETIMEDOUT, EPROTO (malformed reply), EMSGSIZE (a field too long), or yam_status_errno of
-//  the relay's refusal (EOPNOTSUPP or ENOENT for a command or channel it does not know, EACCES
-//  ...), and a sentence.
+//  errno ETIMEDOUT, ENOTCONN (the relay went away and did not say whether it did it), EPROTO
+//  (malformed reply), EMSGSIZE (a field too long), ECHILD, or yam_status_errno of the relay's
+//  refusal (EOPNOTSUPP or ENOENT for a command or channel it does not know, EACCES ...), and a
+//  sentence.
 YAM_EXPORT int
 yam_admin_call(yam_admin_t *self, const yam_admin_request_t *request);
 

@@ -7,8 +7,10 @@ import socket
 import subprocess
 import threading
 
+import msgpack
 import zmq
 
+from relay_client import ADMIN, GOODBYE, HELLO, WELCOME, control
 from yamd_support import (DATAERR, TIMEOUT, UNAVAILABLE, USAGE, Relay, main, read_line, refused, rows,
                           spawn)
 
@@ -136,6 +138,31 @@ def answer(reply):
 
     threading.Thread(target=serve, daemon=True).start()
     return endpoint
+
+
+def test_relay_that_leaves_before_it_answers_is_asked_once_only():
+    """Whether it dropped the messages nobody knows: asking its successor would drop what came since."""
+    router = zmq.Context.instance().socket(zmq.ROUTER)
+    router.linger = 0
+    endpoint = f"tcp://127.0.0.1:{router.bind_to_random_port('tcp://127.0.0.1')}"
+    for command, asked in ((("purge", "q", "--yes"), 1), (("stat", "q"), 3)):
+        seen = []
+        purge = spawn("yam", *command, "-e", endpoint, stderr=subprocess.PIPE)
+        while purge.poll() is None:
+            if not router.poll(100):
+                continue
+            sender, frame = router.recv_multipart()
+            seen.append(frame[5])
+            if frame[5] == HELLO:
+                session = msgpack.unpackb(frame[16:])["session"]
+                router.send_multipart([sender, control(WELCOME, session=session, name="r", level=3,
+                                                       max_frame=20971520, heartbeat_ms=1000)])
+            elif frame[5] == ADMIN:
+                router.send_multipart([sender, control(GOODBYE)])
+        errors = purge.stderr.read().decode()
+        assert purge.returncode == UNAVAILABLE and "did not say whether it did" in errors, errors
+        assert seen.count(ADMIN) == asked, seen
+    router.close()
 
 
 def test_garbage_from_the_other_side_is_an_error():

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "yam_admin.h"
 #include "yam_context.h"
 #include "yam_error.h"
 #include "yam_pub.h"
@@ -23,7 +24,7 @@
 #include "yami_base.h"
 #include "yami_context.h"
 
-#define RELAY_INSIDE "@inproc://inside?relay=memory"
+#define RELAY_INSIDE "@tcp://127.0.0.1:*?relay=memory"
 
 //  Runs check in a child; whether it returned true.
 static bool
@@ -45,6 +46,7 @@ typedef struct {
     yam_t *yam;
     yam_push_t *push;
     yam_pull_t *pull;
+    yam_admin_t *admin;
 } s_objects_t;
 
 static bool
@@ -109,10 +111,11 @@ s_relay_is_its_own(void *arg)
 {
     s_objects_t *objects = arg;
     char inproc[64];
-    bool is_forgotten =
-        yam_relay_embed(objects->yam, "@inproc://inside", "memory", inproc, sizeof inproc) == -1 &&
-        errno == ECHILD;
+    bool is_forgotten = yam_relay_embed(objects->yam, "@tcp://127.0.0.1:*", "memory", inproc,
+                                        sizeof inproc) == -1 &&
+                        errno == ECHILD;
     yam_push_destroy(&objects->push);
+    yam_admin_destroy(&objects->admin); //  says nothing to the relay: the parent goes on
     yam_destroy(&objects->yam);
     yam_t *yam = yam_new();
     yam_push_t *push = yam ? yam_push_new(yam, "q", RELAY_INSIDE) : NULL;
@@ -129,8 +132,13 @@ test_a_child_embeds_a_relay_of_its_own(void **state)
     s_objects_t objects = {.yam = yam_new()};
     objects.push = yam_push_new(objects.yam, "q", RELAY_INSIDE);
     assert_non_null(objects.push);
+    objects.admin = yam_admin_new(objects.yam, yam_push_endpoint(objects.push));
+    assert_non_null(objects.admin);
     assert_true(s_in_child(s_relay_is_its_own, &objects));
     assert_int_equal(yam_push_send(objects.push, "x", 1), 0);
+    yam_admin_request_t stat = {.command = "stat"};
+    assert_int_equal(yam_admin_call(objects.admin, &stat), 0);
+    yam_admin_destroy(&objects.admin);
     assert_int_equal(yam_push_close(&objects.push, 10000), 0);
     yam_destroy(&objects.yam);
 }
