@@ -1,0 +1,143 @@
+//  yam_callback_store - one step of a case on a database, and what people do. See the headers.
+
+#include "yami_callback_store.h"
+
+#include <errno.h>
+
+#include "yami_base.h"
+
+yam_callback_store_t *
+yam_callback_store_new(const yam_callback_db_t *db, void *database)
+{
+    YAM_ASSERT(db != NULL && database != NULL);
+    yam_callback_store_t *self = yami_alloc(sizeof *self);
+    self->db = db;
+    self->database = database;
+    return self;
+}
+
+void
+yam_callback_store_destroy(yam_callback_store_t **self_p)
+{
+    yam_callback_store_t *self = *self_p;
+    if (self != NULL) {
+        *self_p = NULL;
+        self->db->destroy(self->database);
+        yami_free(self);
+    }
+}
+
+static int
+s_write(yam_callback_store_t *self, const yami_callback_view_t *view,
+        const yami_callback_effects_t *effects, const char *id)
+{
+    const yam_callback_db_t *db = self->db;
+    if (effects->writes_confirm && db->write_confirm(self->database, &view->confirm) == -1) {
+        return -1;
+    }
+    if (effects->writes_case && db->write_case(self->database, &view->row) == -1) {
+        return -1;
+    }
+    if (effects->drops_case && db->drop_case(self->database, id) == -1) {
+        return -1;
+    }
+    for (size_t index = 0; index < effects->note_count; index++) {
+        if (db->write_note(self->database, id, &effects->notes[index]) == -1) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int
+yami_callback_store_step(yam_callback_store_t *self, const yami_callback_rules_t *rules,
+                         int64_t now_ms, const char *id, const yami_callback_event_t *event,
+                         yami_callback_view_t *view, yami_callback_effects_t *effects)
+{
+    if (self->db->read(self->database, id, &view->row, &view->confirm) == -1 ||
+        yami_callback_step(rules, now_ms, event, view, effects) == -1) {
+        return -1;
+    }
+    return s_write(self, view, effects, id);
+}
+
+//  -- People ------------------------------------------------------------------------------------
+
+int
+yam_callback_store_walk(yam_callback_store_t *self, int state, int64_t limit, yam_case_t *row,
+                        yam_case_fn visit, void *arg)
+{
+    return self->db->walk(self->database, state, limit, row, visit, arg);
+}
+
+int
+yam_callback_store_history(yam_callback_store_t *self, const char *id, yam_case_note_t *note,
+                           yam_case_fn visit, void *arg)
+{
+    return self->db->history(self->database, id, note, visit, arg);
+}
+
+static int
+s_refuse_unknown(const char *id)
+{
+    return yami_fail(ENOENT, "there is no case %s (see yam callback list)", id);
+}
+
+int
+yam_callback_store_read(yam_callback_store_t *self, const char *id, yam_case_t *row,
+                        yam_case_confirm_t *confirm)
+{
+    if (self->db->begin(self->database) == -1) {
+        return -1;
+    }
+    int rc = self->db->read(self->database, id, row, confirm);
+    self->db->rollback(self->database);
+    return rc == 0 && row->state == YAM_CASE_NONE ? s_refuse_unknown(id) : rc;
+}
+
+//  One step in a transaction of its own, of a case that is there.
+static int
+s_step(yam_callback_store_t *self, const char *id, const yami_callback_event_t *event)
+{
+    static const yami_callback_rules_t rules = {.round_limit = 1, .try_limit = 1}; //  not asked for
+    yami_callback_view_t view;
+    yami_callback_effects_t effects;
+    if (self->db->begin(self->database) == -1) {
+        return -1;
+    }
+    int rc = self->db->read(self->database, id, &view.row, &view.confirm);
+    if (rc == 0 && view.row.state == YAM_CASE_NONE) {
+        rc = s_refuse_unknown(id);
+    }
+    if (rc == 0) {
+        rc = yami_callback_step(&rules, yami_clock_wall_ms(), event, &view, &effects);
+    }
+    if (rc == 0 && s_write(self, &view, &effects, id) == 0 &&
+        self->db->commit(self->database) == 0) {
+        return 0;
+    }
+    self->db->rollback(self->database);
+    return -1;
+}
+
+int
+yam_callback_store_retry(yam_callback_store_t *self, const char *id)
+{
+    return s_step(self, id, &(yami_callback_event_t) {.type = YAMI_CALLBACK_RETRY, .text = ""});
+}
+
+int
+yam_callback_store_close_case(yam_callback_store_t *self, const char *id, const char *note)
+{
+    return s_step(self, id,
+                  &(yami_callback_event_t) {.type = YAMI_CALLBACK_CLOSE,
+                                            .text = note != NULL ? note : ""});
+}
+
+const char *
+yam_case_state_name(int state)
+{
+    static const char *const names[] = {"none", "waiting", "calling", "open",
+                                        "done", "gone",    "closed"};
+    return state >= 0 && state <= YAM_CASE_CLOSED ? names[state] : "unknown";
+}
