@@ -43,14 +43,14 @@ static yami_option_t s_table[YAMI_ARGUMENTS_LIMIT + 1];
 static const yami_arguments_t s_arguments = {s_table, "h=help V=version c=config l=listen s=store"};
 
 static size_t
-s_value_size(const yam_relay_option_t *option)
+s_value_size(const yam_option_t *option)
 {
     return option->type == YAM_OPTION_TEXT ? (size_t) option->maximum + 1 : sizeof(int64_t);
 }
 
 //  What stands for a value in the help.
 static const char *
-s_argument(const yam_relay_option_t *option)
+s_argument(const yam_option_t *option)
 {
     return option->type == YAM_OPTION_CHOICE ? option->choices : NULL;
 }
@@ -59,7 +59,7 @@ static void
 s_fill_table(void)
 {
     size_t used = 0;
-    yam_relay_option_t option;
+    yam_option_t option;
     memcpy(s_table, s_own, sizeof s_own);
     for (size_t index = 0; yam_relay_option(index, &option); index++) {
         YAM_ASSERT(S_OWN_COUNT + index < YAMI_ARGUMENTS_LIMIT);

@@ -47,3 +47,33 @@ yami_options_help(const yami_option_t *table, char *buffer, size_t size)
         used += (size_t) written;
     }
 }
+
+static const char *
+s_text(const char *text)
+{
+    return text != NULL ? text : "";
+}
+
+bool
+yami_options_describe(const yami_option_t *table, size_t index, yam_option_t *option)
+{
+    size_t at = 0;
+    while (at < index && table[at].name != NULL) {
+        at++;
+    }
+    const yami_option_t *entry = &table[at];
+    if (entry->name == NULL) {
+        return false;
+    }
+    *option = (yam_option_t) {
+        .name = entry->name,
+        .type = (yam_option_type_t) entry->type,
+        .minimum = entry->minimum,
+        .maximum = entry->maximum,
+        .initial = s_text(entry->initial),
+        .unit = s_text(entry->unit),
+        .choices = s_text(entry->choices),
+        .help = s_text(entry->help),
+    };
+    return true;
+}

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "yam_option.h"
+
 typedef enum {
     YAMI_OPTION_INT,    //  int64_t; suffixes for times ms s m h (by unit), for all else k K m M g G
                         //  KiB MiB GiB (powers of 1024)
@@ -54,6 +56,10 @@ yami_options_get(const yami_option_t *entry, const void *values, char *buffer, s
 //  before the wrong one are set then.
 int
 yami_options_read(const yami_option_t *table, void *values, const char *text);
+
+//  Describes option number index (0..) of the table. Whether there is one.
+bool
+yami_options_describe(const yami_option_t *table, size_t index, yam_option_t *option);
 
 //  Writes one line per option into buffer: name, default, unit and meaning. The buffer must be big
 //  enough (asserted).

@@ -70,6 +70,12 @@
 #define YAMI_BUG_DELAYS_NOT_IN_CHECKPOINT 27
 //  a cancel is told, yet a restart does not know of it
 #define YAMI_BUG_CANCEL_NOT_WRITTEN 28
+//  a check is judged while confirms that came before it wait
+#define YAMI_BUG_JUDGED_BEFORE_CONFIRMS 29
+//  checks and confirms that could not be stored are acknowledged
+#define YAMI_BUG_UNSTORED_ACKED 30
+//  an answer to an earlier call moves a case on
+#define YAMI_BUG_STALE_ANSWER_TAKEN 31
 
 //  The build says which one, with -DYAMI_PLANTED_BUG=YAMI_BUG_NAME.
 #ifndef YAMI_PLANTED_BUG

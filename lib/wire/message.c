@@ -184,9 +184,12 @@ s_write_others(yami_slice_t properties, const char *name, yami_writer_t *writer)
 int
 yam_message_set(yam_message_t *self, const char *name, const char *value)
 {
-    if (s_check(self, name, value) == -1) {
-        return -1;
-    }
+    return s_check(self, name, value) == -1 ? -1 : yami_message_put(self, name, value);
+}
+
+int
+yami_message_put(yam_message_t *self, const char *name, const char *value)
+{
     uint32_t count = s_write_others(self->record.properties, name, NULL) + 1;
     if (count > YAMI_LIMIT_PROPERTY_COUNT) {
         return yami_fail(EMSGSIZE, "a message has at most %u properties",

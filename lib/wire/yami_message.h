@@ -25,6 +25,11 @@ struct yam_message {
     char *subject;  //  owned; subject taken from a transport frame, NULL otherwise
 };
 
+//  yam_message_set without its checks: also for names that begin with "yam-". Of a message under
+//  construction only. 0, or -1 with errno EMSGSIZE or ENOMEM.
+int
+yami_message_put(yam_message_t *self, const char *name, const char *value);
+
 //  Memory of messages done with, for those received next. Not thread-safe; zeroed it is empty.
 #define YAMI_MESSAGE_POOL_LIMIT 64u
 

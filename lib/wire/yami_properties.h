@@ -3,8 +3,8 @@
 
     Well-known names: "key", "tag", "subject", "correlation-id", "content-type", "trace",
     "reply-to". Names that begin with "yam-" are set by relays (dead letters: yam-origin, yam-group,
-    yam-reason, yam-deliveries, yam-failures, yam-first-time, yam-last-time); everything else is the
-    user's. Pure; decoding never allocates.
+    yam-reason, yam-deliveries, yam-failures, yam-first-time, yam-last-time) and by yam_callback
+    (yam-round); everything else is the user's. Pure; decoding never allocates.
 */
 #ifndef YAMI_PROPERTIES_H
 #define YAMI_PROPERTIES_H

@@ -8,6 +8,7 @@
 
 #include "yam_callback.h"
 #include "yami_base.h"
+#include "yami_planted.h"
 
 typedef struct {
     const yami_callback_rules_t *rules; //  borrowed, as all below
@@ -141,11 +142,12 @@ s_call_again(s_step_t *step)
 }
 
 static void
-s_look(s_step_t *step)
+s_look(s_step_t *step, uint32_t call)
 {
     yam_case_t *row = step->row;
-    if (row->state != YAM_CASE_WAITING && row->state != YAM_CASE_CALLING) {
-        return;
+    bool is_timed = row->state == YAM_CASE_WAITING || row->state == YAM_CASE_CALLING;
+    if (!is_timed || row->call != call) {
+        return; //  somebody moved it on since it was noted
     }
     if (step->confirm->outcome == YAM_CONFIRM_DONE) {
         s_done(step); //  two services stored check and confirm at the same time
@@ -182,7 +184,8 @@ s_unanswered(s_step_t *step, const yami_callback_event_t *event)
 static void
 s_answer(s_step_t *step, const yami_callback_event_t *event)
 {
-    if (step->row->state != YAM_CASE_CALLING || step->row->call != event->call) {
+    bool is_latest = step->row->call == event->call || YAMI_PLANTED(STALE_ANSWER_TAKEN);
+    if (step->row->state != YAM_CASE_CALLING || !is_latest) {
         step->effects->is_stale = true; //  (3)
         return;
     }
@@ -211,6 +214,7 @@ s_retry(s_step_t *step)
         return yami_fail(EINVAL, "case %s is confirmed: there is nothing to try again",
                          step->row->id);
     }
+    step->row->call++; //  (3): what was asked before does not count any more
     step->row->try_count = 0;
     s_note(step, "retry", "");
     s_enter(step, YAM_CASE_CALLING, step->now_ms);
@@ -243,7 +247,7 @@ yami_callback_step(const yami_callback_rules_t *rules, int64_t now_ms,
         s_confirm(&step, event->confirm);
         return 0;
     case YAMI_CALLBACK_LOOK:
-        s_look(&step);
+        s_look(&step, event->call);
         return 0;
     case YAMI_CALLBACK_ANSWER:
         s_answer(&step, event);

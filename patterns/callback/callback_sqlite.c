@@ -12,7 +12,8 @@
 
 #define S_PREFIX "yam_callback"
 #define S_BUSY_MS 5000 //  how long a lock of another process is waited for
-#define S_CASE "id, state, round, call, tries, due_ms, delay_ms, first_ms, changed_ms, queue, service"
+#define S_CASE                                                                                     \
+    "id, state, round, call, tries, due_ms, delay_ms, first_ms, changed_ms, queue, service"
 
 typedef enum {
     S_BEGIN,
@@ -44,9 +45,8 @@ static const char *const s_texts[S_COUNT] = {
     [S_READ_CASE] = "SELECT " S_CASE " FROM " S_PREFIX "_cases WHERE id = ?",
     [S_READ_CONFIRM] =
         "SELECT outcome, round, time_ms, reason FROM " S_PREFIX "_confirms WHERE id = ?",
-    [S_WRITE_CASE] =
-        "INSERT OR REPLACE INTO " S_PREFIX "_cases (" S_CASE
-        ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [S_WRITE_CASE] = "INSERT OR REPLACE INTO " S_PREFIX "_cases (" S_CASE
+                     ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [S_DROP_CASE] = "DELETE FROM " S_PREFIX "_cases WHERE id = ?",
     [S_DROP_HISTORY] = "DELETE FROM " S_PREFIX "_history WHERE id = ?",
     [S_WRITE_CONFIRM] = "INSERT OR REPLACE INTO " S_PREFIX
@@ -61,8 +61,8 @@ static const char *const s_texts[S_COUNT] = {
     [S_WALK_DUE] = "SELECT " S_CASE " FROM " S_PREFIX
                    "_cases WHERE state = ?1 AND (due_ms <= ?3 OR changed_ms > ?4) "
                    "ORDER BY due_ms, id LIMIT ?2",
-    [S_HISTORY] = "SELECT time_ms, round, event, text FROM " S_PREFIX
-                  "_history WHERE id = ? ORDER BY number",
+    [S_HISTORY] =
+        "SELECT time_ms, round, event, text FROM " S_PREFIX "_history WHERE id = ? ORDER BY number",
     [S_PRUNE_CONFIRMS] = "DELETE FROM " S_PREFIX "_confirms WHERE id IN (SELECT id FROM " S_PREFIX
                          "_confirms WHERE time_ms < ?1 ORDER BY time_ms LIMIT ?2)",
     [S_PRUNE_HISTORY] = "DELETE FROM " S_PREFIX "_history WHERE id IN " S_ENDED,
@@ -70,7 +70,7 @@ static const char *const s_texts[S_COUNT] = {
 };
 
 typedef struct {
-    sqlite3 *database;               //  owned
+    sqlite3 *database;                 //  owned
     sqlite3_stmt *statements[S_COUNT]; //  owned
 } s_sqlite_t;
 
@@ -222,8 +222,8 @@ s_write_case(void *arg, const yam_case_t *row)
 {
     s_sqlite_t *self = arg;
     sqlite3_stmt *statement = self->statements[S_WRITE_CASE];
-    const int64_t numbers[] = {row->state,    row->round,    row->call,     row->try_count,
-                               row->due_ms,   row->delay_ms, row->first_ms, row->changed_ms};
+    const int64_t numbers[] = {row->state,  row->round,    row->call,     row->try_count,
+                               row->due_ms, row->delay_ms, row->first_ms, row->changed_ms};
     s_bind_text(statement, 1, row->id);
     for (int index = 0; index < 8; index++) {
         (void) sqlite3_bind_int64(statement, index + 2, numbers[index]);

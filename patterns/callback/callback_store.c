@@ -129,9 +129,9 @@ yam_callback_store_retry(yam_callback_store_t *self, const char *id)
 int
 yam_callback_store_close_case(yam_callback_store_t *self, const char *id, const char *note)
 {
-    return s_step(self, id,
-                  &(yami_callback_event_t) {.type = YAMI_CALLBACK_CLOSE,
-                                            .text = note != NULL ? note : ""});
+    return s_step(
+        self, id,
+        &(yami_callback_event_t) {.type = YAMI_CALLBACK_CLOSE, .text = note != NULL ? note : ""});
 }
 
 const char *

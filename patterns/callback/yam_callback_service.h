@@ -16,7 +16,7 @@
 
 #include "yam_callback_store.h"
 #include "yam_context.h"
-#include "yam_relay_option.h"
+#include "yam_option.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -63,7 +63,7 @@ yam_callback_service_last_turn_ms(yam_callback_service_t *self);
 
 //  Describes option number index (0..). Whether there is one.
 YAM_EXPORT bool
-yam_callback_service_option(size_t index, yam_relay_option_t *option);
+yam_callback_service_option(size_t index, yam_option_t *option);
 
 //  Text for people: every option, one per line. Static storage.
 YAM_EXPORT const char *

@@ -27,8 +27,8 @@
 #include <stdint.h>
 
 #include "yam_callback_db.h"
+#include "yami_delays.h"
 
-#define YAMI_CALLBACK_BACKOFF 16    //  steps of a backoff list
 #define YAMI_CALLBACK_SKEW_MS 60000 //  rows changed later than that after now: a clock was set back
 #define YAMI_CALLBACK_NOTES 2       //  most lines of history one step writes
 
@@ -36,14 +36,14 @@ typedef struct {
     uint32_t round_limit; //  resends; then the case is open
     uint32_t try_limit;   //  calls without an answer, of one round; then the case is open
     int64_t lease_ms;     //  a call under way is made again after so long
-    int64_t backoff_ms[YAMI_CALLBACK_BACKOFF]; //  after a call without an answer; the last repeats
+    int64_t backoff_ms[YAMI_DELAYS_LIMIT]; //  after a call without an answer; the last repeats
     size_t backoff_count;
 } yami_callback_rules_t;
 
 typedef enum {
     YAMI_CALLBACK_CHECK = 1, //  check
     YAMI_CALLBACK_CONFIRM,   //  confirm
-    YAMI_CALLBACK_LOOK,      //  a case that may be due; WAITING: confirms are clear
+    YAMI_CALLBACK_LOOK,      //  call; a case that was due when noted; WAITING: confirms are clear
     YAMI_CALLBACK_ANSWER,    //  call, answer, text
     YAMI_CALLBACK_RETRY,     //  people
     YAMI_CALLBACK_CLOSE,     //  people; text
@@ -53,7 +53,7 @@ typedef struct {
     yami_callback_event_type_t type;
     const yam_case_t *check;           //  id, queue, service, delay_ms
     const yam_case_confirm_t *confirm; //  all of it
-    uint32_t call;                     //  which one is answered
+    uint32_t call;                     //  the one that is answered; LOOK: the latest when noted
     int answer;                        //  yam_callback_answer_t, 0: none
     const char *text;                  //  "" for none
 } yami_callback_event_t;

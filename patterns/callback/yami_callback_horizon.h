@@ -1,7 +1,8 @@
 /*  yami_callback_horizon - when checks may be judged: not before the confirms are stored that the
     relay had.
 
-        note which cases are due -> ask -> hear, until it says true -> judge the noted ones, no other
+        note which cases are due -> ask -> hear, until it says true -> judge the noted ones, no
+        other
 
     No clock is compared with another one: a check that was noted had been delivered, so what the
     relay had before it was due was in the queue before the question, and has a sequence up to the

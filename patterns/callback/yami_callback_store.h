@@ -11,8 +11,8 @@ struct yam_callback_store {
     void *database; //  owned; db's
 };
 
-//  Within a transaction: reads the rows of an id, steps the core, writes what it says. 0, or -1 with
-//  errno and a sentence: the caller rolls back. view may be looked at afterwards.
+//  Within a transaction: reads the rows of an id, steps the core, writes what it says. 0, or -1
+//  with errno and a sentence: the caller rolls back. view may be looked at afterwards.
 int
 yami_callback_store_step(yam_callback_store_t *self, const yami_callback_rules_t *rules,
                          int64_t now_ms, const char *id, const yami_callback_event_t *event,

@@ -10,6 +10,7 @@
 #include "yami_base.h"
 #include "yami_context.h"
 #include "yami_credentials.h"
+#include "yami_delays.h"
 #include "yami_disk.h"
 #include "yami_limits.h"
 #include "yami_memory_store.h"
@@ -42,8 +43,8 @@ s_options(yami_relay_options_t *options, const char *text)
     if (yami_options_read(yami_relay_option_table, options, text) == -1) {
         return -1;
     }
-    int64_t delays_ms[YAMI_BACKOFF_LIMIT];
-    return yami_relay_backoff_parse(options->backoff, delays_ms) == -1 ? -1 : 0;
+    int64_t delays_ms[YAMI_DELAYS_LIMIT];
+    return yami_delays_parse(options->backoff, delays_ms) == -1 ? -1 : 0;
 }
 
 static bool
@@ -290,8 +291,8 @@ yam_relay_set(yam_relay_t *self, const char *name, const char *value)
         "topic-bytes", "topic-age",      "producer-idle", "delayed-messages"};
     for (size_t index = 0; index < sizeof changeable / sizeof changeable[0]; index++) {
         if (strcmp(name, changeable[index]) == 0) {
-            int64_t delays_ms[YAMI_BACKOFF_LIMIT];
-            if (strcmp(name, "backoff") == 0 && yami_relay_backoff_parse(value, delays_ms) == -1) {
+            int64_t delays_ms[YAMI_DELAYS_LIMIT];
+            if (strcmp(name, "backoff") == 0 && yami_delays_parse(value, delays_ms) == -1) {
                 return -1;
             }
             return yami_relay_shell_set(self->shell, name, value);

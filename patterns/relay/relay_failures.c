@@ -18,7 +18,7 @@ int64_t
 yami_relay_backoff(yami_relay_core_t *core, uint32_t failures)
 {
     if (core->delay_count == 0 || strcmp(core->backoff_text, core->options->backoff) != 0) {
-        int count = yami_relay_backoff_parse(core->options->backoff, core->delays_ms);
+        int count = yami_delays_parse(core->options->backoff, core->delays_ms);
         if (count <= 0) { //  unusable: the owner of the options checks them
             core->delays_ms[0] = 1000;
             count = 1;

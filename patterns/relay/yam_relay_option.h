@@ -6,36 +6,17 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "yam_export.h"
+#include "yam_option.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-typedef enum {
-    YAM_OPTION_INTEGER = 0, //  suffixes k M G for sizes, ms s m h for times
-    YAM_OPTION_BOOLEAN = 1, //  true or false
-    YAM_OPTION_TEXT = 2,
-    YAM_OPTION_CHOICE = 3, //  one of the words of choices
-} yam_option_type_t;
-
-//  All text is static storage and never NULL.
-typedef struct {
-    const char *name;
-    yam_option_type_t type;
-    int64_t minimum; //  INTEGER: least value; TEXT: least length in bytes
-    int64_t maximum; //  the greatest
-    const char *initial;
-    const char *unit;
-    const char *choices; //  CHOICE: "a|b"
-    const char *help;    //  half a line
-} yam_relay_option_t;
-
 //  Describes option number index (0..) of yam_relay_new and yam_relay_set. Whether there is one.
 YAM_EXPORT bool
-yam_relay_option(size_t index, yam_relay_option_t *option);
+yam_relay_option(size_t index, yam_option_t *option);
 
 #ifdef __cplusplus
 }

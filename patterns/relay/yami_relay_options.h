@@ -9,8 +9,6 @@
 
 #include "yami_option.h"
 
-#define YAMI_BACKOFF_LIMIT 16 //  steps of a backoff list
-
 typedef struct {
     //  Semantics: may change while the relay runs.
     int64_t lease_ms;         //  lease of a consumer that asks for none [30 s]
@@ -39,10 +37,5 @@ typedef struct {
 } yami_relay_options_t;
 
 extern const yami_option_t yami_relay_option_table[];
-
-//  Parses "1s:5s:30s" into delays_ms; returns how many steps, or -1 with errno EINVAL and a
-//  sentence.
-int
-yami_relay_backoff_parse(const char *text, int64_t delays_ms[YAMI_BACKOFF_LIMIT]);
 
 #endif

@@ -13,6 +13,7 @@
 #include "yam_error.h"
 #include "yami_base.h"
 #include "yami_relay_map.h"
+#include "yami_delays.h"
 #include "yami_relay_options.h"
 #include "yami_relay_pieces.h"
 
@@ -154,8 +155,8 @@ static void
 test_backoff_takes_units_and_refuses_nonsense(void **state)
 {
     (void) state;
-    int64_t delays[YAMI_BACKOFF_LIMIT];
-    assert_int_equal(yami_relay_backoff_parse("1s:500ms:2m:1h:7", delays), 5);
+    int64_t delays[YAMI_DELAYS_LIMIT];
+    assert_int_equal(yami_delays_parse("1s:500ms:2m:1h:7", delays), 5);
     assert_int_equal(delays[0], 1000);
     assert_int_equal(delays[1], 500);
     assert_int_equal(delays[2], 120000);
@@ -172,7 +173,7 @@ test_backoff_takes_units_and_refuses_nonsense(void **state)
                                       "1:2:3:4:5:6:7:8:9:10:11:12:13:14:15:16:17"};
     for (size_t index = 0; index < sizeof bad / sizeof bad[0]; index++) {
         errno = 0;
-        assert_int_equal(yami_relay_backoff_parse(bad[index], delays), -1);
+        assert_int_equal(yami_delays_parse(bad[index], delays), -1);
         assert_int_equal(errno, EINVAL);
         assert_non_null(strstr(yam_error(), "backoff"));
     }
@@ -183,13 +184,13 @@ test_options_have_sound_defaults(void **state)
 {
     (void) state;
     yami_relay_options_t options;
-    int64_t delays[YAMI_BACKOFF_LIMIT];
+    int64_t delays[YAMI_DELAYS_LIMIT];
     yami_options_init(yami_relay_option_table, &options);
     assert_int_equal(options.lease_ms, 30000);
     assert_int_equal(options.delivery_limit, 5);
     assert_int_equal(options.topic_bytes, 1 << 30);
     assert_int_equal(options.topic_age_ms, 24 * 3600 * 1000);
-    assert_int_equal(yami_relay_backoff_parse(options.backoff, delays), 5);
+    assert_int_equal(yami_delays_parse(options.backoff, delays), 5);
     assert_int_equal(delays[4], 600000);
     assert_int_equal(yami_options_set(yami_relay_option_table, &options, "lease", "1ms"), -1);
     assert_int_equal(yami_options_set(yami_relay_option_table, &options, "lease", "5m"), 0);
