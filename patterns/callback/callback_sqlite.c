@@ -11,7 +11,7 @@
 #include "yami_sqlite.h"
 
 #define S_PREFIX "yam_callback"
-#define S_BUSY_MS 5000 //  how long a lock of another process is waited for
+#define S_BUSY_MS 1000 //  how long a lock of another process is waited for
 #define S_CASE                                                                                     \
     "id, state, round, call, tries, due_ms, delay_ms, first_ms, changed_ms, queue, service"
 

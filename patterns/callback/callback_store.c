@@ -101,7 +101,7 @@ s_step(yam_callback_store_t *self, const char *id, const yami_callback_event_t *
 {
     static const yami_callback_rules_t rules = {.round_limit = 1, .try_limit = 1}; //  not asked for
     yami_callback_view_t view;
-    yami_callback_effects_t effects;
+    yami_callback_effects_t effects = {0};
     if (self->db->begin(self->database) == -1) {
         return -1;
     }

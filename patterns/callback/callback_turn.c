@@ -310,6 +310,7 @@ s_judge(yami_callback_turn_t *self, int64_t now_ms)
         return;
     }
     self->ask_ms = now_ms + S_ASK_MS;
+    self->stats.asked++;
     if (yami_callback_intake_ask(&self->intake, &last, &floor) == -1) {
         s_pause(self, "callback.relay-silent");
         return;

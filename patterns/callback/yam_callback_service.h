@@ -49,6 +49,7 @@ typedef struct {
     uint64_t stale;          //  answers of calls that others had made again
     uint64_t opened;         //  cases that became open
     uint64_t done;           //  cases that were confirmed after a call
+    uint64_t asked;          //  questions to the relay, how far the confirms are
     uint64_t store_failures; //  transactions that failed and were tried again
     uint64_t pruned;         //  rows forgotten
 } yam_callback_service_stats_t;

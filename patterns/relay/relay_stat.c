@@ -188,14 +188,8 @@ s_group_state(s_rows_t *rows, const yami_relay_core_t *core, const yami_relay_gr
 {
     const yami_relay_channel_t *channel = group->channel;
     const uint64_t *totals = group->pieces.totals;
-<<<<<<< HEAD
-=======
-    uint64_t depth = yami_relay_group_depth(group);
-    uint64_t floor = yami_relay_group_floor(group);
-    int64_t time_ms = depth > 0 ? yami_relay_channel_time(channel, floor) : 0;
     s_number(rows, "last", channel->next - 1);
-    s_number(rows, "floor", floor);
->>>>>>> a43ca76 (Callback: producer, consumer and service; a list of delays and the description of options belong to lib/base)
+    s_number(rows, "floor", yami_relay_group_floor(group));
     s_number(rows, "next", group->next);
     uint64_t depth = yami_relay_group_depth(group);
     bool is_delayed = channel->dues != NULL;

@@ -550,8 +550,10 @@ static void
 test_random_histories_forget_nothing_and_alarm_nobody(void **state)
 {
     (void) state;
-    uint64_t histories = getenv("STEPS") ? strtoull(getenv("STEPS"), NULL, 10) / 60 : 20000;
-    uint64_t first = getenv("SEED") ? strtoull(getenv("SEED"), NULL, 10) : 1;
+    const char *steps = getenv("STEPS");
+    const char *from = getenv("SEED");
+    uint64_t histories = steps != NULL ? strtoull(steps, NULL, 10) / 60 : 20000;
+    uint64_t first = from != NULL ? strtoull(from, NULL, 10) : 1;
     for (uint64_t seed = first; seed < first + histories; seed++) {
         s_setup(NULL);
         memset(&s_oracle, 0, sizeof s_oracle);

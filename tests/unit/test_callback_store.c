@@ -115,12 +115,18 @@ static char s_seen[256];
 static yam_case_t s_row;
 static yam_case_note_t s_note;
 
+static void
+s_see(const char *word)
+{
+    size_t used = strlen(s_seen);
+    (void) snprintf(s_seen + used, sizeof s_seen - used, "%s ", word);
+}
+
 static int
 s_see_case(void *arg)
 {
     (void) arg;
-    (void) strncat(s_seen, s_row.id, sizeof s_seen - strlen(s_seen) - 2);
-    (void) strcat(s_seen, " ");
+    s_see(s_row.id);
     return 0;
 }
 
@@ -128,8 +134,7 @@ static int
 s_see_note(void *arg)
 {
     (void) arg;
-    (void) strncat(s_seen, s_note.event, sizeof s_seen - strlen(s_seen) - 2);
-    (void) strcat(s_seen, " ");
+    s_see(s_note.event);
     return 0;
 }
 

@@ -149,16 +149,23 @@ test_confirms_that_say_nothing_are_refused_and_odd_reasons_mended(void **state)
     yam_message_destroy(&message);
 }
 
+static uint32_t
+s_random(uint64_t *seed)
+{
+    *seed = *seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t) (*seed >> 33);
+}
+
 static void
 test_bytes_at_random_are_read_or_refused(void **state)
 {
     (void) state;
     uint8_t bytes[64];
-    srand(1);
+    uint64_t seed = 1;
     for (int round = 0; round < 200000; round++) {
-        size_t size = (size_t) rand() % sizeof bytes;
+        size_t size = s_random(&seed) % sizeof bytes;
         for (size_t index = 0; index < size; index++) {
-            bytes[index] = (uint8_t) (rand() % 4 == 0 ? 0xa2 : rand());
+            bytes[index] = (uint8_t) (s_random(&seed) % 4 == 0 ? 0xa2 : s_random(&seed));
         }
         bytes[0] = 0x82;
         struct yam_message message = {.record = {.properties = {bytes, size}}};
