@@ -214,7 +214,9 @@ s_show(void *arg, const yam_outbox_entry_t *entry)
         .size = message.record.body.size,
         .message = &message,
     };
-    return view->show(view->arg, &row);
+    int rc = view->show(view->arg, &row);
+    yami_free(message.scratch); //  of getters
+    return rc;
 }
 
 int64_t

@@ -76,8 +76,8 @@ typedef struct {
     const char *reason;      //  in words; "" when there is none
     const int64_t *tries_ms; //  when it was tried in vain, wall clock
     size_t try_count;
-    size_t size; //  bytes of the body
-    const yam_message_t *message;
+    size_t size;            //  bytes of the body
+    yam_message_t *message; //  to be read
 } yam_outbox_row_t;
 
 //  0 to go on, 1 to end.

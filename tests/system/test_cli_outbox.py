@@ -1,0 +1,101 @@
+#!/usr/bin/python3
+"""yam outbox: what it shows, puts back, gives up, deletes and sends."""
+
+import json
+import os
+import signal
+import sqlite3
+
+import outbox_support as outbox
+from yamd_support import (NOINPUT, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, DATAERR, Relay, folder, main, refused, rows,
+                          spawn, yam)
+
+
+def cli(*arguments, **options):
+    return yam("outbox", arguments[0], "--db", folder("app.db"), *arguments[1:], **options)[0]
+
+
+def listed(*arguments):
+    return rows(cli("list", "--json", *arguments))
+
+
+def test_rows_are_listed_sent_and_pruned():
+    relay, database = Relay(store=None), outbox.Database()
+    database.put("orders", [b"one", b"two"])
+    database.put("bills", [b"three"])
+    assert [row["state"] for row in listed()] == ["sending"] * 3
+    assert [row["id"] for row in listed("--channel", "bills")] == [3]
+    assert [row["id"] for row in listed("--from", "2", "-n1")] == [2]
+    assert rows(cli("run", "--once", "--json", "-e", relay.endpoint)) == [{"delivered": 3, "left": 0, "dry-run": False}]
+    assert [row["state"] for row in listed("--state", "1")] == ["delivered"] * 3
+    assert relay.yam("pull", "orders", "-n2")[0] == "one\ntwo\n"
+    assert rows(cli("prune", "--older", "0", "--dry-run", "--json"))[0]["pruned"] == 3
+    assert rows(cli("prune", "--json"))[0]["pruned"] == 0, "all are young"
+    assert rows(cli("prune", "--older", "0", "--json"))[0]["pruned"] == 3
+    assert listed() == []
+
+
+def test_show_tells_all_that_is_known_of_a_row():
+    database = outbox.Database()
+    database.put("orders", [b"\xff\x00"])
+    row = rows(cli("show", "1", "--json"))[0]
+    assert row["identity"] == f"{database.producer()}-1" and row["sequence"] == 0 and row["body-base64"], row
+    assert "identity" in cli("show", "1")
+    assert rows(cli("show", "99", "--json")) == []
+
+
+def test_rows_are_cancelled_by_id_and_all_at_once():
+    database = outbox.Database()
+    database.put("orders", [b"x"] * 5)
+    assert rows(cli("cancel", "2", "3", "--json"))[0] == {"cancelled": 2, "left": 0, "dry-run": False}
+    assert rows(cli("cancel", "2", "--json", code=TEMPFAIL))[0]["left"] == 1
+    assert rows(cli("cancel", "--all", "--state", "0", "--dry-run", "--json"))[0]["cancelled"] == 3
+    assert len(listed("--state", "0")) == 3
+    assert rows(cli("cancel", "--all", "--state", "0", "--json"))[0]["cancelled"] == 3
+    assert listed("--state", "0") == []
+
+
+def test_failed_rows_say_why_and_are_put_back():
+    relay, database = Relay(store=None), outbox.Database()
+    relay.yam("pub", "orders", stdin="1\n")  # a topic now
+    database.put("orders", [b"x"] * 3)
+    cli("run", "--once", "-e", relay.endpoint)
+    failed = listed("--state", "2")
+    assert [row["status"] for row in failed] == ["conflict"] * 3 and failed[0]["tries"] == 1, failed
+    assert failed[0]["reason"] == "the channel is a topic", failed
+    assert rows(cli("retry", "--all", "--dry-run", "--json"))[0]["retried"] == 3
+    assert rows(cli("retry", "1", "--json"))[0]["retried"] == 1
+    assert rows(cli("retry", "--all", "--json"))[0]["retried"] == 2
+    other = Relay(store=None)
+    cli("run", "--once", "-e", other.endpoint)
+    assert len(listed("--state", "1")) == 3
+
+
+def test_run_goes_on_until_interrupted():
+    relay, database = Relay(store=None), outbox.Database()
+    process = spawn("yam", "outbox", "run", "--db", folder("app.db"), "-e", relay.endpoint)
+    for number in range(3):
+        database.put("orders", [str(number).encode()])
+        database.wait("SELECT count(*) FROM yam_outbox WHERE state = 1", number + 1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(TIMEOUT) == 0
+    assert database.number("SELECT count(*) FROM yam_outbox_lane WHERE owner <> 0") == 0
+
+
+def test_bad_words_and_databases_are_refused_in_plain_words():
+    refused("yam", "outbox", "list", code=USAGE, says="--db")
+    refused("yam", "outbox", "list", "--db", "postgresql://localhost/x", code=UNAVAILABLE, says="PostgreSQL")
+    refused("yam", "outbox", "list", "--db", folder("none.db"), code=NOINPUT, says="none.db")
+    outbox.Database()
+    refused("yam", "outbox", "dance", "--db", folder("app.db"), code=USAGE, says="dance")
+    refused("yam", "outbox", "retry", "--db", folder("app.db"), code=USAGE, says="--all")
+    refused("yam", "outbox", "cancel", "--all", "--db", folder("app.db"), code=USAGE, says="--state")
+    refused("yam", "outbox", "retry", "x1", "--db", folder("app.db"), code=USAGE, says="x1")
+    with sqlite3.connect(folder("app.db")) as connection:
+        connection.execute("UPDATE yam_outbox_meta SET value = 9 WHERE name = 'version'")
+    connection.close()
+    refused("yam", "outbox", "list", "--db", folder("app.db"), code=DATAERR, says="version 9")
+
+
+if __name__ == "__main__":
+    main(globals())
