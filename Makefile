@@ -22,12 +22,17 @@ SUBMAKE   = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS
 RUN       = tests/tools/run_tests
 SHOW      = $(if $(V),,@echo "  $(1)";)
 
-#   PLANTED=NAME: that bug, in a folder of its own. What does not have it is shared with the usual build.
+#   PLANTED=NAME: that bug; FAILPOINTS=yes: places where a test ends the process (lib/base/yami_failpoint.h). Each in
+#   a folder of its own; what does not have it is shared with the usual build.
 PLANTED  ?=
+FAILPOINTS ?=
 SHARED   := $(BUILD)
 OBJ       = $(SHARED)/obj
-ifneq ($(PLANTED),)
-override BUILD := $(SHARED)/planted-$(PLANTED)
+VARIANT   = $(if $(PLANTED),planted-$(PLANTED),$(if $(FAILPOINTS),failpoints))
+VARIANT_MARK = $(if $(PLANTED),YAMI_PLANTED($(PLANTED)),YAMI_FAILPOINT)
+VARIANT_FLAG = $(if $(PLANTED),-DYAMI_PLANTED_BUG=YAMI_BUG_$(PLANTED),-DYAMI_FAILPOINTS)
+ifneq ($(VARIANT),)
+override BUILD := $(SHARED)/$(VARIANT)
 endif
 
 #   -- What the build needs. Asked lazily, and once: `deps` may just have installed it. ---------------
@@ -82,7 +87,7 @@ ALL_TEXT  = $(ALL_SRC) $(EXAMPLES) $(wildcard lib/*.h $(addsuffix *.h,$(sort $(d
 SCRIPTS   = $(filter-out %.c %.h,$(wildcard tests/system/test_* tests/interop/test_*))
 
 objects   = $(foreach source,$(1),$(if $(filter $(source),$(BUG_SRC)),$(BUILD),$(SHARED))/obj/$(source:.c=.o))
-BUG_SRC   = $(if $(PLANTED),$(call once,BUG_SRC,$(shell grep -l 'YAMI_PLANTED($(PLANTED))' $(LIB_SRC))))
+BUG_SRC   = $(if $(VARIANT),$(call once,BUG_SRC,$(shell grep -l '$(VARIANT_MARK)' $(LIB_SRC))))
 helpers   = $(call objects,$(filter tests/support/% tests/$(1)/%,$(HELP_SRC)) $(helpers_$(1)))
 helpers_fuzz = daemons/yamd/config.c daemons/yamd/options.c
 LIBRARIES = yam $(EXTRAS:%=yam-%)
@@ -219,15 +224,15 @@ $(OBJ)/%.o: %.c $(SHARED)/flags | $(SHARED)/include/.linked
 	@mkdir -p $(@D)
 	$(call SHOW,cc   $<)$(CC) $(C_FLAGS) $(INCLUDE) -MMD -MP -MT '$@ $(@:.o=.tidy)' -c -o $@ $<
 
-$(SHARED)/flags: $(if $(PLANTED),,FORCE)
+$(SHARED)/flags: $(if $(VARIANT),,FORCE)
 	@mkdir -p $(@D)
 	@echo "$(CC) $(C_FLAGS)" | cmp -s - $@ || echo "$(CC) $(C_FLAGS)" > $@
 
-ifneq ($(PLANTED),)
+ifneq ($(VARIANT),)
 $(BUILD)/obj/%.o: INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include
 $(BUILD)/obj/%.o: %.c | $(SHARED)/include/.linked
 	@mkdir -p $(@D)
-	$(call SHOW,bug  $<)$(CC) $(C_FLAGS) -DYAMI_PLANTED_BUG=YAMI_BUG_$(PLANTED) $(INCLUDE) -MMD -MP -c -o $@ $<
+	$(call SHOW,bug  $<)$(CC) $(C_FLAGS) $(VARIANT_FLAG) $(INCLUDE) -MMD -MP -c -o $@ $<
 endif
 
 #   All public headers in one folder, as they will be installed.

@@ -27,8 +27,8 @@ yami_failpoint(const char *name, atomic_long *count)
 
 #define YAMI_FAILPOINT(name)                                                                       \
     do {                                                                                           \
-        static atomic_long count;                                                                  \
-        yami_failpoint(name, &count);                                                              \
+        static atomic_long failpoint_count;                                                        \
+        yami_failpoint(name, &failpoint_count);                                                    \
     } while (0)
 
 #else

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "yami_base.h"
-#include "yami_failpoint.h"
 #include "yami_frame.h"
 #include "yami_limits.h"
 #include "yami_message.h"
@@ -161,11 +160,9 @@ s_put(yam_outbox_t *self, int kind, const char *channel, const yam_message_t *me
     if (s_encode(self, &message->record) == -1) {
         return -1;
     }
-    int64_t id = self->db->put(self->database, kind, channel, yami_clock_wall_ms(),
-                               self->builder.bytes + YAMI_BATCH_HEADER_SIZE,
-                               self->builder.size - YAMI_BATCH_HEADER_SIZE);
-    YAMI_FAILPOINT("put");
-    return id;
+    return self->db->put(self->database, kind, channel, yami_clock_wall_ms(),
+                         self->builder.bytes + YAMI_BATCH_HEADER_SIZE,
+                         self->builder.size - YAMI_BATCH_HEADER_SIZE);
 }
 
 int64_t

@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "yam_dispatcher.h"
 #include "yam_error.h"
+#include "yam_outbox_db.h"
 #include "yam_relay.h"
+#include "yami_outbox_sqlite.h"
 
 static yam_relay_t *s_relay;
 static char s_endpoint[256];
@@ -284,6 +285,28 @@ test_a_relay_in_this_process_will_do(void **state)
 }
 
 static void
+test_readonly_database_is_tried_again_and_loses_nothing(void **state)
+{
+    (void) state;
+    outbox_put_numbers("orders", 0, 10);
+    sqlite3 *reader;
+    assert_int_equal(sqlite3_open_v2(outbox_path, &reader, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    yam_dispatcher_t *dispatcher =
+        yam_dispatcher_new_over(wrapper_yam, &yami_outbox_sqlite, reader, s_endpoint, NULL);
+    assert_non_null(dispatcher);
+    assert_int_equal(yam_dispatcher_flush(dispatcher, 100), -1);
+    yam_dispatcher_stats_t stats;
+    yam_dispatcher_stats(dispatcher, &stats);
+    assert_true(stats.troubles > 0);
+    assert_int_equal(stats.sent, 0); //  without a durable sequence nothing leaves
+    yam_dispatcher_destroy(&dispatcher);
+    dispatcher = s_dispatcher(NULL);
+    s_flush(dispatcher);
+    yam_dispatcher_destroy(&dispatcher);
+    assert_int_equal(outbox_number("SELECT count(*) FROM yam_outbox WHERE state = 1"), 10);
+}
+
+static void
 test_what_cannot_be_a_dispatcher_is_refused(void **state)
 {
     (void) state;
@@ -317,6 +340,7 @@ main(void)
         S_TEST(test_two_dispatchers_at_once_deliver_everything_once),
         S_TEST(test_rows_wait_for_a_relay_that_is_away_without_a_try),
         S_TEST(test_a_relay_in_this_process_will_do),
+        S_TEST(test_readonly_database_is_tried_again_and_loses_nothing),
         S_TEST(test_what_cannot_be_a_dispatcher_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

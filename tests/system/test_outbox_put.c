@@ -1,0 +1,152 @@
+//  An application that is killed anywhere between BEGIN and what follows COMMIT: the business row and
+//  its message are both there, or neither.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "yam_outbox.h"
+
+#define S_ROUNDS 40
+
+static char s_path[128];
+
+static void
+s_run(sqlite3 *database, const char *text)
+{
+    if (sqlite3_exec(database, text, NULL, NULL, NULL) != SQLITE_OK) {
+        abort();
+    }
+}
+
+static sqlite3 *
+s_open(void)
+{
+    sqlite3 *database = NULL;
+    if (sqlite3_open(s_path, &database) != SQLITE_OK) {
+        abort();
+    }
+    (void) sqlite3_busy_timeout(database, 10000);
+    return database;
+}
+
+//  Buys things, until step number `last` kills it; for ever when that is 0.
+static void
+s_buy(int last)
+{
+    sqlite3 *database = s_open();
+    yam_outbox_t *outbox = yam_outbox_new(database, NULL);
+    yam_message_t *message = yam_message_new("bought", 6);
+    int step = 0;
+    while (true) {
+        static const char *const texts[] = {"BEGIN IMMEDIATE",
+                                            "INSERT INTO business DEFAULT VALUES", NULL, "COMMIT"};
+        for (size_t index = 0; index < sizeof texts / sizeof *texts; index++) {
+            if (texts[index] != NULL) {
+                s_run(database, texts[index]);
+            } else if (yam_outbox_put(outbox, "orders", message) <= 0) {
+                abort();
+            }
+            if (++step == last) {
+                (void) raise(SIGKILL);
+            }
+        }
+    }
+}
+
+static int64_t
+s_number(sqlite3 *database, const char *query)
+{
+    sqlite3_stmt *statement;
+    assert_int_equal(sqlite3_prepare_v2(database, query, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int64_t value = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return value;
+}
+
+//  Kills a buyer after so many steps, or (0) after pause_us, and looks at what is there.
+static void
+s_check(int last, long pause_us)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        s_buy(last);
+    }
+    if (last == 0) {
+        struct timespec pause = {0, pause_us * 1000};
+        (void) nanosleep(&pause, NULL); //  this is the fault
+        assert_int_equal(kill(child, SIGKILL), 0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    sqlite3 *database = s_open();
+    assert_int_equal(s_number(database, "SELECT count(*) FROM business"),
+                     s_number(database, "SELECT count(*) FROM yam_outbox"));
+    assert_int_equal(sqlite3_close(database), SQLITE_OK);
+}
+
+static int
+s_setup(void **state)
+{
+    (void) state;
+    const char *folder = getenv("TMPDIR");
+    (void) snprintf(s_path, sizeof s_path, "%s/put-%d.db", folder ? folder : "/tmp", getpid());
+    sqlite3 *database = s_open();
+    s_run(database, "PRAGMA journal_mode = WAL; CREATE TABLE business (id INTEGER PRIMARY KEY)");
+    yam_outbox_t *outbox = yam_outbox_new(database, NULL);
+    yam_outbox_destroy(&outbox);
+    return sqlite3_close(database) == SQLITE_OK ? 0 : -1;
+}
+
+static int
+s_teardown(void **state)
+{
+    (void) state;
+    (void) unlink(s_path);
+    return 0;
+}
+
+static void
+test_application_killed_between_any_two_steps_has_both_rows_or_neither(void **state)
+{
+    (void) state;
+    for (int last = 1; last <= 9; last++) {
+        s_check(last, 0);
+    }
+}
+
+static void
+test_application_killed_at_random_has_both_rows_or_neither(void **state)
+{
+    (void) state;
+    for (long round = 0; round < S_ROUNDS; round++) {
+        s_check(0, 500 + 733 * round % 20000);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            test_application_killed_between_any_two_steps_has_both_rows_or_neither, s_setup,
+            s_teardown),
+        cmocka_unit_test_setup_teardown(test_application_killed_at_random_has_both_rows_or_neither,
+                                        s_setup, s_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
