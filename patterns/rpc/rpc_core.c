@@ -144,7 +144,7 @@ s_time_out(yami_rpc_core_t *self, yami_rpc_call_t *call)
 }
 
 int64_t
-yami_rpc_core_turn(yami_rpc_core_t *self, int64_t now_ms, size_t server)
+yami_rpc_core_turn(yami_rpc_core_t *self, int64_t now_ms, size_t index)
 {
     yami_heap_item_t item;
     while (yami_heap_pop_due(&self->timers, now_ms, &item)) {
@@ -159,7 +159,7 @@ yami_rpc_core_turn(yami_rpc_core_t *self, int64_t now_ms, size_t server)
             yami_rpc_core_place(self, call);
         }
     }
-    int64_t due_ms = yami_rpc_core_watch(self, now_ms, server);
+    int64_t due_ms = yami_rpc_core_watch(self, now_ms, index);
     const yami_heap_item_t *first = yami_heap_peek(&self->timers);
     return first != NULL && first->when < due_ms ? first->when : due_ms;
 }

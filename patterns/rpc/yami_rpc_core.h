@@ -144,10 +144,10 @@ yami_rpc_core_find(const yami_rpc_core_t *self, uint64_t number);
 int
 yami_rpc_core_cancel(yami_rpc_core_t *self, uint64_t number);
 
-//  A frame came from that server. block (borrowed; NULL: the frame was decoded from message) is
-//  what it was decoded from; the answer keeps a reference.
+//  A frame came from server number index. block (borrowed) has its bytes; an answer keeps a
+//  reference.
 void
-yami_rpc_core_frame(yami_rpc_core_t *self, int64_t now_ms, size_t server,
+yami_rpc_core_frame(yami_rpc_core_t *self, int64_t now_ms, size_t index,
                     const yami_rpc_frame_t *frame, yami_block_t *block);
 
 //  Something came from it that was no frame.
@@ -157,26 +157,26 @@ yami_rpc_core_garbage(yami_rpc_core_t *self);
 //  What was sent to that server may be lost: it is tried again, or fails. A relay's queue is there
 //  again at once.
 void
-yami_rpc_core_lost(yami_rpc_core_t *self, int64_t now_ms, size_t server);
+yami_rpc_core_lost(yami_rpc_core_t *self, int64_t now_ms, size_t index);
 
 //  What time alone brings to calls, and to that server, of which all is received that has come.
 //  Returns when it is to be called again (INT64_MAX: never).
 int64_t
-yami_rpc_core_turn(yami_rpc_core_t *self, int64_t now_ms, size_t server);
+yami_rpc_core_turn(yami_rpc_core_t *self, int64_t now_ms, size_t index);
 
 //  What is to be sent to that server next; the same again until sent or blocked is called. False:
 //  nothing.
 bool
-yami_rpc_core_next(yami_rpc_core_t *self, size_t server, yami_rpc_sending_t *sending);
+yami_rpc_core_next(yami_rpc_core_t *self, size_t index, yami_rpc_sending_t *sending);
 
 //  It was sent; or could never be, then status says why.
 void
-yami_rpc_core_sent(yami_rpc_core_t *self, int64_t now_ms, size_t server,
+yami_rpc_core_sent(yami_rpc_core_t *self, int64_t now_ms, size_t index,
                    const yami_rpc_sending_t *sending, yam_status_t status);
 
 //  The server's socket has no room, or has some again.
 void
-yami_rpc_core_block(yami_rpc_core_t *self, size_t server, bool is_blocked);
+yami_rpc_core_block(yami_rpc_core_t *self, size_t index, bool is_blocked);
 
 //  Every call that has no outcome gets that one.
 void

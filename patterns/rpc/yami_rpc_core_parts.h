@@ -29,6 +29,6 @@ yami_rpc_core_has_other(const yami_rpc_core_t *self, const yami_rpc_call_t *call
 
 //  Looks after one server.
 int64_t
-yami_rpc_core_watch(yami_rpc_core_t *self, int64_t now_ms, size_t server);
+yami_rpc_core_watch(yami_rpc_core_t *self, int64_t now_ms, size_t index);
 
 #endif

@@ -479,6 +479,29 @@ test_calls_go_to_who_has_least_to_do(void **state)
     }
 }
 
+static void
+test_call_at_a_relay_is_asked_again_however_often_its_session_is_lost(void **state)
+{
+    (void) state;
+    yami_rpc_sending_t sending;
+    s_start(1, 2);
+    s_core.config.is_relayed = true;
+    s_core.servers[0].is_alive = true;
+    s_core.servers[0].must_ask = false;
+    uint64_t call = s_call(-1);
+    for (uint32_t attempt = 1; attempt <= 10; attempt++) {
+        assert_int_equal(s_send(0, &sending), YAMI_RPC_CALL);
+        assert_string_equal(sending.id, "01020300000000000000000000000000.1");
+        yami_rpc_core_lost(&s_core, s_now, 0);
+    }
+    s_core.config.retries = 0; //  then the relay's word is waited for
+    const char *correlation = s_send_call(0);
+    yami_rpc_core_lost(&s_core, s_now, 0);
+    assert_int_equal(s_send(0, &sending), 0);
+    s_reply(0, correlation, YAM_STATUS_OK, "at last");
+    s_assert_outcome(call, YAM_STATUS_OK, "at last");
+}
+
 //  -- Giving up, limits
 
 static void
@@ -546,6 +569,7 @@ main(void)
         CORE_TEST(test_server_that_was_restarted_is_asked_and_gets_the_call_without_a_retry),
         CORE_TEST(test_server_that_always_says_no_session_does_not_go_on_for_ever),
         CORE_TEST(test_calls_go_to_who_has_least_to_do),
+        CORE_TEST(test_call_at_a_relay_is_asked_again_however_often_its_session_is_lost),
         CORE_TEST(test_cancelled_call_has_no_outcome_and_its_server_is_told),
         CORE_TEST(test_calls_and_bytes_are_limited),
     };
