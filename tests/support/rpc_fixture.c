@@ -139,7 +139,10 @@ rpc_take_held(void)
     yami_monitor_lock(&s_monitor);
     if (s_held_count > 0) {
         request = s_held[0];
-        memmove(s_held, s_held + 1, --s_held_count * sizeof s_held[0]);
+        s_held_count--;
+        for (size_t index = 0; index < s_held_count; index++) {
+            s_held[index] = s_held[index + 1];
+        }
     }
     yami_monitor_unlock(&s_monitor);
     return request;

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "yami_message.h"
@@ -165,7 +166,7 @@ test_reply_is_the_outcome_of_its_call(void **state)
     uint64_t first = s_call(500);
     uint64_t second = s_call(500);
     char correlation[YAMI_RPC_CORRELATION_SIZE];
-    strcpy(correlation, s_send_call(0));
+    (void) snprintf(correlation, sizeof correlation, "%s", s_send_call(0));
     s_reply(0, s_send_call(0), YAM_STATUS_OK, "two");
     s_assert_outcome(second, YAM_STATUS_OK, "two");
     s_reply(0, correlation, YAM_STATUS_OK, "one");
@@ -181,7 +182,7 @@ test_late_reply_is_dropped_and_counted(void **state)
     s_greet(0, 1);
     uint64_t first = s_call(500);
     char correlation[YAMI_RPC_CORRELATION_SIZE];
-    strcpy(correlation, s_send_call(0));
+    (void) snprintf(correlation, sizeof correlation, "%s", s_send_call(0));
     s_now += 500;
     (void) yami_rpc_core_turn(&s_core, s_now, 0);
     s_assert_outcome(first, YAM_STATUS_TIMEOUT, NULL);
@@ -201,7 +202,7 @@ test_duplicate_reply_is_dropped_and_counted(void **state)
     s_greet(0, 1);
     uint64_t call = s_call(500);
     char correlation[YAMI_RPC_CORRELATION_SIZE];
-    strcpy(correlation, s_send_call(0));
+    (void) snprintf(correlation, sizeof correlation, "%s", s_send_call(0));
     s_reply(0, correlation, YAM_STATUS_OK, "one");
     s_reply(0, correlation, YAM_STATUS_OK, "once more"); //  before it was told
     s_assert_outcome(call, YAM_STATUS_OK, "one");
@@ -356,7 +357,7 @@ test_silent_server_is_given_up_and_its_calls_go_to_another(void **state)
     s_greet(0, 1);
     uint64_t call = s_call(-1);
     char correlation[YAMI_RPC_CORRELATION_SIZE];
-    strcpy(correlation, s_send_call(0));
+    (void) snprintf(correlation, sizeof correlation, "%s", s_send_call(0));
     s_greet(1, 1);
     uint64_t socket = s_core.servers[0].socket;
     yami_rpc_sending_t sending;
@@ -384,7 +385,7 @@ test_id_is_the_same_when_a_call_is_tried_again(void **state)
     s_greet(0, 1);
     (void) s_call(-1);
     assert_int_equal(s_send(0, &sending), YAMI_RPC_CALL);
-    (void) strcpy(first, sending.id);
+    (void) snprintf(first, sizeof first, "%s", sending.id);
     assert_string_equal(first, "01020300000000000000000000000000.1");
     s_epochs[0] = 77;
     s_now += HEARTBEAT;

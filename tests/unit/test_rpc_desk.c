@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include <string.h>
+#include <stdio.h>
 
 #include "yami_base.h"
 #include "yami_rpc_desk_core.h"
@@ -41,7 +41,7 @@ s_take(const char *correlation, int64_t deadline_ms, int64_t now_ms, yam_status_
 {
     yam_rpc_request_t *request = yami_alloc(sizeof *request);
     yam_rpc_request_t *twin;
-    strcpy(request->correlation, correlation);
+    (void) snprintf(request->correlation, sizeof request->correlation, "%s", correlation);
     request->message = yam_message_new("do", 2);
     request->deadline_ms = deadline_ms;
     request->size = 1000;
