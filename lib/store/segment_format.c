@@ -198,7 +198,7 @@ yami_trailer_decode(const uint8_t *bytes, yami_trailer_t *trailer)
     trailer->footer_offset = yami_get_u64(bytes + 8);
     trailer->last_lsn = yami_get_u64(bytes + 16);
     trailer->footer_size = yami_get_u32(bytes + 24);
-    return 0;
+    return trailer->last_lsn <= YAMI_NUMBER_LIMIT ? 0 : s_malformed();
 }
 
 const char *

@@ -171,6 +171,23 @@ test_trailer_round_trip_and_every_bit(void **state)
     }
 }
 
+//  Recovery counted on from it, and the next opening knew nothing that was committed since.
+static void
+test_trailer_whose_numbers_would_wrap_is_refused(void **state)
+{
+    (void) state;
+    yami_trailer_t trailer = {.salt = 1, .footer_offset = 64, .footer_size = 104};
+    uint8_t bytes[YAMI_TRAILER_SIZE];
+    yami_trailer_t decoded;
+    trailer.last_lsn = YAMI_NUMBER_LIMIT;
+    yami_trailer_encode(bytes, &trailer);
+    assert_int_equal(yami_trailer_decode(bytes, &decoded), 0);
+    trailer.last_lsn++;
+    yami_trailer_encode(bytes, &trailer);
+    assert_int_equal(yami_trailer_decode(bytes, &decoded), -1);
+    assert_int_equal(errno, EPROTO);
+}
+
 static void
 test_names_are_parsed_only_as_they_are_written(void **state)
 {
@@ -360,6 +377,7 @@ main(void)
         cmocka_unit_test(test_segment_whose_numbers_would_wrap_is_refused),
         cmocka_unit_test(test_segment_of_no_store_is_refused),
         cmocka_unit_test(test_trailer_round_trip_and_every_bit),
+        cmocka_unit_test(test_trailer_whose_numbers_would_wrap_is_refused),
         cmocka_unit_test(test_names_are_parsed_only_as_they_are_written),
         cmocka_unit_test(test_footer_round_trip_and_every_truncation),
         cmocka_unit_test(test_footer_of_random_bytes_is_refused_or_sound),
