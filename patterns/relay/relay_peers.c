@@ -130,6 +130,7 @@ s_may_err(yami_relay_core_t *core, yami_relay_peer_t *peer)
     if (core->mono_ms - peer->error_window_ms >= 1000) {
         peer->error_window_ms = core->mono_ms;
         peer->error_count = 0;
+        peer->stale_ranges = 0;
     }
     return ++peer->error_count <= YAMI_RELAY_ERRORS;
 }
@@ -154,6 +155,15 @@ yami_relay_peer_error(yami_relay_core_t *core, yami_relay_peer_t *peer, uint32_t
     }
 }
 
+static void
+s_close_faulty(yami_relay_core_t *core, yami_relay_peer_t *peer, yam_status_t status)
+{
+    yami_relay_say(core, YAMI_LOG_WARN, "relay.peer-closed",
+                   "peer=%.*s why=too-many-errors status=%s", (int) peer->name.size,
+                   peer->name.text, yam_status_name(status));
+    yami_relay_peer_end(core, peer, true);
+}
+
 bool
 yami_relay_peer_fault(yami_relay_core_t *core, yami_relay_peer_t *peer, uint32_t handle,
                       yam_status_t status, const char *text)
@@ -162,11 +172,19 @@ yami_relay_peer_fault(yami_relay_core_t *core, yami_relay_peer_t *peer, uint32_t
         s_send_error(core, peer, handle, status, text);
         return true;
     }
-    yami_relay_say(core, YAMI_LOG_WARN, "relay.peer-closed",
-                   "peer=%.*s why=too-many-errors status=%s", (int) peer->name.size,
-                   peer->name.text, yam_status_name(status));
-    yami_relay_peer_end(core, peer, true);
+    s_close_faulty(core, peer, status);
     return false;
+}
+
+void
+yami_relay_peer_stale(yami_relay_core_t *core, yami_relay_peer_t *peer, uint32_t handle,
+                      yam_status_t status, const char *text, uint64_t range_count)
+{
+    yami_relay_peer_error(core, peer, handle, status, text);
+    peer->stale_ranges += range_count;
+    if (peer->stale_ranges > YAMI_RELAY_STALE_RANGES) {
+        s_close_faulty(core, peer, status);
+    }
 }
 
 void

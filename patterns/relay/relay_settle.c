@@ -94,8 +94,8 @@ yami_relay_settle(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_f
 {
     yami_relay_handle_t *handle = yami_relay_handle_get(peer, frame->handle);
     if (handle == NULL || handle->role != YAMI_ROLE_CONSUMER) {
-        yami_relay_peer_error(core, peer, frame->handle, YAM_STATUS_UNKNOWN,
-                              "no such consumer handle");
+        yami_relay_peer_stale(core, peer, frame->handle, YAM_STATUS_UNKNOWN,
+                              "no such consumer handle", frame->range_count);
         return;
     }
     yami_block_t *reason = s_reason(frame);
@@ -104,7 +104,8 @@ yami_relay_settle(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_f
     if ((frame->present & YAMI_F_DELAY_MS) != 0) {
         blame.delay_ms = (int64_t) frame->delay_ms;
     }
-    uint64_t stale = 0;
+    uint64_t stale = 0; //  messages
+    uint64_t stale_ranges = 0;
     size_t offset = 0;
     yami_settle_t range;
     while (yami_frame_range(frame, &offset, &range)) {
@@ -112,6 +113,7 @@ yami_relay_settle(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_f
         bool is_valid = lease != NULL && range.first >= lease->first && range.last <= lease->last;
         uint64_t open = is_valid ? s_open(lease, range.first, range.last) : 0;
         stale += range.last - range.first + 1 - open;
+        stale_ranges += open == 0;
         if (open > 0) {
             s_apply(core, frame, lease, &range, &blame);
         }
@@ -121,7 +123,8 @@ yami_relay_settle(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_f
     yami_relay_handle_touch(core, handle);
     if (stale > 0) {
         handle->group->counts.stale += stale;
-        yami_relay_peer_error(core, peer, frame->handle, YAM_STATUS_FENCED,
-                              "stale: some of these messages are not leased to you any more");
+        yami_relay_peer_stale(core, peer, frame->handle, YAM_STATUS_FENCED,
+                              "stale: some of these messages are not leased to you any more",
+                              stale_ranges);
     }
 }

@@ -15,8 +15,9 @@
 #include "yami_relay_door.h"
 #include "yami_relay_driver.h"
 
-#define S_BURST_LIMIT 64      //  frames taken before timers, confirms and deliveries get their turn
-#define S_IDLE_TURN_MS 1000   //  the loop turns at least this often, for the watchdog
+#define S_BURST_LIMIT 64    //  frames taken before timers, confirms and deliveries get their turn
+#define S_BURST_US 250      //  and no more after so long: some cost a hundred times what others do
+#define S_IDLE_TURN_MS 1000 //  the loop turns at least this often, for the watchdog
 #define S_CLOSE_LINGER_MS 500 //  last confirms may leave for so long
 
 //  What another thread asks the loop to do; one at a time.
@@ -175,6 +176,18 @@ s_wait(yami_relay_shell_t *self)
     }
 }
 
+//  What has come, fairly from all links.
+static void
+s_receive_burst(yami_relay_shell_t *self)
+{
+    int64_t end_us = yami_clock_mono_us() + S_BURST_US;
+    int count = 0;
+    while (count < S_BURST_LIMIT && yami_clock_mono_us() < end_us && s_receive(self)) {
+        yami_relay_driver_checkpoint(&self->driver);
+        count++;
+    }
+}
+
 //  Promise (1): the core hears of what is durable here, and confirms leave only then.
 static void
 s_durable(yami_relay_shell_t *self)
@@ -191,9 +204,7 @@ s_run(void *arg)
         s_wait(self);
         s_durable(self);
         yami_relay_driver_scrub(&self->driver);
-        for (int count = 0; count < S_BURST_LIMIT && s_receive(self); count++) {
-            yami_relay_driver_checkpoint(&self->driver);
-        }
+        s_receive_burst(self);
         s_turn(self);
         if (self->driver.appended_lsn > self->kicked_lsn) {
             self->kicked_lsn = self->driver.appended_lsn;

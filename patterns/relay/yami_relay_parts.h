@@ -85,6 +85,12 @@ void
 yami_relay_peer_error(yami_relay_core_t *core, yami_relay_peer_t *peer, uint32_t handle,
                       yam_status_t status, const char *text);
 
+//  The same for so many ranges of a settle frame that the peer does not hold: far too many end the
+//  link.
+void
+yami_relay_peer_stale(yami_relay_core_t *core, yami_relay_peer_t *peer, uint32_t handle,
+                      yam_status_t status, const char *text, uint64_t range_count);
+
 //  The same for bytes that are no frame, or frames out of place: too many end the link. Whether the
 //  peer is still there.
 bool

@@ -26,6 +26,7 @@
 #define YAMI_RELAY_CACHE                                                                           \
     (64u << 20)               //  bytes of entries kept for groups whose members have little credit
 #define YAMI_RELAY_ERRORS 16u //  errors a peer is told per second
+#define YAMI_RELAY_STALE_RANGES 65536u  //  ranges it does not hold that a peer may settle per second
 #define YAMI_RELAY_REQUESTS 32768u      //  rows a peer's administration may look at per second
 #define YAMI_RELAY_ALL_REQUESTS 65536u  //  the same of all peers
 #define YAMI_RELAY_REQUEST_COST 256u    //  what a request costs beside them, in rows
@@ -92,7 +93,8 @@ struct yami_relay_peer {
     int64_t sent_ms;
     int64_t wake_ms;
     int64_t error_window_ms;
-    unsigned error_count; //  in that second
+    unsigned error_count;  //  in that second
+    uint64_t stale_ranges; //  settled in that second, and not held
     yami_relay_requests_t requests;
     bool is_pressed; //  takes too little of what is sent to it
     yami_relay_map_t by_number;

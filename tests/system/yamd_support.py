@@ -64,14 +64,20 @@ def read_line(stream, timeout=TIMEOUT):
 class Relay:
     """A yamd that is ready, unless it may fail; its log is in the file `log`. under: words that run it, such as strace."""
 
+    started = []  # those whose pipes are open: a test may start a thousand, one after the other
+
     def __init__(self, *arguments, store="store", listen="tcp://127.0.0.1:*", environment=None, under=(),
                  may_fail=False, **options):
         where = ["--memory"] if store is None else ["--store", folder(store)]
+        for relay in [relay for relay in Relay.started if relay.process.poll() is not None]:
+            relay.process.stdout.close()
+            Relay.started.remove(relay)
         self.log = folder("yamd.log")
         with open(self.log, "ab") as log:
             self.process = spawn(*under, os.path.join(BIN, "yamd"), "--listen", listen, *where, *arguments,
                                  environment=environment, bufsize=0, stdout=subprocess.PIPE,
                                  stderr=log, **options)
+        Relay.started.append(self)
         line = read_line(self.process.stdout).decode()
         self.is_ready = line.startswith("ready ")
         assert self.is_ready or may_fail, f"{line!r}; log: {self.read_log()}"
@@ -156,5 +162,6 @@ def main(cases):
                         if stream:
                             stream.close()
                 _processes.clear()
+                Relay.started.clear()
     print(f"1..{len(cases)}")
     sys.exit(1 if failed else 0)

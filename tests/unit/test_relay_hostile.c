@@ -149,6 +149,47 @@ test_requests_without_end_are_refused_until_the_next_second(void **state)
     assert_int_equal(f->frame.status, YAM_STATUS_OK);
 }
 
+//  A full settle frame of which nothing is held.
+static void
+s_settle_stale(fixture_t *f, uint32_t handle)
+{
+    yami_settle_t ranges[YAMI_LIMIT_RANGES];
+    for (uint64_t index = 0; index < YAMI_LIMIT_RANGES; index++) {
+        ranges[index] = (yami_settle_t) {.token = 77 + index, .first = 1, .last = 9};
+    }
+    yami_frame_t frame = {.type = YAMI_FRAME_ACK,
+                          .handle = handle,
+                          .present = YAMI_F_SERIAL | YAMI_F_RANGES,
+                          .serial = 1,
+                          .ranges = ranges,
+                          .range_count = YAMI_LIMIT_RANGES};
+    fixture_send(f, 2, &frame);
+}
+
+static void
+test_acks_without_end_of_what_is_not_held_end_the_link(void **state)
+{
+    fixture_t *f = *state;
+    const unsigned most = YAMI_RELAY_STALE_RANGES / YAMI_LIMIT_RANGES;
+    for (uint32_t handle = 5; handle <= 6; handle++) { //  attached, and not
+        fixture_consumer(f, 2, 5, QUEUE, "q", "", "", 0, 1000000);
+        for (unsigned second = 0; second < 3; second++) {
+            for (unsigned count = 0; count < most; count++) {
+                s_settle_stale(f, handle);
+            }
+            assert_int_equal(f->closed, 0);
+            fixture_advance(f, 1000);
+        }
+        for (unsigned count = 0; count <= most && f->closed == 0; count++) {
+            s_settle_stale(f, handle);
+        }
+        assert_int_equal(f->closed, 2);
+        assert_string_equal(f->logged, "relay.peer-closed");
+        f->closed = 0;
+        fixture_hello(f, 2);
+    }
+}
+
 static void
 test_numbers_of_ephemeral_groups_that_come_again_hit_nobody(void **state)
 {
@@ -201,6 +242,8 @@ main(void)
         cmocka_unit_test_setup_teardown(
             test_store_without_room_is_said_once_and_again_when_it_has_room, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown(test_requests_without_end_are_refused_until_the_next_second,
+                                        s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(test_acks_without_end_of_what_is_not_held_end_the_link,
                                         s_setup, s_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
