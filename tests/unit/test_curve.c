@@ -15,6 +15,8 @@
 #include "yam_error.h"
 #include "yam_pull.h"
 #include "yam_push.h"
+#include "yam_rpc.h"
+#include "yam_rpc_server.h"
 #include "yami_base.h"
 #include "yami_credentials.h"
 #include "yami_fork.h"
@@ -118,6 +120,44 @@ test_a_message_travels_encrypted(void **state)
     yam_pull_destroy(&pull);
     yam_destroy(&client);
     yam_destroy(&server);
+}
+
+static void
+s_answer(void *arg, yam_rpc_request_t *request)
+{
+    (void) arg;
+    (void) yam_rpc_reply(&request, YAM_STATUS_OK, NULL, NULL);
+}
+
+static void
+test_a_call_travels_encrypted_and_a_plain_one_is_not_heard(void **state)
+{
+    s_keys_t *keys = *state;
+    yam_t *yam = s_yam_with(keys->server);
+    yam_t *client = s_yam_with(keys->friend);
+    yam_t *plain = yam_new();
+    yam_rpc_server_t *server = yam_rpc_serve(yam, "orders", "@tcp://127.0.0.1:*", s_answer, NULL);
+    char endpoint[400];
+    (void) snprintf(endpoint, sizeof endpoint, ">%s?server-key=%s", yam_rpc_server_endpoint(server),
+                    keys->server_key);
+    yam_rpc_t *caller = yam_rpc_new(client, "orders", endpoint);
+    endpoint[strcspn(endpoint, "?")] = '\0';
+    yam_rpc_t *stranger = yam_rpc_new(plain, "orders", endpoint);
+    assert_non_null(caller);
+    yam_message_t *request = yam_message_new("", 0);
+    uint64_t unheard = yam_rpc_call(stranger, &request, -1, NULL, NULL);
+    request = yam_message_new("", 0);
+    yam_message_t *answer = yam_rpc_ask(caller, &request, PATIENCE_MS, NULL);
+    assert_non_null(answer);
+    yam_message_destroy(&answer);
+    assert_null(yam_rpc_wait(stranger, unheard, 300, NULL));
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(yam_rpc_close(&stranger, 0), 1);
+    yam_rpc_destroy(&caller);
+    yam_rpc_server_destroy(&server);
+    yam_destroy(&plain);
+    yam_destroy(&client);
+    yam_destroy(&yam);
 }
 
 static void
@@ -296,6 +336,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_message_travels_encrypted, s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(test_a_call_travels_encrypted_and_a_plain_one_is_not_heard,
+                                        s_setup, s_teardown),
         cmocka_unit_test_setup_teardown(test_certificates_half_set_up_are_refused, s_setup,
                                         s_teardown),
         cmocka_unit_test_setup_teardown(test_a_listed_client_comes_in_and_a_stranger_does_not,
