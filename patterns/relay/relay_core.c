@@ -430,8 +430,7 @@ yami_relay_core_deadline(const yami_relay_core_t *self)
     if (self->has_failed) {
         return deadline;
     }
-    if (!self->has_started || yami_relay_jobs_are_due(self) ||
-        (self->budget <= 0 && !TAILQ_EMPTY(&self->dirty_groups)) ||
+    if (!self->has_started || yami_relay_jobs_are_due(self) || !TAILQ_EMPTY(&self->dirty_groups) ||
         !TAILQ_EMPTY(&self->settled_groups) ||
         !TAILQ_EMPTY(&self->dirty_handles[YAMI_ROLE_PRODUCER]) ||
         !TAILQ_EMPTY(&self->dirty_handles[YAMI_ROLE_CONSUMER])) {

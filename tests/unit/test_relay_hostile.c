@@ -132,6 +132,26 @@ test_peer_that_takes_nothing_gets_nothing_and_others_do(void **state)
     assert_true(s_take(f, 2) > (size_t) BATCHES * BATCH_COUNT * 12);
 }
 
+//  A link can break while the relay sends, which is behind the turn's look at groups.
+static void
+test_messages_of_a_broken_link_do_not_wait_for_the_next_second(void **state)
+{
+    fixture_t *f = *state;
+    for (uint32_t peer = 2; peer <= 3; peer++) {
+        fixture_consumer(f, peer, 5, QUEUE, "q", "", "", 0, 1000000);
+    }
+    fixture_credit(f, 2, 5, 1, PLENTY);
+    fixture_settle_down(f);
+    assert_true(s_take(f, 2) > 0);
+    fixture_credit(f, 3, 5, 1, PLENTY);
+    fixture_settle_down(f);
+    assert_false(s_is_due(f));
+    fixture_gone(f, 2);
+    assert_true(s_is_due(f));
+    fixture_settle_down(f);
+    assert_false(s_is_due(f)); //  and it does not spin
+}
+
 static void
 test_requests_without_end_are_refused_until_the_next_second(void **state)
 {
@@ -241,6 +261,8 @@ main(void)
                                         s_setup, s_teardown),
         cmocka_unit_test_setup_teardown(
             test_store_without_room_is_said_once_and_again_when_it_has_room, s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(
+            test_messages_of_a_broken_link_do_not_wait_for_the_next_second, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown(test_requests_without_end_are_refused_until_the_next_second,
                                         s_setup, s_teardown),
         cmocka_unit_test_setup_teardown(test_acks_without_end_of_what_is_not_held_end_the_link,
