@@ -17,6 +17,7 @@
 #include <zmq.h>
 
 #include "yami_base.h"
+#include "yami_limits.h"
 #include "yami_log.h"
 #include "yami_socket.h"
 
@@ -27,6 +28,12 @@
 #define LEFT_LIMIT 16   //  who ends its session so often on one connection is ended with it
 #define SLOT_SIZE sizeof(void *) //  of the table
 #define TABLE_LIMIT ((size_t) 1 << 24)
+
+const yami_connections_limits_t yami_connections_limits = {
+    .connections = YAMI_LIMIT_CONNECTIONS,
+    .greeting_ms = YAMI_LIMIT_GREETING_MS,
+    .untaken_bytes = YAMI_LIMIT_UNTAKEN_BYTES,
+    .untaken_total = YAMI_LIMIT_UNTAKEN_TOTAL};
 
 typedef struct s_connection s_connection_t;
 struct s_connection {

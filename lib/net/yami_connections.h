@@ -42,6 +42,9 @@ typedef struct {
     uint64_t untaken_total;
 } yami_connections_limits_t;
 
+//  Those of every port that strangers may come to.
+extern const yami_connections_limits_t yami_connections_limits;
+
 typedef struct {
     uint64_t open;     //  now
     uint64_t silent;   //  of them, have not greeted

@@ -68,6 +68,26 @@ yami_properties_next(yami_properties_t *self, yami_property_t *property)
     return 1;
 }
 
+void
+yami_properties_write(yami_writer_t *writer, const yami_property_t *property)
+{
+    yami_writer_str_slice(writer, property->name.data, property->name.size);
+    switch (property->type) {
+    case 's':
+        yami_writer_str_slice(writer, property->text.data, property->text.size);
+        break;
+    case 'x':
+        yami_writer_bin(writer, property->text.data, property->text.size);
+        break;
+    case 'b':
+        yami_writer_bool(writer, property->number != 0);
+        break;
+    default:
+        yami_writer_int(writer, property->number);
+        break;
+    }
+}
+
 bool
 yami_properties_find(yami_slice_t encoded, const char *name, yami_property_t *property)
 {

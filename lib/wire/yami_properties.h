@@ -38,6 +38,10 @@ yami_properties_start(yami_properties_t *self, yami_slice_t encoded);
 int
 yami_properties_next(yami_properties_t *self, yami_property_t *property);
 
+//  Writes a pair as it was read.
+void
+yami_properties_write(yami_writer_t *writer, const yami_property_t *property);
+
 //  Finds the last pair of that name. Whether it is there; false also when the map is malformed.
 bool
 yami_properties_find(yami_slice_t encoded, const char *name, yami_property_t *property);

@@ -66,26 +66,6 @@ yami_relay_dead_pump(yami_relay_core_t *core, yami_relay_group_t *group)
     }
 }
 
-static void
-s_write_pair(yami_writer_t *writer, const yami_property_t *property)
-{
-    yami_writer_str_slice(writer, property->name.data, property->name.size);
-    switch (property->type) {
-    case 's':
-        yami_writer_str_slice(writer, property->text.data, property->text.size);
-        break;
-    case 'x':
-        yami_writer_bin(writer, property->text.data, property->text.size);
-        break;
-    case 'b':
-        yami_writer_bool(writer, property->number != 0);
-        break;
-    default:
-        yami_writer_int(writer, property->number);
-        break;
-    }
-}
-
 //  The user's pairs, as many as leave room for ours. Returns how many.
 static uint32_t
 s_write_user(yami_writer_t *writer, yami_slice_t encoded)
@@ -102,7 +82,7 @@ s_write_user(yami_writer_t *writer, yami_slice_t encoded)
                     writer->size + property.name.size + property.text.size + 16 + S_OWN_SIZE <
                         YAMI_LIMIT_PROPERTIES;
         if (!is_ours && fits) {
-            s_write_pair(writer, &property);
+            yami_properties_write(writer, &property);
             count++;
         }
     }

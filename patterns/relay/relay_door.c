@@ -35,10 +35,6 @@ struct yami_relay_door {
 static int
 s_start(yami_relay_door_t *self, void *context)
 {
-    static const yami_connections_limits_t limits = {.connections = YAMI_LIMIT_CONNECTIONS,
-                                                     .greeting_ms = YAMI_LIMIT_GREETING_MS,
-                                                     .untaken_bytes = YAMI_LIMIT_UNTAKEN_BYTES,
-                                                     .untaken_total = YAMI_LIMIT_UNTAKEN_TOTAL};
     self->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (self->wake_fd == -1) {
         return yami_fail(errno,
@@ -48,7 +44,8 @@ s_start(yami_relay_door_t *self, void *context)
     if (self->outboxes == NULL) {
         return -1;
     }
-    self->connections = yami_connections_new(context, self->router, self->outboxes, &limits);
+    self->connections =
+        yami_connections_new(context, self->router, self->outboxes, &yami_connections_limits);
     return self->connections == NULL ? -1 : 0;
 }
 

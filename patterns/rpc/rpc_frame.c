@@ -153,25 +153,6 @@ s_is_ours(const yami_rpc_frame_t *self, yami_slice_t name)
            yami_slice_equal(name, "subject") || (self->id.size > 0 && yami_slice_equal(name, "id"));
 }
 
-static void
-s_write_value(yami_writer_t *writer, const yami_property_t *property)
-{
-    yami_writer_str_slice(writer, property->name.data, property->name.size);
-    switch (property->type) {
-    case 's':
-        yami_writer_str_slice(writer, property->text.data, property->text.size);
-        break;
-    case 'x':
-        yami_writer_bin(writer, property->text.data, property->text.size);
-        break;
-    case 'i':
-        yami_writer_int(writer, property->number);
-        break;
-    default:
-        yami_writer_bool(writer, property->number != 0);
-    }
-}
-
 //  Writes the application's pairs (writer NULL: none), and tells how many there are.
 static uint32_t
 s_write_theirs(const yami_rpc_frame_t *self, yami_writer_t *writer)
@@ -186,7 +167,7 @@ s_write_theirs(const yami_rpc_frame_t *self, yami_writer_t *writer)
         if (!s_is_ours(self, property.name)) {
             count++;
             if (writer != NULL) {
-                s_write_value(writer, &property);
+                yami_properties_write(writer, &property);
             }
         }
     }

@@ -263,10 +263,6 @@ s_step_door(void *arg, int64_t now_ms)
 static int
 s_watch(yam_rpc_server_t *self)
 {
-    static const yami_connections_limits_t limits = {.connections = YAMI_LIMIT_CONNECTIONS,
-                                                     .greeting_ms = YAMI_LIMIT_GREETING_MS,
-                                                     .untaken_bytes = YAMI_LIMIT_UNTAKEN_BYTES,
-                                                     .untaken_total = YAMI_LIMIT_UNTAKEN_TOTAL};
     self->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (self->wake_fd == -1) {
         return yami_fail(errno,
@@ -276,8 +272,8 @@ s_watch(yam_rpc_server_t *self)
     if (self->outboxes == NULL) {
         return -1;
     }
-    self->connections =
-        yami_connections_new(yam_zmq_context(self->yam), self->socket, self->outboxes, &limits);
+    self->connections = yami_connections_new(yam_zmq_context(self->yam), self->socket,
+                                             self->outboxes, &yami_connections_limits);
     return self->connections == NULL ? -1 : 0;
 }
 
