@@ -72,7 +72,7 @@ yami_rpc_core_clear(yami_rpc_core_t *self)
 yami_rpc_call_t *
 yami_rpc_core_find(const yami_rpc_core_t *self, uint64_t number)
 {
-    yami_rpc_call_t *call;
+    yami_rpc_call_t *call = NULL;
     LIST_FOREACH(call, &self->buckets[number % YAMI_RPC_BUCKETS], bucket)
     {
         if (call->number == number) {
@@ -368,7 +368,7 @@ void
 yami_rpc_core_end(yami_rpc_core_t *self, yam_status_t status, const char *text)
 {
     for (size_t index = 0; index < YAMI_RPC_BUCKETS; index++) {
-        yami_rpc_call_t *call;
+        yami_rpc_call_t *call = NULL;
         LIST_FOREACH(call, &self->buckets[index], bucket)
         {
             if (call->state != YAMI_RPC_DONE) {
@@ -454,7 +454,7 @@ yami_rpc_core_check(const yami_rpc_core_t *self)
                   self->timers.items[index].when == call->deadline_ms;
     }
     for (size_t index = 0; index < YAMI_RPC_BUCKETS; index++) {
-        const yami_rpc_call_t *call;
+        const yami_rpc_call_t *call = NULL;
         LIST_FOREACH(call, &self->buckets[index], bucket)
         {
             wanted += call->state != YAMI_RPC_DONE && call->deadline_ms != INT64_MAX;

@@ -82,7 +82,7 @@ s_is_same_peer(const yami_block_t *left, const yami_block_t *right)
 static yam_rpc_request_t *
 s_find(const yami_rpc_desk_t *self, const yami_block_t *peer, yami_slice_t correlation)
 {
-    yam_rpc_request_t *request;
+    yam_rpc_request_t *request = NULL;
     LIST_FOREACH(request, s_bucket(self, correlation.data, correlation.size), bucket)
     {
         if (yami_slice_equal(correlation, request->correlation) &&

@@ -56,11 +56,11 @@ rpc_message(const char *text);
 
 //  Asks, and fails unless that is the answer.
 void
-rpc_assert_answer(yam_rpc_t *rpc, const char *request, const char *answer);
+rpc_assert_answer(yam_rpc_t *rpc, const char *text, const char *expected);
 
 //  Calls; rpc_heard counts the outcome. The call's number.
 uint64_t
-rpc_call(yam_rpc_t *rpc, const char *request, int timeout_ms);
+rpc_call(yam_rpc_t *rpc, const char *text, int timeout_ms);
 
 //  Waits until so many outcomes were told since rpc_setup; what was heard.
 rpc_outcomes_t

@@ -79,9 +79,8 @@ typedef struct {
 static uint64_t
 s_random(s_world_t *world, uint64_t below)
 {
-    YAM_ASSERT(below > 0);
     world->random = world->random * 6364136223846793005u + 1442695040888963407u;
-    return (world->random >> 33) % below;
+    return below > 0 ? (world->random >> 33) % below : 0;
 }
 
 //  -- The network
