@@ -369,44 +369,52 @@ yam_inbox_claim_many(yam_inbox_t *self, yam_message_t *const *messages, size_t c
 
 //  ---- Settling
 
+//  The first count entries, which were read with rc. 0, or -1.
+static int
+s_settle(yam_inbox_t *self, int rc, size_t count, bool is_done)
+{
+    for (size_t index = 0; rc == 0 && index < count; index++) {
+        self->order[index] = &self->entries[index];
+    }
+    return rc == -1 ? -1 : self->db->settle(self->database, self->order, count, is_done);
+}
+
+static int
+s_settle_messages(yam_inbox_t *self, yam_message_t *const *messages, size_t count, bool is_done)
+{
+    if (self->db->settle == NULL) {
+        return 0;
+    }
+    return s_settle(self, s_read_messages(self, messages, count), count, is_done);
+}
+
 static int
 s_settle_id(yam_inbox_t *self, const char *id, const void *content, size_t size, bool is_done)
 {
-    yam_inbox_entry_t entry;
     if (self->db->settle == NULL) {
         return 0;
     }
-    int rc = s_read_id(self, &entry, id, content, size);
-    return rc == -1 ? -1 : self->db->settle(self->database, &entry, is_done);
-}
-
-static int
-s_settle(yam_inbox_t *self, const yam_message_t *message, bool is_done)
-{
-    yam_inbox_entry_t entry;
-    if (self->db->settle == NULL) {
-        return 0;
-    }
-    int rc = s_read_message(self, &entry, message);
-    return rc == -1 ? -1 : self->db->settle(self->database, &entry, is_done);
+    int rc = s_reserve(self, 1);
+    return s_settle(self, rc == -1 ? -1 : s_read_id(self, self->entries, id, content, size), 1,
+                    is_done);
 }
 
 int
-yam_inbox_done(yam_inbox_t *self, const yam_message_t *message)
+yam_inbox_done(yam_inbox_t *self, yam_message_t *const *messages, size_t count)
 {
-    return s_settle(self, message, true);
+    return s_settle_messages(self, messages, count, true);
+}
+
+int
+yam_inbox_release(yam_inbox_t *self, yam_message_t *const *messages, size_t count)
+{
+    return s_settle_messages(self, messages, count, false);
 }
 
 int
 yam_inbox_done_id(yam_inbox_t *self, const char *id, const void *content, size_t size)
 {
     return s_settle_id(self, id, content, size, true);
-}
-
-int
-yam_inbox_release(yam_inbox_t *self, const yam_message_t *message)
-{
-    return s_settle(self, message, false);
 }
 
 int

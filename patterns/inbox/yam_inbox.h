@@ -72,15 +72,18 @@ yam_inbox_claim_many(yam_inbox_t *self, yam_message_t *const *messages, size_t c
                      yam_claim_t *verdicts);
 
 //  For an inbox whose claims are not part of the effect's transaction (Redis; see
-//  yam_inbox_redis.h): the effect of a NEW message is durable, call it before the ack; or it will
-//  not be, so that the message can be claimed again at once. 0, or -1 as that header says. With SQL
-//  databases COMMIT and ROLLBACK have said it: 0, and nothing is done.
+//  yam_inbox_redis.h): the effects of count (1..YAM_INBOX_BATCH) NEW messages are durable, call it
+//  before the acks; or they will not be, so that the messages can be claimed again at once. 0, or
+//  -1 as that header says: the first failure, what could be settled is. With SQL databases COMMIT
+//  and ROLLBACK have said it: 0, and nothing is done.
 YAM_EXPORT int
-yam_inbox_done(yam_inbox_t *self, const yam_message_t *message);
+yam_inbox_done(yam_inbox_t *self, yam_message_t *const *messages, size_t count);
+YAM_EXPORT int
+yam_inbox_release(yam_inbox_t *self, yam_message_t *const *messages, size_t count);
+
+//  The same for one that was claimed by an id and content that the application names.
 YAM_EXPORT int
 yam_inbox_done_id(yam_inbox_t *self, const char *id, const void *content, size_t size);
-YAM_EXPORT int
-yam_inbox_release(yam_inbox_t *self, const yam_message_t *message);
 YAM_EXPORT int
 yam_inbox_release_id(yam_inbox_t *self, const char *id, const void *content, size_t size);
 

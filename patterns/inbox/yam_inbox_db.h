@@ -49,9 +49,10 @@ typedef struct {
     //  two batches that meet wait for each other in one direction only. Sets the verdict of each.
     //  now_ms is the wall clock. 0, or -1 with errno and a sentence: no verdict holds then.
     int (*claim)(void *self, yam_inbox_entry_t *const *entries, size_t count, int64_t now_ms);
-    //  The effect of a claimed entry is durable (is_done), or will not be. NULL where claims are
-    //  part of the effect's transaction. 0, or -1.
-    int (*settle)(void *self, const yam_inbox_entry_t *entry, bool is_done);
+    //  The effects of count (> 0) claimed entries are durable (is_done), or will not be. NULL where
+    //  claims are part of the effect's transaction. 0, or -1: the first failure; what could be
+    //  settled is.
+    int (*settle)(void *self, yam_inbox_entry_t *const *entries, size_t count, bool is_done);
     //  Forgets up to limit claims of a shard that were made before time_ms, oldest first. How many,
     //  or -1. NULL where claims go by themselves.
     int64_t (*prune)(void *self, uint32_t shard, int64_t time_ms, int64_t limit);

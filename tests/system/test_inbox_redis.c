@@ -193,7 +193,7 @@ test_a_batch_gives_each_message_the_verdict_it_would_have_had_alone(void **state
     yam_message_t *old = yam_message_new("x", 1);
     assert_int_equal(yam_message_set(old, "id", "old"), 0);
     assert_int_equal(yam_inbox_claim(s_inbox, old), YAM_CLAIM_NEW);
-    assert_int_equal(yam_inbox_done(s_inbox, old), 0);
+    assert_int_equal(yam_inbox_done(s_inbox, &old, 1), 0);
     yam_message_destroy(&old);
     claim_batch(s_inbox);
 }
@@ -217,7 +217,14 @@ test_a_batch_that_fails_gives_back_what_it_had_claimed_and_no_more(void **state)
     assert_int_equal(claim(s_inbox, "a", "x"), YAM_CLAIM_NEW);
     assert_int_equal(claim(s_inbox, "c", "x"), YAM_CLAIM_NEW);
     claim_fails(s_inbox, "b", EAGAIN, "another consumer");
+    assert_int_equal(yam_inbox_release(s_inbox, messages, 3), 0);
+    assert_int_equal(yam_inbox_claim_many(s_inbox, messages, 3, verdicts), 0);
+    assert_int_equal(s_run("PEXPIRE yam_inbox:b 0"), 1);
+    assert_int_equal(yam_inbox_done(s_inbox, messages, 3), -1); //  all are, and one ran out
+    assert_int_equal(errno, ETIMEDOUT);
+    assert_int_equal(yam_inbox_claim_many(s_inbox, messages, 3, verdicts), 0);
     for (size_t index = 0; index < 3; index++) {
+        assert_int_equal(verdicts[index], YAM_CLAIM_DUPLICATE);
         yam_message_destroy(&messages[index]);
     }
 }

@@ -152,15 +152,6 @@ s_quiet_end(const s_quiet_t *quiet)
     errno = error;
 }
 
-//  The reply to one command, when it is one and no error. NULL with errno and a sentence.
-static redisReply *
-s_command(s_inbox_t *self, const char *what, size_t count, const char *const *words,
-          const size_t *sizes)
-{
-    return s_checked(
-        self, redisCommandArgv(self->connection, (int) count, (const char **) words, sizes), what);
-}
-
 //  ---- Keys and values
 
 static s_key_t
@@ -179,9 +170,12 @@ s_key(const s_inbox_t *self, const char *id, size_t size)
 static void
 s_write_hex(char *text, const uint8_t *bytes, size_t size)
 {
+    static const char digits[] = "0123456789abcdef";
     for (size_t index = 0; index < size; index++) {
-        (void) snprintf(text + 2 * index, 3, "%02x", bytes[index]);
+        text[2 * index] = digits[bytes[index] >> 4];
+        text[2 * index + 1] = digits[bytes[index] & 15];
     }
+    text[2 * size] = 0;
 }
 
 static void
@@ -200,10 +194,84 @@ s_is_value(const redisReply *reply)
             memcmp(reply->str, "done ", S_TOKEN_AT) == 0);
 }
 
+//  ---- A command for each entry: all leave before the first answer is waited for
+
+typedef struct {
+    const char *what; //  what a sentence begins with
+    //  Puts the command for an entry into the connection's buffer. REDIS_OK, or not.
+    int (*ask)(s_inbox_t *self, const yam_inbox_entry_t *entry);
+    //  What a reply that is no error means. 0, or -1 with errno and a sentence.
+    int (*judge)(s_inbox_t *self, yam_inbox_entry_t *entry, const redisReply *reply);
+} s_command_t;
+
+//  The next reply, and what it means. 0, or -1 with errno and a sentence.
+static int
+s_answer(s_inbox_t *self, const s_command_t *command, yam_inbox_entry_t *entry)
+{
+    void *answer = NULL;
+    (void) redisGetReply(self->connection, &answer);
+    redisReply *reply = s_checked(self, answer, command->what);
+    if (reply == NULL) {
+        return -1;
+    }
+    int rc = command->judge(self, entry, reply);
+    s_free(reply);
+    return rc;
+}
+
+//  Takes every answer, whatever the others are. 0, or -1 as the first that failed.
+static int
+s_exchange(s_inbox_t *self, const s_command_t *command, yam_inbox_entry_t *const *entries,
+           size_t count)
+{
+    char sentence[S_SENTENCE];
+    int error = 0;
+    for (size_t index = 0; index < count; index++) {
+        if (command->ask(self, entries[index]) != REDIS_OK) {
+            return s_fail(self, NULL, command->what);
+        }
+    }
+    for (size_t index = 0; index < count; index++) {
+        if (s_answer(self, command, entries[index]) == -1 && error == 0) {
+            error = errno;
+            (void) snprintf(sentence, sizeof sentence, "%s", yam_error());
+        }
+    }
+    return error == 0 ? 0 : yam_error_set(error, sentence);
+}
+
+//  ---- Releasing
+
+static int
+s_ask_release(s_inbox_t *self, const yam_inbox_entry_t *entry)
+{
+    static const char script[] =
+        "if string.sub(redis.call('GET', KEYS[1]) or '', 1, #ARGV[1]) == ARGV[1] then "
+        "return redis.call('DEL', KEYS[1]) end return 0";
+    s_key_t key = s_key(self, entry->id, entry->id_size);
+    char value[S_VALUE + 1];
+    s_write_value(self, "held", entry->fingerprint, value);
+    const char *words[] = {"EVAL", script, "1", key.text, value};
+    const size_t sizes[] = {4, sizeof script - 1, 1, key.size, S_FINGERPRINT_AT};
+    return redisAppendCommandArgv(self->connection, 5, words, sizes);
+}
+
+//  Whether it was still held does not matter.
+static int
+s_judge_release(s_inbox_t *self, yam_inbox_entry_t *entry, const redisReply *reply)
+{
+    (void) self;
+    (void) entry;
+    (void) reply;
+    return 0;
+}
+
+static const s_command_t s_release = {"cannot release a claim", s_ask_release, s_judge_release};
+
 //  ---- Claiming
 
 static int
-s_ask(s_inbox_t *self, const yam_inbox_entry_t *entry)
+s_ask_claim(s_inbox_t *self, const yam_inbox_entry_t *entry)
 {
     s_key_t key = s_key(self, entry->id, entry->id_size);
     char value[S_VALUE + 1];
@@ -212,14 +280,11 @@ s_ask(s_inbox_t *self, const yam_inbox_entry_t *entry)
     int hold_size = snprintf(hold, sizeof hold, "%lld", (long long) self->settings.hold_ms);
     const char *words[] = {"SET", key.text, value, "NX", "GET", "PX", hold};
     const size_t sizes[] = {3, key.size, S_VALUE, 2, 3, 2, (size_t) hold_size};
-    return redisAppendCommandArgv(self->connection, 7, words, sizes) == REDIS_OK
-               ? 0
-               : s_fail(self, NULL, "cannot claim a message");
+    return redisAppendCommandArgv(self->connection, 7, words, sizes);
 }
 
-//  The verdict that a reply stands for. 0, or -1 with errno and a sentence.
 static int
-s_judge(s_inbox_t *self, yam_inbox_entry_t *entry, const redisReply *reply)
+s_judge_claim(s_inbox_t *self, yam_inbox_entry_t *entry, const redisReply *reply)
 {
     if (reply->type == REDIS_REPLY_NIL) {
         entry->verdict = YAM_CLAIM_NEW;
@@ -227,8 +292,8 @@ s_judge(s_inbox_t *self, yam_inbox_entry_t *entry, const redisReply *reply)
     }
     if (!s_is_value(reply)) {
         return s_error(EBADMSG,
-                       "cannot claim a message: its key holds no claim (something else "
-                       "uses the prefix %s?)",
+                       "cannot claim a message: its key holds no claim (something else uses the "
+                       "prefix %s?)",
                        self->settings.prefix);
     }
     if (reply->str[0] == 'h') {
@@ -239,46 +304,16 @@ s_judge(s_inbox_t *self, yam_inbox_entry_t *entry, const redisReply *reply)
     }
     char value[S_VALUE + 1];
     s_write_value(self, "done", entry->fingerprint, value);
-    entry->verdict = memcmp(reply->str + S_FINGERPRINT_AT, value + S_FINGERPRINT_AT,
-                            2 * YAM_INBOX_FINGERPRINT) == 0
-                         ? YAM_CLAIM_DUPLICATE
-                         : YAM_CLAIM_CONFLICT;
+    bool is_same = memcmp(reply->str + S_FINGERPRINT_AT, value + S_FINGERPRINT_AT,
+                          S_VALUE - S_FINGERPRINT_AT) == 0;
+    entry->verdict = is_same ? YAM_CLAIM_DUPLICATE : YAM_CLAIM_CONFLICT;
     return 0;
 }
 
-//  The next reply, and its verdict. 0, or -1 with errno and a sentence; no verdict then.
-static int
-s_answer(s_inbox_t *self, yam_inbox_entry_t *entry)
-{
-    void *answer = NULL;
-    (void) redisGetReply(self->connection, &answer);
-    redisReply *reply = s_checked(self, answer, "cannot claim a message");
-    if (reply == NULL) {
-        return -1;
-    }
-    int rc = s_judge(self, entry, reply);
-    s_free(reply);
-    return rc;
-}
+static const s_command_t s_take = {"cannot claim a message", s_ask_claim, s_judge_claim};
 
-//  Deletes a claim that is ours and not done. 0, or -1.
-static int
-s_release(s_inbox_t *self, const yam_inbox_entry_t *entry)
-{
-    static const char script[] =
-        "if string.sub(redis.call('GET', KEYS[1]) or '', 1, #ARGV[1]) == ARGV[1] then "
-        "return redis.call('DEL', KEYS[1]) end return 0";
-    s_key_t key = s_key(self, entry->id, entry->id_size);
-    char value[S_VALUE + 1];
-    s_write_value(self, "held", entry->fingerprint, value);
-    const char *words[] = {"EVAL", script, "1", key.text, value};
-    const size_t sizes[] = {4, sizeof script - 1, 1, key.size, S_FINGERPRINT_AT};
-    redisReply *reply = s_command(self, "cannot release a claim", 5, words, sizes);
-    s_free(reply);
-    return reply ? 0 : -1;
-}
-
-//  What a batch that fails has claimed is given back, as far as that is possible.
+//  What a batch that failed has claimed is given back, as far as that is possible. Keeps errno and
+//  the sentence.
 static void
 s_give_back(s_inbox_t *self, yam_inbox_entry_t *const *entries, size_t count)
 {
@@ -287,34 +322,10 @@ s_give_back(s_inbox_t *self, yam_inbox_entry_t *const *entries, size_t count)
     (void) snprintf(sentence, sizeof sentence, "%s", yam_error());
     for (size_t index = 0; index < count && self->connection->err == 0; index++) {
         if (entries[index]->verdict == YAM_CLAIM_NEW) {
-            (void) s_release(self, entries[index]);
+            (void) s_exchange(self, &s_release, &entries[index], 1);
         }
     }
     (void) yam_error_set(error, sentence);
-}
-
-//  All questions leave before the first answer is waited for.
-static int
-s_claim_all(s_inbox_t *self, yam_inbox_entry_t *const *entries, size_t count)
-{
-    size_t asked = 0;
-    int rc = 0;
-    while (rc == 0 && asked < count) {
-        entries[asked]->verdict = YAM_CLAIM_CONFLICT; //  not NEW so far: see s_give_back
-        rc = s_ask(self, entries[asked]);
-        asked += rc == 0;
-    }
-    for (size_t index = 0; index < asked; index++) {
-        if (rc == 0) {
-            rc = s_answer(self, entries[index]);
-        } else {
-            (void) s_answer(self, entries[index]);
-        }
-    }
-    if (rc == -1) {
-        s_give_back(self, entries, asked);
-    }
-    return rc;
 }
 
 static int
@@ -322,16 +333,22 @@ s_claim(void *arg, yam_inbox_entry_t *const *entries, size_t count, int64_t now_
 {
     (void) now_ms; //  the server's clock counts
     s_quiet_t quiet = s_quiet_start();
-    int rc = s_claim_all(arg, entries, count);
+    for (size_t index = 0; index < count; index++) {
+        entries[index]->verdict = YAM_CLAIM_CONFLICT; //  not NEW so far: see s_give_back
+    }
+    int rc = s_exchange(arg, &s_take, entries, count);
+    if (rc == -1) {
+        s_give_back(arg, entries, count);
+    }
     s_quiet_end(&quiet);
     return rc;
 }
 
-//  ---- Settling
+//  ---- Done
 
 //  Done, whoever holds it by now: the effect is durable.
 static int
-s_finish(s_inbox_t *self, const yam_inbox_entry_t *entry)
+s_ask_done(s_inbox_t *self, const yam_inbox_entry_t *entry)
 {
     s_key_t key = s_key(self, entry->id, entry->id_size);
     char value[S_VALUE + 1];
@@ -341,13 +358,16 @@ s_finish(s_inbox_t *self, const yam_inbox_entry_t *entry)
         snprintf(retention, sizeof retention, "%lld", (long long) self->settings.retention_ms);
     const char *words[] = {"SET", key.text, value, "GET", "PX", retention};
     const size_t sizes[] = {3, key.size, S_VALUE, 3, 2, (size_t) retention_size};
-    redisReply *reply = s_command(self, "cannot note that a message is done", 6, words, sizes);
-    if (reply == NULL) {
-        return -1;
-    }
+    return redisAppendCommandArgv(self->connection, 6, words, sizes);
+}
+
+static int
+s_judge_done(s_inbox_t *self, yam_inbox_entry_t *entry, const redisReply *reply)
+{
+    char value[S_VALUE + 1];
+    s_write_value(self, "done", entry->fingerprint, value);
     bool was_ours = s_is_value(reply) &&
                     memcmp(reply->str + S_TOKEN_AT, value + S_TOKEN_AT, S_VALUE - S_TOKEN_AT) == 0;
-    s_free(reply);
     return was_ours ? 0
                     : s_error(ETIMEDOUT,
                               "the claim had run out after %lld ms, or was lost: another consumer "
@@ -355,11 +375,14 @@ s_finish(s_inbox_t *self, const yam_inbox_entry_t *entry)
                               (long long) self->settings.hold_ms);
 }
 
+static const s_command_t s_finish = {"cannot note that a message is done", s_ask_done,
+                                     s_judge_done};
+
 static int
-s_settle(void *arg, const yam_inbox_entry_t *entry, bool is_done)
+s_settle(void *arg, yam_inbox_entry_t *const *entries, size_t count, bool is_done)
 {
     s_quiet_t quiet = s_quiet_start();
-    int rc = is_done ? s_finish(arg, entry) : s_release(arg, entry);
+    int rc = s_exchange(arg, is_done ? &s_finish : &s_release, entries, count);
     s_quiet_end(&quiet);
     return rc;
 }
@@ -377,9 +400,9 @@ static int
 s_try(s_inbox_t *self)
 {
     s_key_t key = s_key(self, "", 0);
-    const char *words[] = {"SET", key.text, "try", "NX", "GET", "PX", "1"};
-    const size_t sizes[] = {3, key.size, 3, 2, 3, 2, 1};
-    redisReply *reply = s_command(self, "cannot claim in this Redis", 7, words, sizes);
+    redisReply *reply =
+        redisCommand(self->connection, "SET %b try NX GET PX 1", key.text, key.size);
+    reply = s_checked(self, reply, "cannot claim in this Redis");
     s_free(reply);
     return reply ? 0 : -1;
 }
