@@ -43,8 +43,7 @@ s_check_dues(const yami_relay_channel_t *channel)
     YAM_ASSERT(dues->target->delayed == channel);
     YAM_ASSERT(group->pieces.count == 0 && TAILQ_EMPTY(&group->members));
     YAM_ASSERT(dues->is_listed == (dues->waiting.waiting > 0));
-    YAM_ASSERT(dues->waiting.count == 0 ||
-               dues->waiting.items[dues->waiting.count - 1].sequence < channel->next);
+    YAM_ASSERT(yami_relay_delays_from(&dues->waiting, channel->next) == NULL);
     return dues->waiting.waiting;
 }
 

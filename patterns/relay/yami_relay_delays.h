@@ -28,9 +28,10 @@ typedef struct {
 } yami_relay_delay_t;
 
 typedef struct {
-    yami_relay_delay_t *items; //  owned
+    yami_relay_delay_t **chunks; //  owned: items, so many in each; nothing is copied to grow
+    size_t chunk_count;
+    size_t chunk_capacity;
     size_t count;
-    size_t capacity;
     size_t first;   //  all before have ended their wait
     size_t waiting; //  how many have not
     uint32_t *heap; //  owned: places of items

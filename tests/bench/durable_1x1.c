@@ -6,20 +6,15 @@
     The clock runs from the first send until the consumer has had the last message and the producer
     its last confirm. tests/bench/run puts this next to the ceiling, in turns.
 */
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "harness/bench.h"
 #include "yam.h"
 
 #define WAIT_MS 20000
 #define QUEUE "bench"
-#define SPARE_COUNT 2 //  the daemon's default
 
 typedef struct {
     size_t size;
@@ -123,58 +118,6 @@ s_consumer(void *arg)
 //  ---- The bench
 
 static void
-s_clear_directory(const char *path)
-{
-    char name[8192];
-    DIR *directory = opendir(path);
-    struct dirent *entry;
-    while (directory && (entry = readdir(directory)) != NULL) {
-        snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
-        if (entry->d_type == DT_REG) {
-            unlink(name);
-        }
-    }
-    if (directory) {
-        closedir(directory);
-    }
-}
-
-static size_t
-s_count_spares(const char *path)
-{
-    size_t count = 0;
-    DIR *directory = opendir(path);
-    struct dirent *entry;
-    while (directory && (entry = readdir(directory)) != NULL) {
-        count += strncmp(entry->d_name, "spare-", 6) == 0;
-    }
-    if (directory) {
-        closedir(directory);
-    }
-    return count;
-}
-
-static int
-s_start_relay(run_t *run, bench_process_t *process, const char *directory)
-{
-    char program[4096];
-    char line[200];
-    const char *programs = getenv("YAM_BIN");
-    snprintf(program, sizeof program, "%s/yamd", programs && *programs ? programs : "build/bin");
-    const char *argv[] = {program, "--listen", "tcp://127.0.0.1:*", "--store", directory, NULL};
-    if (bench_exec(process, "relay", argv, "ready ", line, sizeof line) == -1) {
-        return -1;
-    }
-    char *address = line + strspn(line, "@>");
-    snprintf(run->endpoint, sizeof run->endpoint, ">%.*s?grade=sure", (int) strcspn(address, ", ?"),
-             address);
-    for (int turn = 0; turn < 500 && s_count_spares(directory) < SPARE_COUNT; turn++) {
-        usleep(20000);
-    }
-    return 0;
-}
-
-static void
 s_report(const run_t *run, const bench_process_t *processes, size_t count, bool has_failed)
 {
     int64_t end_ns = run->received_ns > run->confirmed_ns ? run->received_ns : run->confirmed_ns;
@@ -205,8 +148,9 @@ s_measure(size_t size)
                                         : size <= 2048 ? 1000000
                                                        : 1000000000 / size);
     sem_init(&run->is_joined, 1, 0);
-    s_clear_directory(directory);
-    bool has_failed = s_start_relay(run, &processes[0], directory) == -1;
+    bench_clear_directory(directory);
+    bool has_failed =
+        bench_start_relay(&processes[0], directory, run->endpoint, sizeof run->endpoint) == -1;
     size_t count = 1;
     if (!has_failed) {
         bench_fork(&processes[count++], "consumer", s_consumer, run);
@@ -214,7 +158,7 @@ s_measure(size_t size)
     }
     has_failed |= bench_wait(processes, count, 120) == -1;
     s_report(run, processes, count, has_failed);
-    s_clear_directory(directory);
+    bench_clear_directory(directory);
     free(directory);
 }
 

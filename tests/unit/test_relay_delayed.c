@@ -85,7 +85,8 @@ test_ids_of_the_same_hash_are_told_apart(void **state)
     yami_relay_channel_t *channel = yami_relay_channel_find(f->core, "q.delayed", 9);
     yami_relay_delays_t *waiting = &channel->dues->waiting;
     //  As if both had the hash of "a".
-    yami_relay_delay_t copies[2] = {waiting->items[0], waiting->items[1]};
+    yami_relay_delay_t copies[2] = {*yami_relay_delays_find(waiting, 1),
+                                    *yami_relay_delays_find(waiting, 2)};
     (void) yami_relay_delay_end(f->core, channel, 1, 2);
     assert_true(yami_relay_delays_reserve(waiting, 2));
     for (size_t index = 0; index < 2; index++) {

@@ -60,7 +60,7 @@ test_the_earliest_comes_first_and_of_two_the_one_sent_first(void **state)
         yami_relay_delays_check(&delays);
     }
     assert_null(yami_relay_delays_earliest(&delays));
-    assert_null(delays.items); //  empty takes nothing
+    assert_null(delays.chunks); //  empty takes nothing
 }
 
 static void
@@ -130,13 +130,13 @@ test_without_memory_nothing_changes(void **state)
     (void) state;
     yami_relay_delays_t delays = {0};
     s_add(&delays, 1, 10, 5);
-    for (int index = 0; index < 3; index++) {
-        yami_alloc_fail_after(index > 0 ? 1 : 0); //  items, heap, chains: what grew stays so
-        assert_false(yami_relay_delays_reserve(&delays, 1000));
+    for (int index = 0; index < 4; index++) {
+        yami_alloc_fail_after(index > 0 ? 1 : 0); //  chunks, heap, chains: what grew stays so
+        assert_false(yami_relay_delays_reserve(&delays, 10000));
         yami_alloc_fail_after(-1);
         yami_relay_delays_check(&delays);
     }
-    assert_true(yami_relay_delays_reserve(&delays, 1000));
+    assert_true(yami_relay_delays_reserve(&delays, 10000));
     assert_int_equal(yami_relay_delays_by_id(&delays, 5, UINT64_MAX)->sequence, 1);
     yami_relay_delays_clear(&delays);
 }

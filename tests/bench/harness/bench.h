@@ -149,6 +149,19 @@ bench_wait(bench_process_t *processes, size_t count, int timeout_s);
 int
 bench_sem_wait(sem_t *sem);
 
+//  Starts yamd over an empty directory, and waits until its spare segments are filled. Writes its
+//  endpoint, with the sure grade, to endpoint. 0, or -1.
+int
+bench_start_relay(bench_process_t *process, const char *directory, char *endpoint, size_t size);
+
+//  Removes the files in it.
+void
+bench_clear_directory(const char *path);
+
+//  What a running process has in memory now; 0 when nobody knows.
+double
+bench_rss_mb(const bench_process_t *process);
+
 //  User and system microseconds of the calling process so far.
 double
 bench_cpu_us(void);
