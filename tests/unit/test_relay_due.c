@@ -276,7 +276,7 @@ test_every_prefix_of_the_journal_replays_to_the_same_state(void **state)
 }
 
 static void
-test_a_million_take_under_fifty_megabytes_and_their_checkpoint_under_twelve(void **state)
+test_a_million_take_under_fifty_megabytes_and_their_checkpoint_under_thirteen(void **state)
 {
     (void) state;
     yami_relay_options_t options;
@@ -330,7 +330,7 @@ main(void)
         TEST(test_checkpoint_has_what_is_delayed),
         TEST(test_every_prefix_of_the_journal_replays_to_the_same_state),
         cmocka_unit_test(
-            test_a_million_take_under_fifty_megabytes_and_their_checkpoint_under_twelve),
+            test_a_million_take_under_fifty_megabytes_and_their_checkpoint_under_thirteen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
