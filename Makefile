@@ -6,6 +6,7 @@
 #   make layers headers metrics lint fmt                    the parts of check one looks at alone
 #   make examples   examples/*.c against a staged install   make sim        SEEDS=N SEED=K
 #   make fuzz       TARGET=x SECONDS=N, see tests/fuzz     make faults     ROW=kills|power|syncs COUNT=N SEED=K
+#   make coverage planted threads                           make soak       MINUTES=N SEED=K
 #
 #   SAN=address,undefined or SAN=thread builds into a folder of its own. CC, CFLAGS and LDFLAGS are
 #   honoured; V=1 shows whole commands. Missing Debian packages are installed first; DEPS=no leaves that out.
@@ -114,7 +115,7 @@ runnable  = $(foreach test,$(TESTS),$(if $(filter test_% fuzz_%,$(notdir $(test)
 all: deps
 	+@$(SUBMAKE) build
 
-check lint fuzz faults: PACKAGES += $(CHECK_PACKAGES)
+check lint fuzz faults soak: PACKAGES += $(CHECK_PACKAGES)
 bench: PACKAGES += liblmdb-dev python3 postgresql redis-server
 
 deps:
@@ -157,6 +158,12 @@ faults: deps
 	@$(foreach row,$(or $(ROW),kills power syncs), \
 	    YAM_BIN=$(abspath $(BUILD)/bin) YAM_SEED='$(SEED)' $(FAULTS_$(row)) &&) true
 
+#   Random faults for so long [60]: nothing is lost, and memory and descriptors stay flat.
+.PHONY: soak
+soak: deps
+	+@$(SUBMAKE) $(filter %/yam %/yamd,$(BINS))
+	@YAM_BIN=$(abspath $(BUILD)/bin) YAM_MINUTES=$(or $(MINUTES),60) YAM_SEED='$(SEED)' tests/system/test_soak.py
+
 #   libFuzzer on one of tests/fuzz/fuzz_TARGET.c: what it finds new goes to $(FUZZ)/found/TARGET, what
 #   crashes to $(FUZZ)/crash-*, and `merge` takes into the corpus what of both reaches more of the code.
 FUZZ        = $(BUILD)/libfuzzer
@@ -175,14 +182,15 @@ merge:
 	$(FUZZ)/fuzz/fuzz_$(TARGET) -merge=1 -use_counters=0 -use_cmp=0 $(FUZZ)/merged $(FUZZ_CORPUS) $(FUZZ_FOUND)
 	rm -rf $(FUZZ_CORPUS) && cp -r $(FUZZ)/merged $(FUZZ_CORPUS)
 
-#   ThreadSanitizer over all units but two (thousands of crashes in one thread), and the system tests in which
-#   relays, senders and receivers are threads of one process. The others are about processes: nothing to race.
+#   ThreadSanitizer over all units but two (thousands of crashes in one thread), the system tests in which relays,
+#   senders and receivers are threads of one process, and daemons under faults, many clients and signals.
 THREADED = $(filter-out %/test_segment_log_crash %/test_segment_log_damage,$(filter $(BUILD)/unit/%,$(runnable))) \
            $(BUILD)/system/test_transports $(BUILD)/system/test_relay_close
 THREADED_HERE = $(patsubst $(BUILD)/%,$(BUILD)/san-thread/%,$(THREADED))
+THREADED_DAEMONS = $(addprefix tests/system/test_,soak.py cli_queue.py cli_topic.py consumers.py yamd_signals.py)
 threads: deps
-	+@$(SUBMAKE) BUILD=$(BUILD)/san-thread SAN=thread $(THREADED_HERE)
-	@$(RUN) --build $(BUILD)/san-thread $(THREADED_HERE)
+	+@$(SUBMAKE) BUILD=$(BUILD)/san-thread SAN=thread build $(THREADED_HERE)
+	@$(RUN) --build $(BUILD)/san-thread $(THREADED_HERE) $(THREADED_DAEMONS)
 
 #   Lines that units and corpus run, by file; fails below 90 percent. What is missing is explained in tests/COVERAGE.md.
 COVERED = $(filter $(BUILD)/coverage/unit/% $(BUILD)/coverage/fuzz/fuzz_%,$(TESTS:$(BUILD)/%=$(BUILD)/coverage/%))
