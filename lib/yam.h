@@ -6,6 +6,8 @@
         yam_pub/sub    topics: each message to every subscription      yam_pub.h   yam_sub.h
         yam_relay      a store between them                            yam_relay.h
         yam_outbox     a message in the transaction of its row        yam_outbox.h  yam_dispatcher.h
+        yam_outbox     a message in the transaction of its row         yam_outbox.h
+                       and a thread that sends what is there           yam_dispatcher.h
         yam_inbox      a message is handled once                       yam_inbox.h
         yam_rpc        asks a service, by callback or future           yam_rpc.h  yam_rpc_server.h
         yam_message    a message with properties                       yam_message.h
@@ -17,10 +19,12 @@
 #include "yam_confirm.h"
 #include "yam_context.h"
 #include "yam_dispatcher.h"
+#include "yam_dispatcher.h"
 #include "yam_endpoint.h"
 #include "yam_error.h"
 #include "yam_inbox.h"
 #include "yam_message.h"
+#include "yam_outbox.h"
 #include "yam_outbox.h"
 #include "yam_pub.h"
 #include "yam_pull.h"

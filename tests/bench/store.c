@@ -8,7 +8,6 @@
     counted, whoever makes them (LMDB also writes its meta page through an O_DSYNC descriptor with
     each commit, which is not).
 */
-#include <dirent.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -35,23 +34,6 @@ typedef struct {
 } run_t;
 
 //  ---- One measurement, in a process of its own
-
-static void
-s_clear_directory(const char *path)
-{
-    char name[4200];
-    DIR *directory = opendir(path);
-    struct dirent *entry;
-    while (directory && (entry = readdir(directory)) != NULL) {
-        snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
-        if (entry->d_type == DT_REG) {
-            unlink(name);
-        }
-    }
-    if (directory) {
-        closedir(directory);
-    }
-}
 
 static void
 s_write_groups(run_t *run, void *self, size_t blob_size)
@@ -123,7 +105,7 @@ s_measure(const bench_store_t *store, size_t group_size)
     run->group_count = bench_messages(full_mib * ((uint64_t) 1 << 20) / group_size);
     run->directory = bench_path("store");
     (void) mkdir(run->directory, 0777); //  the store tells when it is not there
-    s_clear_directory(run->directory);
+    bench_clear_directory(run->directory);
     bench_fork(&process, store->name, s_process, run);
     bool has_failed = bench_wait(&process, 1, 120) == -1;
     uint64_t blob_size = group_size < BLOB_SIZE ? group_size : BLOB_SIZE;
@@ -144,7 +126,7 @@ s_measure(const bench_store_t *store, size_t group_size)
                 (unsigned long long) run->bad_count);
     }
     bench_report(&result);
-    s_clear_directory(run->directory);
+    bench_clear_directory(run->directory);
     free(run->directory);
 }
 
