@@ -64,6 +64,6 @@ yami_sure_sender_new(yam_t *yam, int kind, const char *channel, const yami_endpo
 
 //  Of a sure sender. text (of size bytes, > 0) gets the relay's words for final_status.
 void
-yami_sure_sender_state(yami_sender_t *self, yami_sure_state_t *state, char *text, size_t size);
+yami_sure_sender_state(yami_sender_t *base, yami_sure_state_t *state, char *text, size_t size);
 
 #endif

@@ -361,7 +361,7 @@ s_drop(yami_outbox_lane_t *lane, size_t count)
 static void
 s_cut_out(yami_outbox_lane_t *lane, uint64_t first, uint64_t last)
 {
-    yam_outbox_flight_t kept[2 * YAMI_OUTBOX_FLIGHTS + 1];
+    yam_outbox_flight_t kept[2 * YAMI_OUTBOX_FLIGHTS + 1] = {{0, 0, 0}};
     size_t count = 0;
     for (size_t index = 0; index < lane->flight_count; index++) {
         const yam_outbox_flight_t *flight = &lane->flights[index];

@@ -245,10 +245,11 @@ s_hand_out(yami_outbox_sqlite_t *self, sqlite3_stmt *statement, uint64_t sequenc
         yam_outbox_entry_t entry = {
             .id = sqlite3_column_int64(statement, 0),
             .time_ms = sqlite3_column_int64(statement, 1),
-            .sequence = sequence++,
+            .sequence = sequence,
             .record = sqlite3_column_blob(statement, 2),
             .record_size = (size_t) sqlite3_column_bytes(statement, 2),
         };
+        sequence++;
         int answer = fn(fn_arg, &entry);
         count += answer == -1 ? 0 : 1;
         if (answer != 0) {

@@ -59,6 +59,7 @@ run 05_durable_topic "order.de -> order 0${newline}order.fr -> order 1${newline}
 run 06_relay_in_producer "stored, 0 missing; listening on .*${newline}10 done" "$work/inside"
 run 07_event_loop "tick 1${newline}tick 2${newline}tick 3${newline}tick 4${newline}tick 5"
 run 09_raw_framing 'both ways'
+run 10_outbox "nuts${newline}bolts" "$work/orders.db" "$sure"
 run 11_inbox "500 new${newline}70 new${newline}500 duplicate${newline}7000 conflict" "$work/bank.db"
 run 11_inbox "500 duplicate${newline}70 duplicate${newline}500 duplicate${newline}7000 conflict" "$work/bank.db"
 run 12_rpc "nuts: 42${newline}bolts: unknown \(no such thing\)" '@inproc://stock' '>inproc://stock'

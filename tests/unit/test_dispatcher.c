@@ -67,7 +67,7 @@ s_expect(yam_pull_t *pull, int first, int count)
         char body[16];
         (void) snprintf(body, sizeof body, "%.*s", (int) yam_message_size(message),
                         (const char *) yam_message_body(message));
-        assert_int_equal(atoi(body), number);
+        assert_int_equal(strtol(body, NULL, 10), number);
         assert_int_equal(yam_pull_ack(pull, &message), 0);
     }
 }

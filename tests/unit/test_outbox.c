@@ -161,8 +161,8 @@ s_provider(void)
 {
     void *provider = s_db->open(outbox_database, "yam_outbox");
     assert_non_null(provider);
-    yam_outbox_lane_t lane = {.lane = 1};
-    assert_int_equal(s_db->take(provider, &lane, S_OWNER), 1);
+    yam_outbox_lane_t seen = {.lane = 1};
+    assert_int_equal(s_db->take(provider, &seen, S_OWNER), 1);
     return provider;
 }
 
@@ -254,9 +254,9 @@ test_whoever_lost_the_lane_changes_nothing(void **state)
     outbox_put_numbers("orders", 0, 2);
     void *provider = s_provider();
     (void) s_assign(provider, 1);
-    yam_outbox_lane_t lane = {.lane = 1, .owner = S_OWNER, .beat = 1};
-    assert_int_equal(s_db->take(provider, &lane, 8), 1);
-    assert_int_equal(s_db->take(provider, &lane, 9), 0); //  it was seen otherwise
+    yam_outbox_lane_t seen = {.lane = 1, .owner = S_OWNER, .beat = 1};
+    assert_int_equal(s_db->take(provider, &seen, 8), 1);
+    assert_int_equal(s_db->take(provider, &seen, 9), 0); //  it was seen otherwise
     yam_outbox_flight_t flight;
     yam_outbox_failure_t failure = {YAM_STATUS_TIMEOUT, "late", 0, 1};
     assert_int_equal(s_db->assign(provider, 1, S_OWNER, 1, 1, &flight), -1);

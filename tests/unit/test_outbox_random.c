@@ -169,11 +169,13 @@ s_confirm(yami_outbox_lane_t *lane)
 static int
 s_channel(const char *name)
 {
-    int channel = 0;
-    while (strcmp(s_names[channel], name) != 0) {
-        channel++;
+    for (int channel = 0; channel < S_CHANNELS; channel++) {
+        if (strcmp(s_names[channel], name) == 0) {
+            return channel;
+        }
     }
-    return channel;
+    fail_msg("there is no channel %s", name);
+    return 0;
 }
 
 static void
@@ -534,7 +536,7 @@ test_every_row_ends_delivered_once_or_failed_whatever_happens(void **state)
 {
     (void) state;
     const char *text = getenv("STEPS");
-    long steps = text != NULL ? atol(text) : S_STEPS;
+    long steps = text != NULL ? strtol(text, NULL, 10) : S_STEPS;
     s_begin();
     for (long step = 0; step < steps && s_last_id < S_ROWS - 100; step++) {
         s_step();
