@@ -1,8 +1,9 @@
-//  Asks for a redrive. See admin.h.
+//  Asks for redrives and cancels. See admin.h.
 
 #include "admin.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "yami_base.h"
 
@@ -28,10 +29,14 @@ s_next(admin_t *self, yami_frame_t *frame)
     if (self->link.state != YAMI_LINK_UP || !self->is_asked) {
         return yami_link_core_next(&self->link, world_ms(self->world), frame);
     }
+    bool is_cancel = self->cancel != 0;
+    (void) snprintf(self->id, sizeof self->id, "%llu", (unsigned long long) self->cancel);
     *frame = (yami_frame_t) {.type = YAMI_FRAME_ADMIN,
-                             .present = YAMI_F_SERIAL | YAMI_F_COMMAND | YAMI_F_CHANNEL,
+                             .present = YAMI_F_SERIAL | YAMI_F_COMMAND | YAMI_F_CHANNEL |
+                                        (is_cancel ? YAMI_F_ID : 0),
                              .serial = self->serial + 1,
-                             .command = yami_slice_text("redrive"),
+                             .command = yami_slice_text(is_cancel ? "cancel" : "redrive"),
+                             .id = yami_slice_text(self->id),
                              .channel = yami_slice_text(self->channel)};
     return true;
 }
@@ -51,7 +56,10 @@ s_send(admin_t *self)
         if (frame.type == YAMI_FRAME_ADMIN) {
             self->is_asked = false;
             self->serial++;
-            oracle_redrives(self->oracle);
+            self->answers = self->cancel != 0 ? self->serial : 0;
+            if (self->cancel == 0) {
+                oracle_redrives(self->oracle);
+            }
         }
         yami_link_core_sent(&self->link, world_ms(self->world), frame.type);
     }
@@ -87,6 +95,22 @@ s_wake(void *arg, uint64_t what)
     }
 }
 
+//  [{"messages": n}]
+static void
+s_answered(admin_t *self, const yami_frame_t *frame)
+{
+    yami_reader_t reader;
+    yami_reader_init(&reader, frame->rows.data, frame->rows.size);
+    bool is_told = frame->status == YAM_STATUS_OK && yami_reader_array(&reader) == 1 &&
+                   yami_reader_map(&reader) == 1 && yami_reader_str(&reader).size > 0 &&
+                   yami_reader_uint(&reader) > 0;
+    world_trace(self->world, "admin", 0, "cancelled", self->cancel, is_told, frame->status);
+    self->answers = 0;
+    if (is_told) {
+        oracle_cancelled(self->oracle, self->cancel);
+    }
+}
+
 static void
 s_arrive(void *arg, yami_block_t *block, yami_block_t *data)
 {
@@ -97,6 +121,9 @@ s_arrive(void *arg, yami_block_t *block, yami_block_t *data)
         yami_link_core_heard(&self->link, now_ms, EPROTO);
     } else {
         (void) yami_link_core_frame(&self->link, now_ms, &frame);
+        if (frame.type == YAMI_FRAME_REPLY && self->answers != 0 && frame.serial == self->answers) {
+            s_answered(self, &frame);
+        }
     }
     s_wake_after(self, 0);
 }
@@ -124,6 +151,18 @@ void
 admin_redrive(admin_t *self, const char *channel)
 {
     self->channel = channel;
+    self->cancel = 0;
     self->is_asked = true;
+    s_wake_after(self, 0);
+}
+
+void
+admin_cancel(admin_t *self, const char *channel, uint64_t id)
+{
+    self->channel = channel;
+    self->cancel = id;
+    self->answers = 0; //  nobody waits for an older one any more
+    self->is_asked = true;
+    oracle_cancels(self->oracle, id);
     s_wake_after(self, 0);
 }

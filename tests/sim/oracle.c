@@ -167,6 +167,54 @@ oracle_numbered(oracle_t *self, uint64_t id, uint32_t epoch, uint64_t sequence)
 }
 
 void
+oracle_delay(oracle_t *self, uint64_t id, int64_t due_ms)
+{
+    self->messages[id - 1].due_ms = due_ms;
+}
+
+int64_t
+oracle_due_ms(const oracle_t *self, uint64_t id)
+{
+    return self->messages[id - 1].due_ms;
+}
+
+const char *
+oracle_channel_of(const oracle_t *self, uint64_t id)
+{
+    return self->channels[self->messages[id - 1].channel].name;
+}
+
+uint64_t
+oracle_draw_delayed(const oracle_t *self, uint64_t *random_p)
+{
+    size_t from = self->message_count > 0 ? world_draw(random_p, self->message_count) : 0;
+    for (size_t index = from; index < self->message_count; index++) {
+        const oracle_message_t *message = &self->messages[index];
+        if (message->due_ms > 0 && message->first_at == 0 && !message->may_be_cancelled) {
+            return index + 1;
+        }
+    }
+    return 0;
+}
+
+void
+oracle_cancels(oracle_t *self, uint64_t id)
+{
+    self->messages[id - 1].may_be_cancelled = true;
+}
+
+void
+oracle_cancelled(oracle_t *self, uint64_t id)
+{
+    oracle_message_t *message = &self->messages[id - 1];
+    message->is_cancelled = true;
+    if (message->first_at > 0) {
+        world_fail(self->world, "cancelled", "message %" PRIu64 " is at %" PRIu64 ", and cancelled",
+                   id, message->first_at);
+    }
+}
+
+void
 oracle_fate(oracle_t *self, uint64_t id, oracle_fate_t fate)
 {
     oracle_message_t *message = &self->messages[id - 1];
@@ -221,7 +269,8 @@ s_check_order(oracle_t *self, const oracle_message_t *message, uint64_t id)
     for (size_t index = 0; index < self->message_count; index++) {
         const oracle_message_t *other = &self->messages[index];
         bool is_other = other != message && other->stream == message->stream &&
-                        other->channel == message->channel && other->first_at > 0;
+                        other->channel == message->channel && other->first_at > 0 &&
+                        other->due_ms == 0 && message->due_ms == 0; //  those come by their times
         if (is_other && s_is_before(other, message) != (other->first_at < message->first_at)) {
             world_fail(self->world, "order",
                        "message %" PRIu64 " (epoch %u, number %" PRIu64 ") is at %" PRIu64
@@ -271,6 +320,10 @@ s_see_first(oracle_t *self, oracle_message_t *message, uint64_t sequence, uint64
     }
     if (message->fate == ORACLE_REFUSED) {
         world_fail(self->world, "refused", "message %" PRIu64 " was refused, and delivered", id);
+    }
+    if (message->is_cancelled) {
+        world_fail(self->world, "cancelled", "message %" PRIu64 " was cancelled, and delivered",
+                   id);
     }
 }
 
@@ -357,7 +410,7 @@ oracle_undone(const oracle_t *self, char *text, size_t size)
         message->open_letters = 0;
         bool is_owed = message->fate == ORACLE_CONFIRMED ||
                        (message->is_promised && message->fate != ORACLE_REFUSED);
-        bool is_lost = is_owed && message->first_at == 0;
+        bool is_lost = is_owed && message->first_at == 0 && !message->may_be_cancelled;
         if (message->fate == ORACLE_ASKED || is_lost) {
             (void) snprintf(text, size, "message %zu of %s (epoch %u, number %" PRIu64 ") %s",
                             index + 1, self->channels[message->channel].name, message->epoch,

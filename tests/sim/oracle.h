@@ -17,7 +17,8 @@
         fenced            whoever settles what it does not hold is told so, and nobody else
         acked-again       what was said to be settled durably never comes again
         counters          deliveries and failures are as many as there were
-        early             a retry waits for its delay
+        early             a retry waits for its delay, a delayed message for its time
+        cancelled         what was told to be cancelled is never delivered
         dead-letter       only what was rejected or failed too often is one, with its reason
         epoch             no epoch is given to two incarnations
         missing, stuck    see oracle_undone
@@ -71,6 +72,21 @@ oracle_body(const oracle_t *self, uint64_t id, uint8_t *body);
 //  The message goes out with this epoch and sequence.
 void
 oracle_numbered(oracle_t *self, uint64_t id, uint32_t epoch, uint64_t sequence);
+//  Asks that nobody gets it before, by the wall clock; and what was asked for, 0: nothing.
+void
+oracle_delay(oracle_t *self, uint64_t id, int64_t due_ms);
+int64_t
+oracle_due_ms(const oracle_t *self, uint64_t id);
+//  A delayed message that has not come, drawn from those there are; 0: there is none.
+uint64_t
+oracle_draw_delayed(const oracle_t *self, uint64_t *random_p);
+const char *
+oracle_channel_of(const oracle_t *self, uint64_t id);
+//  Somebody asks that it be cancelled; and is told that it was.
+void
+oracle_cancels(oracle_t *self, uint64_t id);
+void
+oracle_cancelled(oracle_t *self, uint64_t id);
 void
 oracle_fate(oracle_t *self, uint64_t id, oracle_fate_t fate);
 void

@@ -504,6 +504,22 @@ s_check_letter(oracle_t *self, const oracle_channel_t *dead, uint64_t id,
     self->counts.dead++;
 }
 
+//  Not before its time; when it was stored is when the relay found that this had come.
+static void
+s_check_due(oracle_t *self, const oracle_channel_t *channel, uint64_t id,
+            const yami_record_t *record, const yami_frame_t *frame)
+{
+    const oracle_message_t *message = &self->messages[id - 1];
+    bool is_as_sent = !channel->is_dead && message->redriven == 0;
+    if ((is_as_sent && record->due_ms != message->due_ms) ||
+        (record->due_ms > 0 && record->due_ms > (int64_t) frame->time)) {
+        world_fail(self->world, "early",
+                   "message %" PRIu64 " is due at %" PRId64 ", and comes at %" PRIu64
+                   " with due time %" PRId64,
+                   id, message->due_ms, frame->time, record->due_ms);
+    }
+}
+
 static void
 s_deliver_one(oracle_t *self, uint64_t number, const yami_frame_t *frame, uint64_t sequence,
               const yami_record_t *record)
@@ -516,6 +532,7 @@ s_deliver_one(oracle_t *self, uint64_t number, const yami_frame_t *frame, uint64
     oracle_channel_t *channel = &self->channels[group->channel];
     bool is_known = sequence <= channel->highest && channel->ids[sequence - 1] != 0;
     oracle_see(self, group->channel, sequence, id);
+    s_check_due(self, channel, id, record, frame);
     if (channel->is_dead && !is_known) {
         s_check_letter(self, channel, id, record);
     }

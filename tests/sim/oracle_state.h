@@ -20,6 +20,9 @@ typedef struct {
     size_t size;
     oracle_fate_t fate;
     bool is_promised;      //  the relay said that it has it
+    int64_t due_ms;        //  0: it has no time
+    bool may_be_cancelled; //  somebody asked for that
+    bool is_cancelled;     //  and was told so
     uint64_t first_at;     //  its first sequence in the channel; 0: not seen
     unsigned redriven;     //  times it came into its channel again
     unsigned open_letters; //  counted by oracle_undone

@@ -3,6 +3,7 @@
 #include "producer.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,6 +95,23 @@ s_take_outcomes(producer_t *self)
 
 //  -- What the library does: see sure_sender_io.c
 
+//  A delayed message has an id: a map of one pair, in the 32 bytes of properties.
+static void
+s_set_due(yami_record_t *record, uint64_t id, int64_t due_ms, uint8_t *properties)
+{
+    if (due_ms > 0) {
+        char text[24];
+        int size = snprintf(text, sizeof text, "%llu", (unsigned long long) id);
+        static const uint8_t pair[4] = {0x81, 0xa2, 'i', 'd'};
+        memcpy(properties, pair, sizeof pair);
+        properties[4] = (uint8_t) (0xa0 + size);
+        memcpy(properties + 5, text, (size_t) size);
+        record->properties = yami_slice(properties, 5 + (size_t) size);
+        record->flags = YAMI_RECORD_DUE;
+        record->due_ms = due_ms;
+    }
+}
+
 //  Finishes a batch of what was asked for and gives it to the core. Whether there was one.
 static bool
 s_add(producer_t *self)
@@ -113,6 +131,8 @@ s_add(producer_t *self)
         uint64_t id = self->ids[self->batched];
         yami_record_t record = {.priority = YAMI_PRIORITY_DEFAULT,
                                 .body = yami_slice(body, oracle_body(self->oracle, id, body))};
+        uint8_t properties[32];
+        s_set_due(&record, id, oracle_due_ms(self->oracle, id), properties);
         if (yami_builder_append(&builder, &record) == -1) {
             YAM_ASSERT(errno == EAGAIN);
             break;
@@ -284,8 +304,13 @@ s_ask(void *arg, uint64_t incarnation)
         int rc =
             yami_grow(&self->ids, &self->id_capacity, self->id_count + 1, sizeof *self->ids, MANY);
         YAM_ASSERT(rc == 0);
-        self->ids[self->id_count++] =
-            oracle_ask(self->oracle, self->plan->channel, self->stream, size);
+        uint64_t id = oracle_ask(self->oracle, self->plan->channel, self->stream, size);
+        if (plan->delayed > 0 && world_chance(&self->random, plan->delayed)) {
+            oracle_delay(self->oracle, id,
+                         self->world->wall_ms + world_ms(self->world) +
+                             world_between(&self->random, 1, plan->delay_ms));
+        }
+        self->ids[self->id_count++] = id;
         self->asked_count++;
     }
     s_wake_after(self, 0);

@@ -182,6 +182,34 @@ const scenario_t scenario_table[] = {
                     [FAULT_CLIENT_CRASH] = 5},
     },
     {
+        .name = "delayed",
+        .what =
+            "delayed and other messages in the same batches, cancels, clocks that jump, crashes",
+        .channels = {{"q", QUEUE}, {"t", TOPIC}},
+        .producers = {{0, "a", 90, 8, 6000, 3000, 500, 900},
+                      {0, NULL, 40, 4, 8000, 200, 900, 300},
+                      {1, "b", 50, 5, 8000, 300, 400, 1500}},
+        .consumers = {{0, "", 25, 8, 3000, 30, 5, 20, 20, 5, false},
+                      {1, "g", 25, 8, 3000, 30, 5, 20, 20, 5, false},
+                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true},
+                      {1, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+        .faults = 20,
+        .faults_ms = 2500,
+        .lease_ms = 400,
+        .window = 60,
+        .limit = 60,
+        .weights = {[FAULT_CANCEL] = 60,
+                    [FAULT_CLOCK] = 8,
+                    [FAULT_RELAY_DISK] = 20,
+                    [FAULT_RELAY_STEP] = 20,
+                    [FAULT_RELAY_PROMISE] = 20,
+                    [FAULT_RECOVERY] = 5,
+                    [FAULT_DISK_FULL] = 4,
+                    [FAULT_DISK_SLOW] = 10,
+                    [FAULT_CUT] = 5,
+                    [FAULT_CLIENT_CRASH] = 5},
+    },
+    {
         .name = "proxy",
         .what = "a hostile proxy drops, repeats, swaps and damages frames",
         .channels = {{"q", QUEUE}},
@@ -227,6 +255,7 @@ scenario_fault_name(fault_type_t type)
         [FAULT_CLIENT_FREEZE] = "client-freeze",
         [FAULT_CLIENT_LEAVE] = "client-leave",
         [FAULT_REDRIVE] = "redrive",
+        [FAULT_CANCEL] = "cancel",
     };
     return names[type];
 }

@@ -37,6 +37,7 @@ typedef enum {
     FAULT_CLIENT_FREEZE, //  past its lease, perhaps
     FAULT_CLIENT_LEAVE,  //  in order, and it comes back
     FAULT_REDRIVE,       //  not a fault: somebody sends dead letters back
+    FAULT_CANCEL,        //  nor this: somebody cancels a delayed message
     FAULT_TYPES,
 } fault_type_t;
 
@@ -52,6 +53,8 @@ typedef struct {
     unsigned burst;      //  messages at a time, 1..burst
     int64_t interval_us; //  between bursts, up to twice that
     unsigned body_bytes; //  at most
+    unsigned delayed;    //  messages in a thousand that have a due time
+    int64_t delay_ms;    //  up to so far ahead
 } scenario_producer_t;
 
 //  What an application does with a message, in shares of a thousand; the rest is acked.

@@ -12,9 +12,10 @@
 #include "relay_host.h"
 #include "yami_base.h"
 
-#define DRAIN_MS 240000  //  calm lasts no longer
-#define CHECK_US 100000  //  between two looks whether all is done
-#define SETTLED_COUNT 12 //  looks in a row
+#define CALM_MS (48ll * 3600 * 1000) //  more than all jumps of the wall clock together
+#define DRAIN_MS 240000              //  calm lasts no longer
+#define CHECK_US 100000              //  between two looks whether all is done
+#define SETTLED_COUNT 12             //  looks in a row
 #define EVENT_LIMIT 5000000
 #define JUMP_MS 3600000
 #define SEGMENT_BYTES 65536
@@ -242,6 +243,11 @@ s_fault(void *arg, uint64_t number)
         s_network_fault(self, fault->type, &random);
     } else if (fault->type <= FAULT_CLIENT_LEAVE) {
         s_client_fault(self, fault->type, &random);
+    } else if (fault->type == FAULT_CANCEL) {
+        uint64_t id = oracle_draw_delayed(self->oracle, &random);
+        if (id != 0) {
+            admin_cancel(&self->admin, oracle_channel_of(self->oracle, id), id);
+        }
     } else {
         unsigned count = 0;
         while (count < SCENARIO_CHANNELS && self->scenario->channels[count].name != NULL) {
@@ -363,6 +369,7 @@ static void
 s_calm(s_simulation_t *self)
 {
     world_trace(&self->world, "sim", 0, "calm", 0, 0, 0);
+    self->world.wall_ms += CALM_MS; //  whatever was asked for, its time has come
     network_calm(self->network);
     relay_host_calm(&self->relay);
     for (unsigned index = 0; index < self->producer_count; index++) {
