@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "yam_inbox.h"
 #include "yam_message.h"
 
 #define BENCH_ID_SIZE 56 //  most bytes of an id
@@ -24,6 +25,14 @@ typedef struct {
                     size_t count);
     void (*close)(void *self);
 } bench_inbox_t;
+
+//  For systems with an inbox: claims by yam_inbox_claim_many. How many were new.
+size_t
+bench_inbox_claim(yam_inbox_t *inbox, yam_message_t *const *messages, size_t count);
+
+//  Returns inbox, or ends the program with what yam_error says.
+yam_inbox_t *
+bench_inbox_opened(yam_inbox_t *inbox);
 
 extern const bench_inbox_t bench_inbox_yam_sqlite;
 extern const bench_inbox_t bench_inbox_sqlite;

@@ -12,7 +12,6 @@
 typedef struct {
     PGconn *connection;
     yam_inbox_t *inbox;
-    yam_claim_t *verdicts;
 } s_postgres_t;
 
 static void
@@ -50,11 +49,7 @@ static void *
 s_open_inbox(const char *uri, const char *options)
 {
     s_postgres_t *self = s_open(uri);
-    self->inbox = yam_inbox_postgres_new(self->connection, options);
-    self->verdicts = calloc(YAM_INBOX_BATCH, sizeof *self->verdicts);
-    if (self->inbox == NULL) {
-        bench_fail("%s", yam_error());
-    }
+    self->inbox = bench_inbox_opened(yam_inbox_postgres_new(self->connection, options));
     return self;
 }
 
@@ -76,15 +71,9 @@ s_claim_inbox(void *arg, yam_message_t *const *messages, char (*ids)[BENCH_ID_SI
 {
     (void) ids;
     s_postgres_t *self = arg;
-    size_t new_count = 0;
     s_run(self, "BEGIN");
-    if (yam_inbox_claim_many(self->inbox, messages, count, self->verdicts) == -1) {
-        bench_fail("%s", yam_error());
-    }
+    size_t new_count = bench_inbox_claim(self->inbox, messages, count);
     s_run(self, "COMMIT");
-    for (size_t index = 0; index < count; index++) {
-        new_count += self->verdicts[index] == YAM_CLAIM_NEW;
-    }
     return new_count;
 }
 
@@ -122,7 +111,6 @@ s_close(void *arg)
     s_postgres_t *self = arg;
     yam_inbox_destroy(&self->inbox);
     PQfinish(self->connection);
-    free(self->verdicts);
     free(self);
 }
 

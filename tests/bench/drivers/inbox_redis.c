@@ -10,7 +10,6 @@
 typedef struct {
     redisContext *connection;
     yam_inbox_t *inbox;
-    yam_claim_t *verdicts;
 } s_redis_t;
 
 static s_redis_t *
@@ -29,11 +28,7 @@ static void *
 s_open_inbox(const char *path, const char *options)
 {
     s_redis_t *self = s_open(path);
-    self->inbox = yam_inbox_redis_new(self->connection, options);
-    self->verdicts = calloc(YAM_INBOX_BATCH, sizeof *self->verdicts);
-    if (self->inbox == NULL) {
-        bench_fail("%s", yam_error());
-    }
+    self->inbox = bench_inbox_opened(yam_inbox_redis_new(self->connection, options));
     return self;
 }
 
@@ -50,13 +45,7 @@ s_claim_inbox(void *arg, yam_message_t *const *messages, char (*ids)[BENCH_ID_SI
 {
     (void) ids;
     s_redis_t *self = arg;
-    size_t new_count = 0;
-    if (yam_inbox_claim_many(self->inbox, messages, count, self->verdicts) == -1) {
-        bench_fail("%s", yam_error());
-    }
-    for (size_t index = 0; index < count; index++) {
-        new_count += self->verdicts[index] == YAM_CLAIM_NEW;
-    }
+    size_t new_count = bench_inbox_claim(self->inbox, messages, count);
     if (new_count == count && yam_inbox_done(self->inbox, messages, count) == -1) {
         bench_fail("%s", yam_error());
     }
@@ -92,7 +81,6 @@ s_close(void *arg)
     s_redis_t *self = arg;
     yam_inbox_destroy(&self->inbox);
     redisFree(self->connection);
-    free(self->verdicts);
     free(self);
 }
 

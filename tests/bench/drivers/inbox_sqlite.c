@@ -6,14 +6,12 @@
 
 #include "bench.h"
 #include "inbox_driver.h"
-#include "yam_error.h"
 #include "yam_inbox.h"
 
 typedef struct {
     sqlite3 *database;
     yam_inbox_t *inbox;
     sqlite3_stmt *insert;
-    yam_claim_t *verdicts;
 } s_sqlite_t;
 
 static void
@@ -42,11 +40,7 @@ static void *
 s_open_inbox(const char *path, const char *options)
 {
     s_sqlite_t *self = s_open(path);
-    self->inbox = yam_inbox_new(self->database, options);
-    self->verdicts = calloc(YAM_INBOX_BATCH, sizeof *self->verdicts);
-    if (self->inbox == NULL) {
-        bench_fail("%s", yam_error());
-    }
+    self->inbox = bench_inbox_opened(yam_inbox_new(self->database, options));
     return self;
 }
 
@@ -69,15 +63,9 @@ s_claim_inbox(void *arg, yam_message_t *const *messages, char (*ids)[BENCH_ID_SI
 {
     (void) ids;
     s_sqlite_t *self = arg;
-    size_t new_count = 0;
     s_run(self, "BEGIN IMMEDIATE");
-    if (yam_inbox_claim_many(self->inbox, messages, count, self->verdicts) == -1) {
-        bench_fail("%s", yam_error());
-    }
+    size_t new_count = bench_inbox_claim(self->inbox, messages, count);
     s_run(self, "COMMIT");
-    for (size_t index = 0; index < count; index++) {
-        new_count += self->verdicts[index] == YAM_CLAIM_NEW;
-    }
     return new_count;
 }
 
@@ -110,7 +98,6 @@ s_close(void *arg)
     yam_inbox_destroy(&self->inbox);
     (void) sqlite3_finalize(self->insert);
     (void) sqlite3_close(self->database);
-    free(self->verdicts);
     free(self);
 }
 
