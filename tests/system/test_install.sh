@@ -42,6 +42,13 @@ libraries_show_only_their_names() {
     done
 }
 
+only_libraries_of_their_own_need_a_server() {
+    local needed
+    needed=$(cd "$stage/usr/lib" && readelf -d libyam.so.0 libyam-postgres.so.0 libyam-redis.so.0 |
+        sed -n 's/^File: //p; s/.*(NEEDED).*\[\(libpq\|libhiredis\).*/\1/p' | tr '\n' ' ')
+    [[ $needed == 'libyam.so.0 libyam-postgres.so.0 libpq libyam-redis.so.0 libhiredis ' ]] || { echo "$needed"; return 1; }
+}
+
 programs_have_man_pages_and_units_their_programs() {
     local program unit
     for program in "$stage"/usr/bin/*; do
@@ -86,6 +93,7 @@ relay=$!
 read -r _ endpoint <&3 || { cat "$TMPDIR/log"; exit 1; }
 
 judge 'libraries have their sonames and show only names of Yam' libraries_show_only_their_names
+judge 'libpq and hiredis are needed by libraries of their own only' only_libraries_of_their_own_need_a_server
 judge 'programs have man pages, units have their programs' programs_have_man_pages_and_units_their_programs
 judge 'the ten lines of README, in C11' in_c
 judge 'the ten lines of README, in C++17' in_cxx
