@@ -90,13 +90,14 @@ SCRIPTS   = $(filter-out %.c %.h,$(wildcard tests/system/test_* tests/interop/te
 objects   = $(foreach source,$(1),$(if $(filter $(source),$(BUG_SRC)),$(BUILD),$(SHARED))/obj/$(source:.c=.o))
 BUG_SRC   = $(if $(VARIANT),$(call once,BUG_SRC,$(shell grep -l '$(VARIANT_MARK)' $(LIB_SRC))))
 helpers   = $(call objects,$(filter tests/support/% tests/$(1)/%,$(HELP_SRC)) $(helpers_$(1)))
-helpers_fuzz = daemons/yamd/config.c daemons/yamd/options.c
+helpers_fuzz = daemons/common/config.c daemons/common/options.c
 LIBRARIES = yam $(EXTRAS:%=yam-%)
 LIB_A     = $(BUILD)/libyam.a
 EXTRA_A   = $(EXTRAS:%=$(BUILD)/libyam-%.a)
 LIB_SO    = $(if $(SAN),,$(BUILD)/libyam.so.$(SOVERSION))
 EXTRA_SO  = $(if $(SAN),,$(EXTRAS:%=$(BUILD)/libyam-%.so.$(SOVERSION)))
-BINS      = $(patsubst daemons/%,$(BUILD)/bin/%,$(patsubst %/,%,$(sort $(dir $(BIN_SRC)))))
+BINS      = $(patsubst daemons/%/,$(BUILD)/bin/%,$(filter-out daemons/common/,$(sort $(dir $(BIN_SRC)))))
+DAEMON_SRC = $(if $(filter %d,$(1)),$(wildcard daemons/common/*.c)) $(wildcard daemons/$(1)/*.c)
 MANS      = $(patsubst %.scd,$(BUILD)/man/%,$(wildcard daemons/*/*.scd))
 UNITS     = $(wildcard daemons/*/*.service)
 CONFS     = $(wildcard daemons/*/*.conf)
@@ -222,7 +223,7 @@ $(OBJ)/patterns/%: INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include
 #   Of libyam, an extra sees what every application sees; of itself, what its patterns share.
 $(addprefix $(OBJ)/,$(addsuffix %,$(sort $(dir $(EXTRA_SRC))))): INCLUDE = -I$(SHARED)/include \
                     -Ilib/sql/$(notdir $(@D)) $(call extra_cflags,$(notdir $(@D)))
-$(OBJ)/daemons/%:  INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include $(EXTRA_CFLAGS)
+$(OBJ)/daemons/%:  INCLUDE = -Idaemons/common $(LIB_INCLUDE) -I$(SHARED)/include $(EXTRA_CFLAGS)
 $(OBJ)/tests/%:    INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include $(addprefix -I,$(wildcard patterns/*/ daemons/*/ tests/support tests/bench/*/)) \
                     $(EXTRA_CFLAGS)
 $(OBJ)/examples/%: INCLUDE = -I$(SHARED)/include
@@ -269,7 +270,7 @@ $(LIB_SO) $(EXTRA_SO): lib/yam.map
 	    $(L_FLAGS) -o $@ $(filter %.o,$^) $(NEEDS)
 	@ln -sf $(@F) $(basename $@)
 
-$(BINS): $(BUILD)/bin/%: $$(call objects,$$(wildcard daemons/%/*.c)) $(EXTRA_A) $(LIB_A)
+$(BINS): $(BUILD)/bin/%: $$(call objects,$$(call DAEMON_SRC,$$*)) $(EXTRA_A) $(LIB_A)
 	@mkdir -p $(@D)
 	$(call SHOW,link $@)$(CC) $(L_FLAGS) -o $@ $^ $(LIB_LIBS) $(EXTRA_LIBS) $(BIN_LIBS)
 

@@ -111,7 +111,7 @@ def test_sighup_changes_limits():
     write("yamd.conf", "topic-bytes = 100\n")
     relay.process.send_signal(signal.SIGHUP)
     relay.wait_for_log("option=channel-messages value=0")
-    relay.wait_for_log("yamd.reloaded option=topic-bytes value=100")
+    relay.wait_for_log("daemon.reloaded option=topic-bytes value=100")
     relay.yam("push", "q", stdin="4\n")
     for number in range(4):
         relay.yam("pub", "t", "--whole", stdin=str(number) * 1200000)
@@ -134,10 +134,10 @@ def test_sighup_says_what_needs_a_restart():
     relay = Relay("--config", config)
     write("yamd.conf", "segment-size = 1M\n")
     relay.process.send_signal(signal.SIGHUP)
-    relay.wait_for_log("yamd.not-reloaded option=segment-size")
+    relay.wait_for_log("daemon.not-reloaded option=segment-size")
     os.unlink(config)
     relay.process.send_signal(signal.SIGHUP)
-    relay.wait_for_log("yamd.reload-failed")
+    relay.wait_for_log("daemon.reload-failed")
     relay.yam("stat")
 
 

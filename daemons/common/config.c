@@ -62,7 +62,7 @@ s_trim(char *line)
 }
 
 static int
-s_take_line(const char *line, yamd_config_fn set, void *arg)
+s_take_line(const char *line, daemon_config_fn set, void *arg)
 {
     const char *complaint = s_complaint(line);
     if (*complaint) {
@@ -90,7 +90,7 @@ s_check_line(const char *line, FILE *file)
 }
 
 int
-yamd_config_read(const char *path, yamd_config_fn set, void *arg)
+daemon_config_read(const char *path, daemon_config_fn set, void *arg)
 {
     char line[S_LINE_LIMIT];
     FILE *file = fopen(path, "re");

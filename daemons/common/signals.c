@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 int
-yamd_signals_open(void)
+daemon_signals_open(void)
 {
     sigset_t signals;
     (void) sigemptyset(&signals);
@@ -20,7 +20,7 @@ yamd_signals_open(void)
 }
 
 int
-yamd_signals_wait(int fd, int timeout_ms)
+daemon_signals_wait(int fd, int timeout_ms)
 {
     struct pollfd item = {.fd = fd, .events = POLLIN};
     struct signalfd_siginfo info;

@@ -1,0 +1,141 @@
+//  yam-callbackd - a callback service as a daemon. What daemons have in common is in
+//  daemons/common; all else is yam_callback_service.
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon.h"
+#include "yam_callback_service.h"
+#include "yami_base.h"
+
+typedef struct {
+    char relay[1024];
+    char db[1024];
+    char certificate[1024];
+} s_own_t;
+
+#define S_TEXT(name, member, initial, argument, help)                                              \
+    {                                                                                              \
+        name, YAMI_OPTION_STRING, offsetof(s_own_t, member), 0,                                    \
+            sizeof((s_own_t *) NULL)->member - 1, initial, "", argument, help                      \
+    }
+
+static const yami_option_t s_table[] = {
+    S_TEXT("relay", relay, "tcp://127.0.0.1:9260?grade=sure", "ENDPOINT", "where the relay is"),
+    S_TEXT("db", db, "", "FILE", "database of confirms and cases, created when missing"),
+    S_TEXT("certificate", certificate, "", "FILE", "own certificate, for CURVE"),
+    {NULL, YAMI_OPTION_BOOL, 0, 0, 0, NULL, NULL, NULL, NULL},
+};
+
+static char s_relay[1024]; //  as it was given
+
+static int
+s_check(const void *own)
+{
+    const s_own_t *values = own;
+    return values->db[0] != 0 ? 0 : yami_fail(EINVAL, "no database (give --db FILE)");
+}
+
+//  One without a file, at a relay that nobody serves.
+static int
+s_try_out(yam_t *yam, const char *options)
+{
+    yam_callback_store_t *store = yam_callback_store_sqlite(":memory:", true);
+    yam_callback_service_t *service =
+        store == NULL
+            ? NULL
+            : yam_callback_service_new(yam, ">inproc://yam-callbackd?grade=sure", &store, options);
+    int rc = service != NULL ? 0 : -1;
+    int error = errno;
+    yam_callback_service_destroy(&service);
+    yam_callback_store_destroy(&store);
+    errno = error;
+    return rc;
+}
+
+static void *
+s_open(yam_t *yam, const void *own, const char *options)
+{
+    const s_own_t *values = own;
+    if (values->certificate[0] != 0 && yam_set_certificate(yam, values->certificate) == -1) {
+        return NULL;
+    }
+    yam_callback_store_t *store = yam_callback_store_sqlite(values->db, true);
+    if (store == NULL) {
+        return NULL;
+    }
+    yam_callback_service_t *service = yam_callback_service_new(yam, values->relay, &store, options);
+    int error = errno;
+    yam_callback_store_destroy(&store);
+    errno = error;
+    (void) snprintf(s_relay, sizeof s_relay, "%.*s", (int) strcspn(values->relay, "?"),
+                    values->relay);
+    return service;
+}
+
+static const char *
+s_where(void *object)
+{
+    (void) object;
+    return s_relay;
+}
+
+//  Whatever fails is tried again, and told in the log.
+static const char *
+s_failure(void *object)
+{
+    (void) object;
+    return NULL;
+}
+
+static int64_t
+s_last_turn_ms(void *object)
+{
+    return yam_callback_service_last_turn_ms(object);
+}
+
+static int
+s_set(void *object, const char *name, const char *value)
+{
+    (void) object;
+    (void) name;
+    (void) value;
+    return yami_fail(EINVAL, "it needs a restart");
+}
+
+static int
+s_close(void *object, int timeout_ms)
+{
+    yam_callback_service_t *service = object;
+    (void) timeout_ms;
+    yam_callback_service_destroy(&service);
+    return 0;
+}
+
+static const daemon_class_t s_class = {
+    .kind = {.name = "yam-callbackd",
+             .usage =
+                 "Usage: yam-callbackd --db FILE [--relay ENDPOINT] [--config FILE] "
+                 "[OPTION...]\nThe delayed second check: has what is not confirmed resent.\n\n",
+             .signals = "SIGTERM stops, a second one stops at once; SIGHUP rereads FILE.",
+             .letters = "h=help V=version c=config r=relay d=db",
+             .own = s_table,
+             .own_size = sizeof(s_own_t),
+             .describe = yam_callback_service_option},
+    .check = s_check,
+    .try_out = s_try_out,
+    .open = s_open,
+    .where = s_where,
+    .failure = s_failure,
+    .last_turn_ms = s_last_turn_ms,
+    .set = s_set,
+    .close = s_close,
+};
+
+int
+main(int argc, char **argv)
+{
+    return daemon_run(&s_class, argc, argv);
+}
