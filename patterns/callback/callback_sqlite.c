@@ -377,12 +377,25 @@ static const yam_callback_db_t s_db = {
     .destroy = s_destroy,
 };
 
+//  A file that is somebody else's stays as it is. 0, or -1 with errno ENOENT.
+static int
+s_check_tables(s_sqlite_t *self)
+{
+    sqlite3_stmt *statement = yami_sqlite_prepare(self->database, "cannot read the database",
+                                                  "SELECT value FROM %s_meta", S_PREFIX);
+    if (statement == NULL && errno == ENOENT) {
+        return yami_fail(ENOENT, "the database has no tables of a callback service (is it the file "
+                                 "of yam-callbackd?)");
+    }
+    (void) sqlite3_finalize(statement);
+    return statement != NULL ? 0 : -1;
+}
+
 //  What is acknowledged must survive a loss of power: FULL syncs at each commit, also with a WAL.
 static int
 s_prepare(s_sqlite_t *self)
 {
     const char *what = "cannot use the database";
-    (void) sqlite3_busy_timeout(self->database, S_BUSY_MS);
     if (yami_sqlite_run(self->database, what,
                         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL") == -1 ||
         yami_sqlite_migrate(self->database, &s_schema, S_PREFIX, NULL) == -1) {
@@ -409,7 +422,8 @@ s_open(s_sqlite_t *self, const char *path, bool may_create)
     if (code != SQLITE_OK) {
         return yami_sqlite_fail(self->database, "cannot open the database");
     }
-    return s_prepare(self);
+    (void) sqlite3_busy_timeout(self->database, S_BUSY_MS);
+    return !may_create && s_check_tables(self) == -1 ? -1 : s_prepare(self);
 }
 
 yam_callback_store_t *

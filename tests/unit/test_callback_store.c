@@ -316,6 +316,10 @@ test_files_that_are_no_database_or_not_there_are_told(void **state)
     assert_int_equal(errno, ENOENT);
     assert_null(yam_callback_store_sqlite("/no/such/folder/file.db", true));
     assert_int_equal(errno, ENOENT);
+    s_run("CREATE TABLE of_somebody_else (x)");
+    assert_null(yam_callback_store_sqlite(s_path, false));
+    assert_int_equal(errno, ENOENT);
+    assert_non_null(strstr(yam_error(), "no tables of a callback service"));
     FILE *file = fopen(s_path, "w");
     assert_non_null(file);
     for (int index = 0; index < 200; index++) {
