@@ -10,12 +10,16 @@
                        and a thread that sends what is there           yam_dispatcher.h
         yam_inbox      a message is handled once                       yam_inbox.h
         yam_rpc        asks a service, by callback or future           yam_rpc.h  yam_rpc_server.h
+        yam_callback   was done what was sent? A second check          yam_callback.h
+                       and who looks                                   yam_callback_service.h
         yam_message    a message with properties                       yam_message.h
         yam_error()    what went wrong, in words                       yam_error.h
 */
 #ifndef YAM_H
 #define YAM_H
 
+#include "yam_callback.h"
+#include "yam_callback_service.h"
 #include "yam_confirm.h"
 #include "yam_context.h"
 #include "yam_dispatcher.h"

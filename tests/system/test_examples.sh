@@ -66,6 +66,8 @@ run 12_rpc "nuts: 42${newline}bolts: unknown \(no such thing\)" '@inproc://stock
 run 12_rpc "nuts: 42${newline}bolts: unknown \(no such thing\)" "@ipc://$work/stock" ">ipc://$work/stock"
 run 12_rpc "nuts: 42${newline}bolts: unknown \(no such thing\)" "$sure" "$sure"
 
+run 13_second_check "lost: order-7${newline}done: order-7, round 1"
+
 #   14: a thousand cents change their bank.
 run 14_money_give '' "$work/give.db" "$sure"
 run 14_money_take '' "$work/take.db" "$sure"
