@@ -84,8 +84,7 @@ s_answer(void *arg, const yam_callback_case_ref_t *ref, yam_message_t **message_
          size_t note_size)
 {
     (void) arg;
-    (void) note;
-    (void) note_size;
+    (void) snprintf(note, note_size, "row %s", ref->id);
     s_fates[s_number(ref->id)].calls++;
     *message_p = yam_message_new(ref->id, strlen(ref->id));
     return YAM_CALLBACK_RESEND;
@@ -141,8 +140,9 @@ s_send_all(yam_callback_t *producer)
 static void
 s_kill_some(void)
 {
-    unsigned seed = getenv("YAM_SEED") != NULL ? (unsigned) strtoul(getenv("YAM_SEED"), NULL, 10)
-                                               : (unsigned) yami_clock_mono_us();
+    const char *given = getenv("YAM_SEED");
+    unsigned seed =
+        given != NULL ? (unsigned) strtoul(given, NULL, 10) : (unsigned) yami_clock_mono_us();
     (void) printf("# YAM_SEED=%u\n", seed);
     for (int kill = 0; kill < S_KILLS; kill++) {
         (void) poll(NULL, 0, (int) (rand_r(&seed) % 600)); //  when it happens is what is random
