@@ -150,8 +150,8 @@ static bool
 s_reserve_chunks(yami_relay_delays_t *self, size_t count)
 {
     size_t wanted = (count + S_CHUNK - 1) / S_CHUNK;
-    if (count > S_LIMIT || yami_grow(&self->chunks, &self->chunk_capacity, wanted,
-                                     sizeof *self->chunks, S_LIMIT) == -1) {
+    if (count > S_LIMIT ||
+        yami_grow(&self->chunks, &self->chunk_capacity, wanted, sizeof(void *), S_LIMIT) == -1) {
         return false;
     }
     while (self->chunk_count < wanted) {

@@ -64,14 +64,16 @@ double
 bench_rss_mb(const bench_process_t *process)
 {
     char path[64];
-    unsigned long pages = 0;
+    char line[200] = "";
     snprintf(path, sizeof path, "/proc/%d/statm", (int) process->pid);
     FILE *file = fopen(path, "r");
-    if (!file || fscanf(file, "%*u %lu", &pages) != 1) {
-        pages = 0;
+    if (file && !fgets(line, sizeof line, file)) {
+        line[0] = '\0';
     }
     if (file) {
         fclose(file);
     }
+    const char *resident = strchr(line, ' '); //  behind the size of all
+    unsigned long pages = resident ? strtoul(resident, NULL, 10) : 0;
     return (double) pages * (double) sysconf(_SC_PAGESIZE) / 1e6;
 }
