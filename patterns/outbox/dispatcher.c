@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "yam_error.h"
-#include "yam_relay_embed.h"
 #include "yami_base.h"
 #include "yami_dispatcher.h"
 #include "yami_frame.h"
@@ -176,12 +175,9 @@ s_compose(yam_dispatcher_t *self, const char *endpoint)
 static int
 s_enter(yam_dispatcher_t *self)
 {
-    static const yami_embedding_t embedding = {yam_relay_embed, yam_relay_embedded_endpoints,
-                                               yam_relay_unembed};
-    static const yami_place_kind_t kind = {YAMI_KIND_QUEUE, false, &embedding};
+    const yami_place_kind_t *kind = yami_dispatcher_place(YAMI_KIND_QUEUE);
     yami_endpoint_t endpoint;
-    if (yami_place_open(&self->place, &kind, self->yam, "outbox", self->endpoint, &endpoint) ==
-        -1) {
+    if (yami_place_open(&self->place, kind, self->yam, "outbox", self->endpoint, &endpoint) == -1) {
         return -1;
     }
     if (endpoint.options.grade != YAMI_GRADE_SURE) {

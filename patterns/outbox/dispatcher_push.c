@@ -19,6 +19,12 @@ static const yami_embedding_t s_embedding = {yam_relay_embed, yam_relay_embedded
 static const yami_place_kind_t s_queue = {YAMI_KIND_QUEUE, false, &s_embedding};
 static const yami_place_kind_t s_topic = {YAMI_KIND_TOPIC, false, &s_embedding};
 
+const yami_place_kind_t *
+yami_dispatcher_place(int kind)
+{
+    return kind == YAMI_KIND_QUEUE ? &s_queue : &s_topic;
+}
+
 //  -- What the engine calls
 //  -------------------------------------------------------------------------
 
@@ -72,8 +78,8 @@ yami_dispatcher_open(yam_dispatcher_t *self, yami_outbox_lane_t *lane, uint64_t 
     };
     memcpy(identity.producer.bytes, self->producer, sizeof identity.producer.bytes);
     push->dispatcher = self;
-    push->outlet = yami_outlet_new_as(lane->seen.kind == YAMI_KIND_QUEUE ? &s_queue : &s_topic,
-                                      self->yam, lane->seen.channel, self->endpoint, &identity);
+    push->outlet = yami_outlet_new_as(yami_dispatcher_place(lane->seen.kind), self->yam,
+                                      lane->seen.channel, self->endpoint, &identity);
     if (push->outlet == NULL) {
         yami_log_limited(&self->log_site, YAMI_LOG_WARN, "outbox.push-failed",
                          "channel=%s error=%s", lane->seen.channel, yam_error());

@@ -60,6 +60,10 @@ struct yam_dispatcher {
     yami_log_site_t log_site;
 };
 
+//  What a push of that kind opens.
+const yami_place_kind_t *
+yami_dispatcher_place(int kind);
+
 //  Opens the lane's push, to begin with that sequence; the core hears of it.
 void
 yami_dispatcher_open(yam_dispatcher_t *self, yami_outbox_lane_t *lane, uint64_t first,

@@ -1,5 +1,5 @@
-//  An application that is killed anywhere between BEGIN and what follows COMMIT: the business row and
-//  its message are both there, or neither.
+//  An application that is killed anywhere between BEGIN and what follows COMMIT: the business row
+//  and its message are both there, or neither.
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,9 @@
-//  Dispatchers that are killed, frozen and doubled, on a real database, in virtual time, with a relay
-//  of which only this is kept: it takes sequences without gaps, and drops those it knows.
+//  Dispatchers that are killed, frozen and doubled, on a real database, in virtual time, with a
+//  relay of which only this is kept: it takes sequences without gaps, and drops those it knows.
 //
-//  Whatever happens, each committed row ends delivered and stored once, or failed and (but for those
-//  of which nobody knows) not stored; in order; and nothing that was rolled back is ever stored.
-//  STEPS and SEED come from the environment.
+//  Whatever happens, each committed row ends delivered and stored once, or failed and (but for
+//  those of which nobody knows) not stored; in order; and nothing that was rolled back is ever
+//  stored. STEPS and SEED come from the environment.
 
 #include "outbox/outbox_fixture.h"
 
