@@ -299,6 +299,10 @@ test_old_claims_are_forgotten_two_for_each_new_one(void **state)
     assert_int_equal(s_claim("young", "x"), YAM_CLAIM_DUPLICATE);
     assert_int_equal(yam_inbox_prune(s_inbox, 2), 2);
     assert_int_equal(yam_inbox_prune(s_inbox, 100), 1);
+    s_run(s_database, "UPDATE yam_inbox_0 SET time_ms = time_ms - 3500000 WHERE id = 'young'");
+    yam_inbox_destroy(&s_inbox);
+    s_new("retention=1h");
+    assert_int_equal(s_claim("newer", "x"), YAM_CLAIM_NEW); //  looks for old ones, and finds none
     assert_int_equal(s_claim("young", "x"), YAM_CLAIM_DUPLICATE);
 }
 
