@@ -308,15 +308,21 @@ def test_big_answers_that_nobody_reads_end_the_link():
     before = memory(relay)
     raw = Raw(relay, receive_buffer=8192)
     raw.hello()
-    try:
-        for serial in range(1, 2000):
-            raw.control(rc.ADMIN, serial=serial, command="peek", channel="big", messages=3000)
-    except ConnectionError:
-        pass
-    wait_for(relay, lambda row: row["connections-ended"] >= 1, "it is ended")
+
+    def is_ended(row):
+        """Asks for more: of all that come in one second the relay answers few, and refuses the others."""
+        try:
+            for serial in range(1, 200):
+                raw.control(rc.ADMIN, serial=serial, command="peek", channel="big", messages=3000)
+        except ConnectionError:
+            pass
+        return row["connections-ended"] >= 1 or row["connections"] <= 1  # by ZeroMQ, which waits for an answer, too
+
+    wait_for(relay, is_ended, "it is ended")
     serve(relay)
     grown = memory(relay) - before
-    assert grown < SLACK * 320 * MIB, f"{grown >> 20} MiB"  # 64 jobs under way, and what was queued
+    #   64 jobs under way, each with an answer of 4 MiB in memory that grew by doubling, and what was queued.
+    assert grown < SLACK * 576 * MIB, f"{grown >> 20} MiB"
     raw.close()
 
 
