@@ -134,7 +134,7 @@ static bool
 s_is_within_limits(const yami_entry_header_t *header)
 {
     bool is_own = header->kind < YAMI_ENTRY_OWNER;
-    return header->kind != 0 && header->flags == 0 &&
+    return header->kind != 0 && header->flags == 0 && (!is_own || header->count == 0) &&
            header->meta_size <= (is_own ? YAMI_LIMIT_OWN_META : YAMI_LIMIT_ENTRY_META) &&
            header->data_size <= YAMI_LIMIT_ENTRY_DATA && header->behind <= header->lsn &&
            header->lsn <= YAMI_NUMBER_LIMIT && header->base <= YAMI_NUMBER_LIMIT - header->count;

@@ -151,6 +151,21 @@ test_entry_header_beyond_the_limits_is_refused(void **state)
     }
 }
 
+//  A checkpoint with messages was indexed as if it held them, and read until it was given back.
+static void
+test_entry_of_the_stores_own_that_holds_messages_is_refused(void **state)
+{
+    (void) state;
+    for (uint16_t kind = YAMI_ENTRY_CHECKPOINT; kind <= YAMI_ENTRY_OWNER; kind++) {
+        uint8_t bytes[YAMI_ENTRY_HEADER_SIZE];
+        yami_entry_header_t header = {.kind = kind, .lsn = 5, .base = 1, .count = 2};
+        yami_entry_header_encode(bytes, &header);
+        yami_entry_header_finish(bytes, 0, 0);
+        int rc = yami_entry_header_decode(bytes, &header);
+        assert_int_equal(rc, kind == YAMI_ENTRY_OWNER ? 0 : -1);
+    }
+}
+
 static void
 test_trailer_round_trip_and_every_bit(void **state)
 {
@@ -376,6 +391,7 @@ main(void)
         cmocka_unit_test(test_entry_header_beyond_the_limits_is_refused),
         cmocka_unit_test(test_segment_whose_numbers_would_wrap_is_refused),
         cmocka_unit_test(test_segment_of_no_store_is_refused),
+        cmocka_unit_test(test_entry_of_the_stores_own_that_holds_messages_is_refused),
         cmocka_unit_test(test_trailer_round_trip_and_every_bit),
         cmocka_unit_test(test_trailer_whose_numbers_would_wrap_is_refused),
         cmocka_unit_test(test_names_are_parsed_only_as_they_are_written),
