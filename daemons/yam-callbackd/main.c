@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "daemon.h"
+#include "yam_callback_postgres.h"
 #include "yam_callback_service.h"
+#include "yam_postgres.h"
 #include "yami_base.h"
 
 typedef struct {
@@ -24,7 +26,9 @@ typedef struct {
 
 static const yami_option_t s_table[] = {
     S_TEXT("relay", relay, "tcp://127.0.0.1:9260?grade=sure", "ENDPOINT", "where the relay is"),
-    S_TEXT("db", db, "", "FILE", "database of confirms and cases, created when missing"),
+    S_TEXT("db", db, "", "FILE|URI",
+           "database of confirms and cases: a file of SQLite, created when missing, or "
+           "postgresql://.."),
     S_TEXT("certificate", certificate, "", "FILE", "own certificate, for CURVE"),
     {NULL, YAMI_OPTION_BOOL, 0, 0, 0, NULL, NULL, NULL, NULL},
 };
@@ -35,7 +39,7 @@ static int
 s_check(const void *own)
 {
     const s_own_t *values = own;
-    return values->db[0] != 0 ? 0 : yami_fail(EINVAL, "no database (give --db FILE)");
+    return values->db[0] != 0 ? 0 : yami_fail(EINVAL, "no database (give --db FILE or URI)");
 }
 
 //  One without a file, at a relay that nobody serves.
@@ -62,7 +66,9 @@ s_open(yam_t *yam, const void *own, const char *options)
     if (values->certificate[0] != 0 && yam_set_certificate(yam, values->certificate) == -1) {
         return NULL;
     }
-    yam_callback_store_t *store = yam_callback_store_sqlite(values->db, true);
+    yam_callback_store_t *store = yam_postgres_is_uri(values->db)
+                                      ? yam_callback_store_postgres(values->db, true)
+                                      : yam_callback_store_sqlite(values->db, true);
     if (store == NULL) {
         return NULL;
     }
@@ -117,7 +123,7 @@ s_close(void *object, int timeout_ms)
 static const daemon_class_t s_class = {
     .kind = {.name = "yam-callbackd",
              .usage =
-                 "Usage: yam-callbackd --db FILE [--relay ENDPOINT] [--config FILE] "
+                 "Usage: yam-callbackd --db FILE|URI [--relay ENDPOINT] [--config FILE] "
                  "[OPTION...]\nThe delayed second check: has what is not confirmed resent.\n\n",
              .signals = "SIGTERM stops, a second one stops at once; SIGHUP rereads FILE.",
              .letters = "h=help V=version c=config r=relay d=db",

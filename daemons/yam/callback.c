@@ -7,7 +7,9 @@
 
 #include "cli.h"
 #include "rows.h"
+#include "yam_callback_postgres.h"
 #include "yam_callback_store.h"
+#include "yam_postgres.h"
 #include "yami_base.h"
 
 #define S_OPERANDS 1000 //  ids of one command
@@ -26,7 +28,7 @@ static s_values_t s_values;
 
 static const yami_option_t s_table[] = {
     CLI_HELP(s_values_t),
-    CLI_TEXT(s_values_t, "db", database, "", "FILE", "the callback service's database"),
+    CLI_TEXT(s_values_t, "db", database, "", "FILE|URI", "the callback service's database"),
     CLI_TEXT(s_values_t, "state", state, "", "STATE",
              "list: only waiting, calling, open, done, gone or closed cases"),
     CLI_NUMBER(s_values_t, "count", count, 1, INT64_MAX, "100", "cases", "list: at most N cases"),
@@ -203,9 +205,11 @@ static int
 s_run(char **operands)
 {
     if (*s_values.database == 0) {
-        return cli_complain(EX_USAGE, "which database? (--db FILE)");
+        return cli_complain(EX_USAGE, "which database? (--db FILE or URI)");
     }
-    yam_callback_store_t *store = yam_callback_store_sqlite(s_values.database, false);
+    yam_callback_store_t *store = yam_postgres_is_uri(s_values.database)
+                                      ? yam_callback_store_postgres(s_values.database, false)
+                                      : yam_callback_store_sqlite(s_values.database, false);
     if (store == NULL) {
         return cli_complain_errno();
     }

@@ -135,7 +135,7 @@ s_run(PGconn *connection, const yami_postgres_parameters_t *parameters, const ch
       va_list arguments)
 {
     static const yami_postgres_parameters_t none;
-    static const int formats[YAMI_POSTGRES_PARAMETERS] = {1, 1, 1, 1, 1, 1, 1, 1};
+    static const int formats[YAMI_POSTGRES_PARAMETERS] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     char text[S_STATEMENT];
     int size = vsnprintf(text, sizeof text, format, arguments);
     const yami_postgres_parameters_t *given = parameters ? parameters : &none;

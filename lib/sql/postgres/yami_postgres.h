@@ -33,7 +33,7 @@ yami_postgres_check_transaction(PGconn *connection, const char *what);
 
 //  ---- Statements
 
-#define YAMI_POSTGRES_PARAMETERS 8
+#define YAMI_POSTGRES_PARAMETERS 12
 
 //  Parameters $1, $2 ... of one statement, in binary. Bytes are borrowed until it has run.
 typedef struct {

@@ -1,0 +1,189 @@
+//  Cases in a real PostgreSQL server: kept by content, worked on by two services, and the server
+//  killed under them.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/server.h"
+#include "yam_callback.h"
+#include "yam_callback_postgres.h"
+#include "yam_callback_service.h"
+#include "yam_error.h"
+#include "yam_relay.h"
+#include "yami_base.h"
+
+#define S_CASES 100
+
+static server_t s_server;
+static yam_t *s_yam;
+static yam_relay_t *s_relay;
+static char s_endpoint[128];
+static atomic_uint s_calls[S_CASES];
+static yam_case_t s_row;
+static yam_case_note_t s_note;
+
+static yam_callback_store_t *
+s_open(bool may_create)
+{
+    yam_callback_store_t *store = yam_callback_store_postgres(s_server.uri, may_create);
+    if (store == NULL) {
+        fail_msg("%s", yam_error());
+    }
+    return store;
+}
+
+static int
+s_count_row(void *arg)
+{
+    (*(unsigned *) arg)++;
+    return 0;
+}
+
+static unsigned
+s_count(int state)
+{
+    unsigned count = 0;
+    yam_callback_store_t *store = s_open(false);
+    assert_int_equal(yam_callback_store_walk(store, state, 10000, &s_row, s_count_row, &count), 0);
+    yam_callback_store_destroy(&store);
+    return count;
+}
+
+#define s_wait_for(condition)                                                                      \
+    do {                                                                                           \
+        int64_t until_ms = yami_clock_mono_ms() + CHILD_PATIENCE_MS;                               \
+        while (!(condition)) {                                                                     \
+            if (yami_clock_mono_ms() > until_ms) {                                                 \
+                fail_msg("in vain: %s", #condition);                                               \
+            }                                                                                      \
+            (void) poll(NULL, 0, 10);                                                              \
+        }                                                                                          \
+    } while (0)
+
+static yam_callback_answer_t
+s_answer(void *arg, const yam_callback_case_ref_t *ref, yam_message_t **message_p, char *note,
+         size_t note_size)
+{
+    (void) arg;
+    (void) snprintf(note, note_size, "row %s", ref->id);
+    s_calls[strtoul(ref->id, NULL, 10) % S_CASES]++;
+    *message_p = yam_message_new("pay", 3);
+    return YAM_CALLBACK_RESEND;
+}
+
+static yam_callback_service_t *
+s_start(void)
+{
+    yam_callback_store_t *store = s_open(true);
+    yam_callback_service_t *service = yam_callback_service_new(
+        s_yam, s_endpoint, &store, "rounds=1&tries=1000&backoff=20ms&call-timeout=1s");
+    if (service == NULL) {
+        fail_msg("%s", yam_error());
+    }
+    return service;
+}
+
+//  -- Tests
+
+static void
+test_tables_are_made_only_when_they_may_be(void **state)
+{
+    (void) state;
+    assert_null(yam_callback_store_postgres(s_server.uri, false));
+    assert_int_equal(errno, ENOENT);
+    yam_callback_store_t *store = s_open(true);
+    yam_callback_store_destroy(&store);
+    store = s_open(false);
+    assert_int_equal(yam_callback_store_retry(store, "none"), -1);
+    assert_int_equal(errno, ENOENT);
+    yam_callback_store_destroy(&store);
+}
+
+static void
+test_two_services_whose_server_is_killed_forget_nothing_and_alarm_nobody(void **state)
+{
+    (void) state;
+    yam_callback_service_t *services[] = {s_start(), s_start()};
+    yam_callback_t *producer = yam_callback_new(s_yam, "orders", "shop", s_endpoint, "delay=300ms");
+    yam_push_t *confirms = yam_push_new(s_yam, YAM_CALLBACK_CONFIRMS, s_endpoint);
+    assert_true(producer != NULL && confirms != NULL);
+    assert_int_equal(yam_callback_serve(producer, s_answer, NULL), 0);
+    for (unsigned number = 0; number < S_CASES; number++) {
+        char id[16];
+        (void) snprintf(id, sizeof id, "%u", number);
+        yam_message_t *message = yam_message_new("pay", 3);
+        assert_int_equal(yam_message_set(message, "id", id), 0);
+        if (number % 2 == 0) { //  durable below, before its check is due: sent first
+            assert_int_equal(yam_callback_confirm(confirms, message), 0);
+            assert_int_equal(yam_push_flush(confirms, CHILD_PATIENCE_MS), 0);
+        }
+        assert_int_equal(yam_callback_send(producer, &message), 0);
+    }
+    assert_int_equal(yam_callback_flush(producer, CHILD_PATIENCE_MS), 0);
+    server_kill(&s_server);
+    assert_true(server_start(&s_server, NULL));
+    s_wait_for(s_count(YAM_CASE_OPEN) == S_CASES / 2);
+    assert_int_equal(s_count(0), S_CASES / 2);
+    for (unsigned number = 0; number < S_CASES; number++) {
+        assert_true(number % 2 == 0 ? s_calls[number] == 0 : s_calls[number] >= 1);
+    }
+    unsigned count = 0;
+    yam_callback_store_t *store = s_open(false);
+    assert_int_equal(yam_callback_store_history(store, "1", &s_note, s_count_row, &count), 0);
+    assert_true(count >= 4); //  missing, resent, missing, open
+    assert_string_equal(s_note.event, "open");
+    assert_int_equal(yam_callback_store_close_case(store, "1", "seen"), 0);
+    assert_int_equal(store != NULL, 1);
+    yam_callback_store_destroy(&store);
+    yam_callback_service_destroy(&services[0]);
+    yam_callback_service_destroy(&services[1]);
+    yam_push_destroy(&confirms);
+    yam_callback_destroy(&producer);
+}
+
+static int
+s_setup(void **state)
+{
+    (void) state;
+    s_yam = yam_new();
+    s_relay = yam_relay_new(s_yam, "tcp://127.0.0.1:*", NULL, NULL);
+    assert_non_null(s_relay);
+    (void) snprintf(s_endpoint, sizeof s_endpoint, ">%s?grade=sure", yam_relay_endpoints(s_relay));
+    return 0;
+}
+
+static int
+s_teardown(void **state)
+{
+    (void) state;
+    yam_relay_destroy(&s_relay);
+    yam_destroy(&s_yam);
+    return 0;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tables_are_made_only_when_they_may_be),
+        cmocka_unit_test(test_two_services_whose_server_is_killed_forget_nothing_and_alarm_nobody),
+    };
+    server_init(&s_server, "postgres");
+    if (!server_start(&s_server, NULL)) {
+        return SERVER_SKIPPED;
+    }
+    int failed = cmocka_run_group_tests(tests, s_setup, s_teardown);
+    server_stop(&s_server);
+    return failed;
+}
