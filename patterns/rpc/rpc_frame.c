@@ -244,7 +244,7 @@ yami_rpc_encode(const yami_rpc_frame_t *self, const yami_id_t *sender, uint64_t 
     yami_record_t record = self->record;
     record.properties = yami_slice(writer.data, writer.size);
     yami_batch_t head = {.epoch = self->epoch, .producer = *sender, .first_sequence = number};
-    yami_builder_init(&builder, YAMI_LIMIT_FRAME);
+    yami_builder_init(&builder, 0); //  one record: it gets exactly what it needs
     yami_block_t *block = NULL;
     if (yami_builder_append(&builder, &record) == 0) {
         block = yami_builder_finish(&builder, &head);

@@ -11,6 +11,7 @@
 #include "yami_monitor.h"
 
 #define HELD_LIMIT 4096
+#define OPEN_LIMIT 8u
 #define LOOK_US 1000 //  how often a counter is looked at
 
 yam_t *rpc_yam;
@@ -19,6 +20,10 @@ static yami_monitor_t s_monitor; //  guards the rest
 static yam_rpc_request_t *s_held[HELD_LIMIT];
 static size_t s_held_count;
 static rpc_outcomes_t s_outcomes;
+
+//  What is open, by the thread of the test; NULL: free.
+static yam_rpc_t *s_callers[OPEN_LIMIT];
+static yam_rpc_server_t *s_servers[OPEN_LIMIT];
 
 int
 rpc_setup(void **state)
@@ -35,6 +40,7 @@ int
 rpc_teardown(void **state)
 {
     (void) state;
+    rpc_close_all();
     yam_destroy(&rpc_yam);
     yami_monitor_destroy(&s_monitor);
     return 0;
@@ -54,6 +60,58 @@ yam_message_t *
 rpc_message(const char *text)
 {
     return s_checked(yam_message_new(text, strlen(text)));
+}
+
+//  -- What is open
+
+yam_rpc_server_t *
+rpc_keep_server(yam_rpc_server_t *server)
+{
+    size_t index = 0;
+    (void) s_checked(server);
+    while (s_servers[index] != NULL) {
+        YAM_ASSERT(++index < OPEN_LIMIT);
+    }
+    return s_servers[index] = server;
+}
+
+yam_rpc_t *
+rpc_keep(yam_rpc_t *rpc)
+{
+    size_t index = 0;
+    (void) s_checked(rpc);
+    while (s_callers[index] != NULL) {
+        YAM_ASSERT(++index < OPEN_LIMIT);
+    }
+    return s_callers[index] = rpc;
+}
+
+uint64_t
+rpc_close_server(yam_rpc_server_t **server_p, int timeout_ms)
+{
+    for (size_t index = 0; index < OPEN_LIMIT; index++) {
+        s_servers[index] = s_servers[index] == *server_p ? NULL : s_servers[index];
+    }
+    return yam_rpc_server_close(server_p, timeout_ms);
+}
+
+uint64_t
+rpc_close(yam_rpc_t **rpc_p, int timeout_ms)
+{
+    for (size_t index = 0; index < OPEN_LIMIT; index++) {
+        s_callers[index] = s_callers[index] == *rpc_p ? NULL : s_callers[index];
+    }
+    return yam_rpc_close(rpc_p, timeout_ms);
+}
+
+void
+rpc_close_all(void)
+{
+    for (size_t index = 0; index < OPEN_LIMIT; index++) {
+        (void) yam_rpc_close(&s_callers[index], 0);
+        (void) yam_rpc_server_close(&s_servers[index], 0);
+    }
+    (void) rpc_release();
 }
 
 //  -- The service
@@ -117,7 +175,7 @@ rpc_serve(const char *endpoint)
     do { //  who was bound there before may still be about to leave
         server = yam_rpc_serve(rpc_yam, "orders", endpoint, s_handle, NULL);
     } while (server == NULL && errno == EADDRINUSE && yami_clock_mono_ms() < until_ms);
-    return s_checked(server);
+    return rpc_keep_server(server);
 }
 
 void
@@ -164,14 +222,17 @@ rpc_release(void)
 yam_rpc_t *
 rpc_caller_of(const char *endpoint)
 {
-    return s_checked(yam_rpc_new(rpc_yam, "orders", endpoint));
+    return rpc_keep(yam_rpc_new(rpc_yam, "orders", endpoint));
 }
 
 yam_rpc_t *
 rpc_caller(const char *endpoint, const char *options)
 {
     char text[600];
-    int length = snprintf(text, sizeof text, ">%s%s", endpoint, options);
+    const char *patience = strstr(options, "heartbeat=") != NULL ? ""
+                           : options[0] == '\0'                  ? "?heartbeat=60s"
+                                                                 : "&heartbeat=60s";
+    int length = snprintf(text, sizeof text, ">%s%s%s", endpoint, options, patience);
     assert_in_range(length, 1, sizeof text - 1);
     return rpc_caller_of(text);
 }
@@ -227,6 +288,28 @@ rpc_heard(uint64_t count)
     yami_monitor_unlock(&s_monitor);
     assert_int_equal(outcomes.told, count);
     return outcomes;
+}
+
+bool
+rpc_wait_held_or_heard(uint64_t count)
+{
+    int64_t until_ms = yami_monitor_deadline(PATIENCE_MS);
+    yami_monitor_lock(&s_monitor);
+    while (s_held_count == 0 && s_outcomes.told < count &&
+           yami_monitor_wait(&s_monitor, until_ms)) {
+    }
+    bool is_held = s_held_count > 0;
+    yami_monitor_unlock(&s_monitor);
+    return is_held;
+}
+
+rpc_outcomes_t
+rpc_heard_releasing(uint64_t count)
+{
+    while (rpc_wait_held_or_heard(count)) {
+        (void) rpc_release();
+    }
+    return rpc_heard(count);
 }
 
 //  -- Counters

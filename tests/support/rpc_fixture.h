@@ -4,14 +4,15 @@
         echo TEXT   answers TEXT at once         fail TEXT   answers YAM_STATUS_CONFLICT and TEXT
         busy        answers YAM_STATUS_FULL      hold TEXT   keeps the request for rpc_release
         id          answers the property "id"
-    What cannot be opened fails the test with the sentence. Outcomes that callbacks hear of are
-    counted, and waited for.
+    What cannot be opened fails the test with the sentence; what is open when a test ends, or fails,
+    is closed then. Outcomes that callbacks hear of are counted, and waited for.
 */
 #ifndef RPC_FIXTURE_H
 #define RPC_FIXTURE_H
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,11 +46,30 @@ rpc_teardown(void **state);
 yam_rpc_server_t *
 rpc_serve(const char *endpoint);
 
-//  A caller of who is bound there, ">endpoint" and options.
+//  A caller of who is bound there, ">endpoint" and options. Unless they say how often a server is
+//  asked, so seldom that none is given up, however slow the machine is.
 yam_rpc_t *
 rpc_caller(const char *endpoint, const char *options);
+
+//  The same, of the whole endpoint, as it is.
 yam_rpc_t *
 rpc_caller_of(const char *endpoint);
+
+//  Server and caller (not NULL), which are closed with the test.
+yam_rpc_server_t *
+rpc_keep_server(yam_rpc_server_t *server);
+yam_rpc_t *
+rpc_keep(yam_rpc_t *rpc);
+
+//  Closes it earlier, as yam_rpc_server_close and yam_rpc_close do.
+uint64_t
+rpc_close_server(yam_rpc_server_t **server_p, int timeout_ms);
+uint64_t
+rpc_close(yam_rpc_t **rpc_p, int timeout_ms);
+
+//  Closes all that is open.
+void
+rpc_close_all(void);
 
 yam_message_t *
 rpc_message(const char *text);
@@ -65,6 +85,14 @@ rpc_call(yam_rpc_t *rpc, const char *text, int timeout_ms);
 //  Waits until so many outcomes were told since rpc_setup; what was heard.
 rpc_outcomes_t
 rpc_heard(uint64_t count);
+
+//  The same, and meanwhile answers all that is held, however often it comes.
+rpc_outcomes_t
+rpc_heard_releasing(uint64_t count);
+
+//  Waits until a request is held, or so many outcomes were told. Whether one is held.
+bool
+rpc_wait_held_or_heard(uint64_t count);
 
 //  Waits until so many requests are held.
 void

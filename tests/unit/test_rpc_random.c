@@ -359,7 +359,6 @@ s_step_caller(s_world_t *world, size_t index)
             fact->slack_ms = slack_ms > fact->slack_ms ? slack_ms : fact->slack_ms;
         }
     }
-    yami_rpc_core_check(&world->core);
 }
 
 //  -- The world
@@ -435,6 +434,7 @@ s_run(uint64_t seed, bool is_hasty)
             s_serve(&world, &world.servers[index]);
         }
         s_take_outcomes(&world);
+        yami_rpc_core_check(&world.core);
     }
     for (uint64_t number = 1; number <= CALL_COUNT; number++) {
         assert_int_equal(world.facts[number].outcomes, world.facts[number].is_cancelled ? 0 : 1);

@@ -19,6 +19,8 @@
 #include "yami_base.h"
 #include "yami_monitor.h"
 
+#define HELD_MS 5000 //  more than two leases of 2 s
+
 static yam_relay_t *s_relay;
 static char s_sure[300]; //  ">endpoint?grade=sure"
 
@@ -45,6 +47,7 @@ s_setup(void **state)
 static int
 s_teardown(void **state)
 {
+    rpc_close_all();
     yam_relay_destroy(&s_relay);
     return rpc_teardown(state);
 }
@@ -66,8 +69,6 @@ test_request_waits_at_the_relay_for_a_server(void **state)
     (void) rpc_call(rpc, "echo there at last", PATIENCE_MS);
     yam_rpc_server_t *server = rpc_serve(s_sure);
     assert_string_equal(rpc_heard(1).body, "there at last");
-    yam_rpc_destroy(&rpc);
-    yam_rpc_server_destroy(&server);
 }
 
 static void
@@ -78,7 +79,7 @@ test_request_of_a_server_that_goes_is_answered_by_the_next(void **state)
     yam_rpc_server_t *server = rpc_serve(s_sure);
     (void) rpc_call(rpc, "hold", PATIENCE_MS);
     rpc_wait_held(1);
-    assert_int_equal(yam_rpc_server_close(&server, 0), 1);
+    assert_int_equal(rpc_close_server(&server, 0), 1);
     yam_rpc_request_t *late = rpc_take_held();
     assert_int_equal(yam_rpc_reply(&late, YAM_STATUS_OK, NULL, NULL), -1);
     assert_int_equal(errno, ESTALE);
@@ -86,8 +87,6 @@ test_request_of_a_server_that_goes_is_answered_by_the_next(void **state)
     rpc_wait_held(1);
     assert_int_equal(rpc_release(), 1);
     assert_string_equal(rpc_heard(1).body, "released");
-    yam_rpc_destroy(&rpc);
-    yam_rpc_server_destroy(&server);
 }
 
 static void
@@ -103,8 +102,6 @@ test_request_nobody_waits_for_is_not_begun(void **state)
     yam_rpc_server_stats_t stats;
     yam_rpc_server_stats(server, &stats);
     assert_int_equal(stats.handled, 1);
-    yam_rpc_destroy(&rpc);
-    yam_rpc_server_destroy(&server);
 }
 
 static void
@@ -112,15 +109,15 @@ test_request_is_kept_for_as_long_as_it_is_held(void **state)
 {
     (void) state;
     char endpoint[400];
-    (void) snprintf(endpoint, sizeof endpoint, "%s&lease=300ms", s_sure);
+    (void) snprintf(endpoint, sizeof endpoint, "%s&lease=2s", s_sure);
     yam_rpc_server_t *server = rpc_serve(endpoint);
     yam_rpc_t *rpc = rpc_caller_of(s_sure);
     (void) rpc_call(rpc, "hold", PATIENCE_MS);
     rpc_wait_held(1);
     yam_message_t *request = rpc_message("echo");
     //  Several leases later it has not come again.
-    assert_null(yam_rpc_wait(rpc, yam_rpc_call(rpc, &request, 1200, NULL, NULL), 0, NULL));
-    (void) rpc_call(rpc, "silence", 1200);
+    assert_null(yam_rpc_wait(rpc, yam_rpc_call(rpc, &request, HELD_MS, NULL, NULL), 0, NULL));
+    (void) rpc_call(rpc, "silence", HELD_MS);
     assert_int_equal(rpc_heard(1).by_status[YAM_STATUS_TIMEOUT], 1);
     yam_rpc_server_stats_t stats;
     yam_rpc_server_stats(server, &stats);
@@ -128,8 +125,7 @@ test_request_is_kept_for_as_long_as_it_is_held(void **state)
     assert_int_equal(stats.handled, 3);
     assert_int_equal(rpc_release(), 2);
     assert_int_equal(rpc_heard(2).by_status[YAM_STATUS_OK], 1);
-    yam_rpc_destroy(&rpc);
-    assert_int_equal(yam_rpc_server_close(&server, PATIENCE_MS), 0);
+    assert_int_equal(rpc_close_server(&server, PATIENCE_MS), 0);
 }
 
 static void
@@ -145,7 +141,6 @@ test_what_is_no_call_goes_to_the_dead_letters(void **state)
     assert_memory_equal(yam_message_body(message), "nonsense", 8);
     (void) yam_pull_ack(dead, &message);
     yam_pull_destroy(&dead);
-    yam_rpc_server_destroy(&server);
 }
 
 static void
@@ -168,8 +163,6 @@ test_nonsense_among_replies_is_dropped_and_counted(void **state)
     assert_int_equal(yam_rpc_reply(&held, YAM_STATUS_OK, "", NULL), 0);
     assert_int_equal(rpc_heard(1).by_status[YAM_STATUS_OK], 1);
     yam_pub_destroy(&pub);
-    yam_rpc_destroy(&rpc);
-    yam_rpc_server_destroy(&server);
 }
 
 static void
@@ -184,8 +177,6 @@ test_cancelled_call_drops_its_late_reply(void **state)
     assert_int_equal(rpc_release(), 1);
     RPC_WAIT(rpc, late, 1);
     assert_int_equal(rpc_heard(0).told, 0);
-    yam_rpc_destroy(&rpc);
-    yam_rpc_server_destroy(&server);
 }
 
 static void
@@ -216,13 +207,10 @@ test_call_outlives_its_relay(void **state)
     } while (s_relay == NULL && yami_clock_mono_ms() < until_ms);
     assert_non_null(s_relay);
     rpc_wait_held(2); //  it was asked anew
-    assert_int_equal(rpc_release(), 2);
-    assert_string_equal(rpc_heard(1).body, "released");
+    assert_string_equal(rpc_heard_releasing(1).body, "released");
     yam_rpc_stats_t stats;
     yam_rpc_stats(rpc, &stats);
-    assert_int_equal(stats.retries, 1);
-    yam_rpc_destroy(&rpc);
-    yam_rpc_server_destroy(&server);
+    assert_true(stats.retries >= 1);
 }
 
 #define RELAYED_TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
