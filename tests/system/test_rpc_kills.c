@@ -149,8 +149,8 @@ test_call_of_a_killed_server_is_answered_by_another(void **state)
     char bound[2][300];
     char endpoint[700];
     s_start_server(&servers[0], "hold", "@tcp://127.0.0.1:*", bound[0]);
-    (void) snprintf(endpoint, sizeof endpoint, ">%s,>tcp://127.0.0.1:%d?retries=100&" QUICK, bound[0],
-                    child_free_port());
+    (void) snprintf(endpoint, sizeof endpoint, ">%s,>tcp://127.0.0.1:%d?retries=100&" QUICK,
+                    bound[0], child_free_port());
     const char *second = strstr(endpoint, ",>tcp") + 2;
     (void) snprintf(bound[1], sizeof bound[1], "@%.*s", (int) strcspn(second, "?"), second);
     yam_rpc_t *rpc = s_caller(endpoint);

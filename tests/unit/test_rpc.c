@@ -75,7 +75,7 @@ static void
 test_properties_travel_both_ways_and_the_id_is_the_one_given(void **state)
 {
     (void) state;
-    yam_rpc_server_t *server = rpc_serve("@inproc://orders");
+    (void) rpc_serve("@inproc://orders");
     yam_rpc_t *rpc = rpc_caller("inproc://orders", "");
     yam_message_t *request = rpc_message("id");
     assert_int_equal(yam_message_set(request, "id", "order-7"), 0);
@@ -105,7 +105,7 @@ static void
 test_callback_hears_status_text_and_body(void **state)
 {
     (void) state;
-    yam_rpc_server_t *server = rpc_serve("@inproc://orders");
+    (void) rpc_serve("@inproc://orders");
     yam_rpc_t *rpc = rpc_caller("inproc://orders", "");
     (void) rpc_call(rpc, "hold", PATIENCE_MS);
     rpc_wait_held(1);
@@ -226,7 +226,7 @@ static void
 test_future_is_waited_for_and_taken_once(void **state)
 {
     (void) state;
-    yam_rpc_server_t *server = rpc_serve("@inproc://orders");
+    (void) rpc_serve("@inproc://orders");
     yam_rpc_t *rpc = rpc_caller("inproc://orders", "");
     yam_message_t *request = rpc_message("hold");
     uint64_t call = yam_rpc_call(rpc, &request, -1, NULL, NULL);
@@ -248,7 +248,7 @@ static void
 test_descriptor_is_readable_until_outcomes_are_dispatched(void **state)
 {
     (void) state;
-    yam_rpc_server_t *server = rpc_serve("@inproc://orders");
+    (void) rpc_serve("@inproc://orders");
     yam_rpc_t *rpc = rpc_caller("inproc://orders", "");
     struct pollfd item = {.fd = yam_rpc_fd(rpc), .events = POLLIN};
     assert_int_equal(poll(&item, 1, 0), 0);
@@ -258,7 +258,6 @@ test_descriptor_is_readable_until_outcomes_are_dispatched(void **state)
     assert_int_equal(yam_rpc_dispatch(rpc), 1);
     assert_string_equal(rpc_heard(1).body, "x");
     assert_int_equal(poll(&item, 1, 0), 0);
-    yam_rpc_destroy(&rpc);
 }
 
 //  -- Giving up
@@ -351,7 +350,7 @@ static void
 test_another_service_is_not_served(void **state)
 {
     (void) state;
-    yam_rpc_server_t *server = rpc_serve("@inproc://orders");
+    (void) rpc_serve("@inproc://orders");
     yam_rpc_t *rpc = rpc_keep(yam_rpc_new(rpc_yam, "bills", ">inproc://orders"));
     yam_message_t *request = rpc_message("echo");
     yam_status_t status;

@@ -178,7 +178,7 @@ static void
 test_requests_beyond_the_credit_are_refused(void **state)
 {
     (void) state;
-    yam_rpc_server_t *server = rpc_serve("@inproc://orders?credit=2");
+    (void) rpc_serve("@inproc://orders?credit=2");
     yam_rpc_t *rpc = rpc_caller("inproc://orders", "?retries=0");
     for (int count = 0; count < 3; count++) {
         (void) rpc_call(rpc, "hold", PATIENCE_MS);

@@ -67,7 +67,7 @@ test_request_waits_at_the_relay_for_a_server(void **state)
     (void) state;
     yam_rpc_t *rpc = rpc_caller_of(s_sure);
     (void) rpc_call(rpc, "echo there at last", PATIENCE_MS);
-    yam_rpc_server_t *server = rpc_serve(s_sure);
+    (void) rpc_serve(s_sure);
     assert_string_equal(rpc_heard(1).body, "there at last");
 }
 
@@ -148,7 +148,7 @@ test_nonsense_among_replies_is_dropped_and_counted(void **state)
 {
     (void) state;
     yam_rpc_t *rpc = rpc_caller_of(s_sure);
-    yam_rpc_server_t *server = rpc_serve(s_sure);
+    (void) rpc_serve(s_sure);
     (void) rpc_call(rpc, "hold", PATIENCE_MS);
     rpc_wait_held(1);
     yam_rpc_request_t *held = rpc_take_held();
@@ -170,7 +170,7 @@ test_cancelled_call_drops_its_late_reply(void **state)
 {
     (void) state;
     yam_rpc_t *rpc = rpc_caller_of(s_sure);
-    yam_rpc_server_t *server = rpc_serve(s_sure);
+    (void) rpc_serve(s_sure);
     uint64_t call = rpc_call(rpc, "hold", PATIENCE_MS);
     rpc_wait_held(1);
     assert_int_equal(yam_rpc_cancel(rpc, call), 0);
@@ -197,7 +197,7 @@ test_call_outlives_its_relay(void **state)
     (void) snprintf(endpoint, sizeof endpoint, "%s", yam_relay_endpoints(s_relay));
     (void) snprintf(callers, sizeof callers, "%s&heartbeat=50ms", s_sure);
     yam_rpc_t *rpc = rpc_caller_of(callers);
-    yam_rpc_server_t *server = rpc_serve(callers);
+    (void) rpc_serve(callers);
     (void) rpc_call(rpc, "hold", PATIENCE_MS);
     rpc_wait_held(1);
     yam_relay_destroy(&s_relay); //  a memory store forgets all
