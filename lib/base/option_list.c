@@ -1,6 +1,7 @@
 //  yami_option - a whole list of options at once, and what there is to choose from. See the header.
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,6 +47,18 @@ yami_options_help(const yami_option_t *table, char *buffer, size_t size)
         YAM_ASSERT(written > 0 && (size_t) written < size - used); //  the caller knows its table
         used += (size_t) written;
     }
+}
+
+const char *
+yami_options_help_once(const yami_option_t *table, char *text, size_t size)
+{
+    static pthread_mutex_t s_lock = PTHREAD_MUTEX_INITIALIZER;
+    (void) pthread_mutex_lock(&s_lock);
+    if (text[0] == 0) {
+        yami_options_help(table, text, size);
+    }
+    (void) pthread_mutex_unlock(&s_lock);
+    return text;
 }
 
 static const char *

@@ -66,4 +66,8 @@ yami_options_describe(const yami_option_t *table, size_t index, yam_option_t *op
 void
 yami_options_help(const yami_option_t *table, char *buffer, size_t size);
 
+//  The same into static storage, zeroed at first, at the first call only. Returns it. Thread-safe.
+const char *
+yami_options_help_once(const yami_option_t *table, char *text, size_t size);
+
 #endif

@@ -2,7 +2,6 @@
 
 #include "yami_callback_options.h"
 
-#include <pthread.h>
 #include <stddef.h>
 
 #include "yam_callback.h"
@@ -62,20 +61,11 @@ yami_callback_options_read(yami_callback_options_t *options, yami_callback_rules
     return 0;
 }
 
-static char s_help[2048];
-static pthread_once_t s_once = PTHREAD_ONCE_INIT;
-
-static void
-s_write_help(void)
-{
-    yami_options_help(yami_callback_option_table, s_help, sizeof s_help);
-}
-
 const char *
 yam_callback_service_options_help(void)
 {
-    (void) pthread_once(&s_once, s_write_help);
-    return s_help;
+    static char text[2048];
+    return yami_options_help_once(yami_callback_option_table, text, sizeof text);
 }
 
 bool

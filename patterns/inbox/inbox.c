@@ -3,7 +3,6 @@
 #include "yam_inbox.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,20 +47,11 @@ static const yami_option_t s_table[] = {
     {NULL, YAMI_OPTION_INT, 0, 0, 0, NULL, NULL, NULL, NULL},
 };
 
-static char s_help[1024];
-static pthread_once_t s_once = PTHREAD_ONCE_INIT;
-
-static void
-s_write_help(void)
-{
-    yami_options_help(s_table, s_help, sizeof s_help);
-}
-
 const char *
 yam_inbox_options_help(void)
 {
-    (void) pthread_once(&s_once, s_write_help);
-    return s_help;
+    static char text[1024];
+    return yami_options_help_once(s_table, text, sizeof text);
 }
 
 //  ---- Life
