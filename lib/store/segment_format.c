@@ -69,6 +69,13 @@ s_malformed(void)
     return -1;
 }
 
+//  Segments and LSNs are counted from 1: 0 is none of them, as in previous.
+static bool
+s_is_number(uint64_t number)
+{
+    return number > 0 && number <= YAMI_NUMBER_LIMIT;
+}
+
 void
 yami_segment_header_encode(uint8_t *bytes, const yami_segment_header_t *header)
 {
@@ -100,8 +107,8 @@ yami_segment_header_decode(const uint8_t *bytes, yami_segment_header_t *header)
     header->file_bytes = yami_get_u64(bytes + 48);
     header->salt = yami_get_u32(bytes + 56);
     bool is_other = header->version != YAMI_FORMAT_VERSION;
-    bool is_possible = header->store_id != 0 && header->number <= YAMI_NUMBER_LIMIT &&
-                       header->first_lsn > 0 && header->first_lsn <= YAMI_NUMBER_LIMIT;
+    bool is_possible =
+        header->store_id != 0 && s_is_number(header->number) && s_is_number(header->first_lsn);
     return is_other || is_possible ? 0 : s_malformed();
 }
 
@@ -247,8 +254,7 @@ yami_name_parse(const char *name, uint64_t *number_p)
         }
         *number_p = strtoull(name + skip, NULL, 16);
         //  Written back it must be the very same: no signs, blanks or capitals.
-        if (*number_p <= YAMI_NUMBER_LIMIT &&
-            strcmp(forms[index].make(expected, *number_p), name) == 0) {
+        if (s_is_number(*number_p) && strcmp(forms[index].make(expected, *number_p), name) == 0) {
             return forms[index].kind;
         }
     }

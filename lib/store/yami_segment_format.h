@@ -34,7 +34,7 @@ enum {
 
 typedef struct {
     uint32_t version;
-    uint64_t number;
+    uint64_t number; //  not 0
     uint32_t salt;
     uint64_t store_id; //  not 0
     int64_t created_ms;
@@ -116,6 +116,7 @@ yami_name_filling(char *name, uint64_t number);
 const char *
 yami_name_lost(char *name, uint64_t number, uint64_t offset);
 
+//  What name stands for; *number_p is its number, from 1 to YAMI_NUMBER_LIMIT, unless it is another.
 yami_name_kind_t
 yami_name_parse(const char *name, uint64_t *number_p);
 

@@ -113,6 +113,25 @@ test_segment_whose_numbers_would_wrap_is_refused(void **state)
                      YAMI_NAME_OTHER);
 }
 
+//  Its messages were read, and gone at the next opening: a segment with none before it (previous is
+//  0) was taken for the one behind it.
+static void
+test_segment_number_0_is_refused(void **state)
+{
+    (void) state;
+    uint8_t bytes[YAMI_SEGMENT_HEADER_SIZE];
+    yami_segment_header_t header = {
+        .version = YAMI_FORMAT_VERSION, .store_id = 1, .number = 0, .first_lsn = 1};
+    yami_segment_header_encode(bytes, &header);
+    assert_int_equal(yami_segment_header_decode(bytes, &header), -1);
+    assert_int_equal(errno, EPROTO);
+    char name[YAMI_NAME_SIZE];
+    uint64_t number;
+    assert_int_equal(yami_name_parse(yami_name_segment(name, 0), &number), YAMI_NAME_OTHER);
+    assert_int_equal(yami_name_parse(yami_name_spare(name, 0), &number), YAMI_NAME_OTHER);
+    assert_int_equal(yami_name_parse(yami_name_filling(name, 0), &number), YAMI_NAME_OTHER);
+}
+
 //  Recovery took its id for that of a new store, gave that one another, and did not know its own
 //  segments again.
 static void
@@ -390,6 +409,7 @@ main(void)
         cmocka_unit_test(test_entry_header_round_trip_and_every_bit),
         cmocka_unit_test(test_entry_header_beyond_the_limits_is_refused),
         cmocka_unit_test(test_segment_whose_numbers_would_wrap_is_refused),
+        cmocka_unit_test(test_segment_number_0_is_refused),
         cmocka_unit_test(test_segment_of_no_store_is_refused),
         cmocka_unit_test(test_entry_of_the_stores_own_that_holds_messages_is_refused),
         cmocka_unit_test(test_trailer_round_trip_and_every_bit),
