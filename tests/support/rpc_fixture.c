@@ -336,6 +336,16 @@ rpc_wait_count(yam_rpc_t *rpc, size_t offset, uint64_t count)
 }
 
 void
+rpc_wait_alive(yam_rpc_t *rpc, uint64_t count)
+{
+    int64_t until_ms = yami_monitor_deadline(PATIENCE_MS);
+    yam_rpc_stats_t stats;
+    for (yam_rpc_stats(rpc, &stats); stats.servers_alive != count; yam_rpc_stats(rpc, &stats)) {
+        s_assert_in_time(until_ms);
+    }
+}
+
+void
 rpc_wait_server_count(yam_rpc_server_t *server, size_t offset, uint64_t count)
 {
     int64_t until_ms = yami_monitor_deadline(PATIENCE_MS);

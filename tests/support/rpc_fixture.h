@@ -112,6 +112,10 @@ rpc_wait_count(yam_rpc_t *rpc, size_t offset, uint64_t count);
 void
 rpc_wait_server_count(yam_rpc_server_t *server, size_t offset, uint64_t count);
 
+//  Waits until so many servers are alive, neither more nor fewer.
+void
+rpc_wait_alive(yam_rpc_t *rpc, uint64_t count);
+
 #define RPC_WAIT(rpc, field, count) rpc_wait_count(rpc, offsetof(yam_rpc_stats_t, field), count)
 #define RPC_WAIT_SERVER(server, field, count)                                                      \
     rpc_wait_server_count(server, offsetof(yam_rpc_server_stats_t, field), count)
