@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -554,12 +555,12 @@ test_calls_and_bytes_are_limited(void **state)
 static uint64_t
 s_mapped_bytes(void)
 {
-    unsigned long pages = 0;
+    char pages[100];
     FILE *file = fopen("/proc/self/statm", "r");
     assert_non_null(file);
-    assert_int_equal(fscanf(file, "%lu", &pages), 1);
+    assert_non_null(fgets(pages, sizeof pages, file));
     (void) fclose(file);
-    return (uint64_t) pages * (uint64_t) sysconf(_SC_PAGESIZE);
+    return strtoull(pages, NULL, 10) * (uint64_t) sysconf(_SC_PAGESIZE);
 }
 
 static void
