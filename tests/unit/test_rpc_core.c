@@ -9,18 +9,14 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "yami_message.h"
 #include "yami_rpc_core.h"
 
 #define START 1000000
 #define HEARTBEAT 1000
-#define MEMORY_BYTES (8u << 20) //  for what is small
-#define FIRST_CLOCK 5000        //  of server 0 at START; that of the others is a thousand more each
+#define FIRST_CLOCK 5000 //  of server 0 at START; that of the others is a thousand more each
 
 static yami_rpc_core_t s_core;
 static int64_t s_now;
@@ -551,43 +547,12 @@ test_calls_and_bytes_are_limited(void **state)
     }
 }
 
-//  Bytes that the process has mapped.
-static uint64_t
-s_mapped_bytes(void)
-{
-    char pages[100];
-    FILE *file = fopen("/proc/self/statm", "r");
-    assert_non_null(file);
-    assert_non_null(fgets(pages, sizeof pages, file));
-    (void) fclose(file);
-    return strtoull(pages, NULL, 10) * (uint64_t) sysconf(_SC_PAGESIZE);
-}
-
-static void
-test_small_frame_takes_little_memory(void **state)
-{
-    (void) state;
-    yami_id_t id = {{9}};
-    yami_rpc_frame_t frame = {.kind = YAMI_RPC_PING,
-                              .correlation = yami_slice_text("1"),
-                              .record = {.priority = YAMI_PRIORITY_DEFAULT}};
-    struct rlimit limit;
-    s_start(1, 0);
-    assert_int_equal(getrlimit(RLIMIT_AS, &limit), 0);
-    struct rlimit tight = {.rlim_cur = s_mapped_bytes() + MEMORY_BYTES, .rlim_max = limit.rlim_max};
-    assert_int_equal(setrlimit(RLIMIT_AS, &tight), 0);
-    s_latest = yami_rpc_encode(&frame, &id, 1);
-    assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
-    assert_non_null(s_latest);
-}
-
 #define CORE_TEST(name) cmocka_unit_test_teardown(name, s_teardown)
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        CORE_TEST(test_small_frame_takes_little_memory), //  while others have left none to reuse
         CORE_TEST(test_reply_is_the_outcome_of_its_call),
         CORE_TEST(test_late_reply_is_dropped_and_counted),
         CORE_TEST(test_duplicate_reply_is_dropped_and_counted),
