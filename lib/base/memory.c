@@ -11,6 +11,7 @@
 #define FIRST_CAPACITY 8
 
 static _Thread_local int64_t s_success_count = -1; //  -1: never fail on purpose
+static _Thread_local size_t s_large_limit;
 static _Thread_local int s_has_failed;
 
 void
@@ -27,9 +28,20 @@ yami_alloc_has_failed(void)
     return s_has_failed;
 }
 
-static bool
-s_fails_on_purpose(void)
+void
+yami_alloc_fail_above(size_t limit)
 {
+    s_large_limit = limit;
+    s_has_failed = 0;
+}
+
+static bool
+s_fails_on_purpose(size_t size)
+{
+    if (s_large_limit > 0 && size > s_large_limit) {
+        s_has_failed = 1;
+        return true;
+    }
     if (s_success_count == -1) {
         return false;
     }
@@ -57,7 +69,7 @@ yami_try_alloc(size_t size, size_t limit)
         (void) yami_fail(EMSGSIZE, "%zu bytes are more than the limit of %zu", size, limit);
         return NULL;
     }
-    void *memory = s_fails_on_purpose() ? NULL : malloc(size);
+    void *memory = s_fails_on_purpose(size) ? NULL : malloc(size);
     if (!memory) {
         (void) yami_fail(ENOMEM, "out of memory: %zu bytes wanted", size);
     }
@@ -85,7 +97,8 @@ yami_grow(void *array_p, size_t *capacity_p, size_t needed, size_t element_size,
     }
     void *array;
     memcpy(&array, array_p, sizeof array); //  array_p is a T **: no void ** may alias it
-    array = s_fails_on_purpose() ? NULL : realloc(array, capacity * element_size);
+    array = s_fails_on_purpose(capacity * element_size) ? NULL
+                                                        : realloc(array, capacity * element_size);
     if (!array) {
         return yami_fail(ENOMEM, "out of memory: %zu bytes wanted", capacity * element_size);
     }

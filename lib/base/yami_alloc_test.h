@@ -7,6 +7,7 @@
 #ifndef YAMI_ALLOC_TEST_H
 #define YAMI_ALLOC_TEST_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 //  Lets success_count (>= 0) more allocations of this thread succeed; the one after fails with
@@ -14,7 +15,12 @@
 void
 yami_alloc_fail_after(int64_t success_count);
 
-//  Whether an allocation of this thread has failed on purpose since yami_alloc_fail_after.
+//  Lets allocations of this thread of more than limit bytes fail with ENOMEM: memory has no room
+//  for large ones. 0 ends it.
+void
+yami_alloc_fail_above(size_t limit);
+
+//  Whether an allocation of this thread has failed on purpose since the last of these calls.
 int
 yami_alloc_has_failed(void);
 

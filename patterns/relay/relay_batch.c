@@ -6,22 +6,42 @@
 #include "yami_planted.h"
 #include "yami_relay_parts.h"
 
-//  Never silent: the messages stay the producer's. Refused is used up, so credit for it comes back.
+//  What a batch, or a part of it, gives back of the credit.
+typedef struct {
+    uint32_t messages;
+    uint64_t bytes;
+} s_credit_t;
+
+static s_credit_t
+s_credit(const yami_batch_t *batch)
+{
+    return (s_credit_t) {batch->count, YAMI_BATCH_HEADER_SIZE + batch->payload.size};
+}
+
+//  Never silent: the messages stay the producer's. Refused is used up, so credit for it comes back,
+//  and for what of the frame was known.
+static void
+s_refuse_part(yami_relay_core_t *core, yami_relay_handle_t *handle, uint64_t first,
+              const yami_batch_t *part, yam_status_t status, s_credit_t credit)
+{
+    handle->resolved_messages += credit.messages;
+    handle->resolved_bytes += credit.bytes;
+    handle->channel->counts.refused += part->count;
+    yami_frame_t frame = yami_relay_frame(YAMI_FRAME_REFUSE, handle->number);
+    frame.present = YAMI_F_EPOCH | YAMI_F_FIRST | YAMI_F_LAST | YAMI_F_STATUS;
+    frame.epoch = part->epoch;
+    frame.first = first;
+    frame.last = part->first_sequence + part->count - 1;
+    frame.status = (uint64_t) status;
+    yami_relay_send(core, handle->peer, &frame, NULL);
+    yami_relay_handle_touch(core, handle);
+}
+
 static void
 s_refuse(yami_relay_core_t *core, yami_relay_handle_t *handle, uint64_t first,
          const yami_batch_t *batch, yam_status_t status)
 {
-    handle->resolved_messages += batch->count;
-    handle->resolved_bytes += YAMI_BATCH_HEADER_SIZE + batch->payload.size;
-    handle->channel->counts.refused += batch->count;
-    yami_frame_t frame = yami_relay_frame(YAMI_FRAME_REFUSE, handle->number);
-    frame.present = YAMI_F_EPOCH | YAMI_F_FIRST | YAMI_F_LAST | YAMI_F_STATUS;
-    frame.epoch = batch->epoch;
-    frame.first = first;
-    frame.last = batch->first_sequence + batch->count - 1;
-    frame.status = (uint64_t) status;
-    yami_relay_send(core, handle->peer, &frame, NULL);
-    yami_relay_handle_touch(core, handle);
+    s_refuse_part(core, handle, first, batch, status, s_credit(batch));
 }
 
 //  For good: what follows is welcome.
@@ -115,12 +135,6 @@ s_pressure(yami_relay_core_t *core, yami_relay_channel_t *channel, const yami_ba
     return later->count > 0 ? s_delay_pressure(core, channel, later) : YAM_STATUS_OK;
 }
 
-//  What a stored batch, or a run of it, gives back of the credit.
-typedef struct {
-    uint32_t messages;
-    uint64_t bytes;
-} s_credit_t;
-
 //  Appends a batch whose records are new and sound, all to be delivered or all not yet.
 static void
 s_append(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_batch_t *batch,
@@ -207,7 +221,7 @@ s_store_runs(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_ba
         yami_batch_t run;
         yami_block_t *block = s_slice(&rest, 0, count, &run);
         if (block == NULL) {
-            s_refuse(core, handle, rest.first_sequence, &rest, YAM_STATUS_LIMIT);
+            s_refuse_part(core, handle, rest.first_sequence, &rest, YAM_STATUS_LIMIT, credit);
             return;
         }
         bool is_last = count == rest.count;
@@ -226,7 +240,7 @@ static void
 s_store(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_batch_t *batch,
         yami_block_t *block, const yami_batch_t *received, uint8_t flags)
 {
-    s_credit_t credit = {received->count, YAMI_BATCH_HEADER_SIZE + received->payload.size};
+    s_credit_t credit = s_credit(received);
     uint32_t later = s_later(core, batch, flags).count;
     if (later == 0 || later == batch->count) {
         s_append(core, handle, batch, block, later > 0, credit);

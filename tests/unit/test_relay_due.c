@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "yami_alloc_test.h"
 #include "yami_base.h"
 #include "yami_properties.h"
 #include "yami_relay_parts.h"
@@ -150,6 +151,18 @@ test_topic_gets_delayed_messages_as_new_ones(void **state)
 
 //  -- Batches of both kinds
 
+//  What came back of the credit is what was used of it.
+static void
+s_check_credit(const fixture_t *f)
+{
+    size_t place = 0;
+    const yami_relay_handle_t *handle;
+    while ((handle = yami_relay_map_next(&f->core->handles, &place)) != NULL) {
+        assert_int_equal(handle->resolved_messages, handle->received_messages);
+        assert_int_equal(handle->resolved_bytes, handle->received_bytes);
+    }
+}
+
 static void
 test_batch_of_both_kinds_is_split_and_confirmed_when_all_is_durable(void **state)
 {
@@ -166,12 +179,7 @@ test_batch_of_both_kinds_is_split_and_confirmed_when_all_is_durable(void **state
     fixture_settle_down(f);
     fixture_expect(f, PRODUCER, YAMI_FRAME_CONFIRM);
     assert_int_equal(f->frame.sequence, 6);
-    size_t place = 0;
-    const yami_relay_handle_t *handle;
-    while ((handle = yami_relay_map_next(&f->core->handles, &place)) != NULL) {
-        assert_int_equal(handle->resolved_messages, handle->received_messages); //  its credit
-        assert_int_equal(handle->resolved_bytes, handle->received_bytes);
-    }
+    s_check_credit(f);
     assert_string_equal(delay_delivered(f), "1 4 5");
     fixture_advance(f, 2000);
     fixture_settle_down(f);
@@ -203,6 +211,57 @@ test_crash_between_the_runs_of_a_batch_loses_and_doubles_nothing(void **state)
         delay_attach_again(f, 1);
         entries = f->entry_count;
     }
+}
+
+static void
+test_without_memory_to_cut_a_batch_the_rest_is_refused_as_limit(void **state)
+{
+    enum {
+        COUNT = 600 //  more bytes than there is memory for
+    };
+    fixture_t *f = *state;
+    delay_message_t messages[COUNT] = {{AT_ONCE, NULL}};
+    for (size_t index = 1; index < COUNT; index++) {
+        messages[index] = (delay_message_t) {1000, "order 2026-0000000000001"};
+    }
+    delay_publish(f, 1, &messages[1], 1); //  the index has its first memory
+    const uint64_t first = 2;
+    for (int twice = 0; twice < 2; twice++) { //  then the first message is known
+        yami_block_t *block = delay_batch(first, messages, COUNT);
+        yami_alloc_fail_above(16 << 10);
+        fixture_publish(f, PRODUCER, block);
+        assert_true(yami_alloc_has_failed());
+        yami_alloc_fail_above(0);
+        fixture_settle_down(f);
+        fixture_expect(f, PRODUCER, YAMI_FRAME_REFUSE);
+        assert_int_equal(f->frame.status, YAM_STATUS_LIMIT);
+        assert_int_equal(f->frame.first, first + 1);
+        assert_int_equal(f->frame.last, first + COUNT - 1);
+        s_check_credit(f);
+    }
+    delay_publish(f, first, messages, COUNT);
+    assert_int_equal(delay_waiting(f), COUNT);
+}
+
+//  Not even for the answer, so nobody is told; then it is not one of the credit that is missing.
+static void
+test_known_messages_of_a_batch_that_cannot_be_cut_give_their_credit_back(void **state)
+{
+    fixture_t *f = *state;
+    delay_message_t messages[] = {{1000, NULL}, {1000, NULL}, {AT_ONCE, NULL}, {1000, NULL}};
+    delay_publish(f, 1, messages, 2);
+    yami_block_t *block = delay_batch(1, messages, 4);
+    yami_alloc_fail_after(1); //  the new part, but not its runs
+    fixture_publish(f, PRODUCER, block);
+    assert_true(yami_alloc_has_failed());
+    yami_alloc_fail_after(-1);
+    assert_int_equal(delay_stat(f, "q", "duplicates"), 2);
+    assert_int_equal(delay_stat(f, "q", "refused"), 2);
+    s_check_credit(f);
+    delay_publish(f, 1, messages, 4);
+    assert_string_equal(delay_delivered(f), "3");
+    assert_int_equal(delay_waiting(f), 3);
+    s_check_credit(f);
 }
 
 //  -- Restarts
@@ -326,6 +385,8 @@ main(void)
         TEST(test_topic_gets_delayed_messages_as_new_ones),
         TEST(test_batch_of_both_kinds_is_split_and_confirmed_when_all_is_durable),
         TEST(test_crash_between_the_runs_of_a_batch_loses_and_doubles_nothing),
+        TEST(test_without_memory_to_cut_a_batch_the_rest_is_refused_as_limit),
+        TEST(test_known_messages_of_a_batch_that_cannot_be_cut_give_their_credit_back),
         TEST(test_overdue_after_a_restart_fires_at_once_in_order),
         TEST(test_checkpoint_has_what_is_delayed),
         TEST(test_every_prefix_of_the_journal_replays_to_the_same_state),
