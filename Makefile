@@ -224,8 +224,8 @@ $(OBJ)/patterns/%: INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include
 $(addprefix $(OBJ)/,$(addsuffix %,$(sort $(dir $(EXTRA_SRC))))): INCLUDE = -I$(SHARED)/include \
                     -Ilib/sql/$(notdir $(@D)) $(call extra_cflags,$(notdir $(@D)))
 $(OBJ)/daemons/%:  INCLUDE = -Idaemons/common $(LIB_INCLUDE) -I$(SHARED)/include $(EXTRA_CFLAGS)
-$(OBJ)/tests/%:    INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include $(addprefix -I,$(wildcard patterns/*/ daemons/*/ tests/support tests/bench/*/)) \
-                    $(EXTRA_CFLAGS)
+$(OBJ)/tests/%:    INCLUDE = $(LIB_INCLUDE) -I$(SHARED)/include $(addprefix -I,$(wildcard patterns/*/ daemons/*/ tests/support tests/bench/*/) \
+                    $(sort $(dir $(EXTRA_SRC)))) $(EXTRA_CFLAGS)
 $(OBJ)/examples/%: INCLUDE = -I$(SHARED)/include
 
 #   The .d file says what both the object and its lint stamp depend on.

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <libpq-fe.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,8 @@
 #include "cli.h"
 #include "rows.h"
 #include "yam_dispatcher.h"
-#include "yam_outbox.h"
+#include "yam_outbox_postgres.h"
+#include "yam_postgres.h"
 #include "yami_base.h"
 
 #define S_BUSY_MS 5000
@@ -72,16 +74,10 @@ static const yami_option_t s_table[] = {
 
 //  What a command works on.
 typedef struct {
-    sqlite3 *database;    //  owned
-    yam_outbox_t *outbox; //  owned
+    sqlite3 *database;    //  owned, as all; one of these two
+    PGconn *connection;
+    yam_outbox_t *outbox;
 } s_source_t;
-
-static bool
-s_is_postgres(void)
-{
-    return strncmp(s_values.database, "postgresql://", 13) == 0 ||
-           strncmp(s_values.database, "postgres://", 11) == 0;
-}
 
 //  EX_OK, or an exit code after a complaint.
 static int
@@ -90,10 +86,7 @@ s_check_database(void)
     if (*s_values.database == 0) {
         return cli_complain(EX_USAGE, "which database? (--db FILE or URI)");
     }
-    return s_is_postgres()
-               ? cli_complain(EX_UNAVAILABLE, "this yam speaks no PostgreSQL; give the file of an "
-                                              "SQLite database")
-               : EX_OK;
+    return EX_OK;
 }
 
 static void
@@ -101,10 +94,37 @@ s_close(s_source_t *source)
 {
     yam_outbox_destroy(&source->outbox);
     (void) sqlite3_close(source->database);
-    source->database = NULL;
+    PQfinish(source->connection);
+    *source = (s_source_t) {NULL, NULL, NULL};
 }
 
-//  EX_OK, or an exit code after a complaint. A database without an outbox gets one only by run.
+//  The source has a connection to a server. EX_OK, or an exit code after a complaint.
+static int
+s_connect(s_source_t *source, const char *options)
+{
+    source->connection = yam_postgres_open(s_values.database);
+    if (source->connection == NULL) {
+        return cli_complain_errno();
+    }
+    source->outbox = yam_outbox_postgres_new(source->connection, options);
+    return EX_OK;
+}
+
+//  The same with a file.
+static int
+s_open_file(s_source_t *source, const char *options)
+{
+    if (sqlite3_open_v2(s_values.database, &source->database, SQLITE_OPEN_READWRITE, NULL) !=
+        SQLITE_OK) {
+        return cli_complain(EX_NOINPUT, "cannot open database %s: %s", s_values.database,
+                            sqlite3_errmsg(source->database));
+    }
+    (void) sqlite3_busy_timeout(source->database, S_BUSY_MS);
+    source->outbox = yam_outbox_new(source->database, options);
+    return EX_OK;
+}
+
+//  EX_OK, or an exit code after a complaint. A database without an outbox gets one.
 static int
 s_open(s_source_t *source)
 {
@@ -113,18 +133,13 @@ s_open(s_source_t *source)
     if (exit_code != EX_OK) {
         return exit_code;
     }
-    if (sqlite3_open_v2(s_values.database, &source->database, SQLITE_OPEN_READWRITE, NULL) !=
-        SQLITE_OK) {
-        exit_code = cli_complain(EX_NOINPUT, "cannot open database %s: %s", s_values.database,
-                                 sqlite3_errmsg(source->database));
-        s_close(source);
-        return exit_code;
-    }
-    (void) sqlite3_busy_timeout(source->database, S_BUSY_MS);
     (void) snprintf(options, sizeof options, "prefix=%s", s_values.prefix);
-    source->outbox = yam_outbox_new(source->database, options);
-    if (source->outbox == NULL) {
+    exit_code = yam_postgres_is_uri(s_values.database) ? s_connect(source, options)
+                                                       : s_open_file(source, options);
+    if (exit_code == EX_OK && source->outbox == NULL) {
         exit_code = cli_complain_errno();
+    }
+    if (exit_code != EX_OK) {
         s_close(source);
     }
     return exit_code;
@@ -431,7 +446,10 @@ s_dispatch(void)
                     "&poll=%" PRId64,
                     s_values.prefix, s_values.limit_ms, s_values.tries, s_values.keep_ms,
                     s_values.lease_ms, s_values.poll_ms);
-    yam_dispatcher_t *dispatcher = yam_dispatcher_new(yam, s_values.database, endpoint, options);
+    yam_dispatcher_t *dispatcher =
+        yam_postgres_is_uri(s_values.database)
+            ? yam_dispatcher_postgres_new(yam, s_values.database, endpoint, options)
+            : yam_dispatcher_new(yam, s_values.database, endpoint, options);
     exit_code = dispatcher == NULL ? cli_complain_errno() : s_work(dispatcher);
     yam_dispatcher_destroy(&dispatcher);
     yam_destroy(&yam);
@@ -461,7 +479,7 @@ s_run(char **operands)
         if (strcmp(s_actions[index].name, name) != 0) {
             continue;
         }
-        s_source_t source = {NULL, NULL};
+        s_source_t source = {NULL, NULL, NULL};
         int exit_code = s_open(&source);
         if (exit_code == EX_OK) {
             exit_code = s_actions[index].run(source.outbox, operands + 1);

@@ -88,7 +88,9 @@ yami_outbox_core_saw(yami_outbox_core_t *self, int64_t now_ms, const yam_outbox_
     if (lane->is_ours && seen->owner != self->owner) {
         yami_outbox_core_lost(self, now_ms, lane);
     }
-    if (lane->seen.owner != seen->owner || lane->seen.beat != seen->beat) {
+    //  A lane that we own and do not know of, since an answer was lost, has only our own beats.
+    bool has_beaten = lane->seen.beat != seen->beat && seen->owner != self->owner;
+    if (lane->seen.owner != seen->owner || has_beaten) {
         lane->seen_ms = now_ms;
     }
     lane->seen = *seen;

@@ -15,70 +15,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/server.h"
+#include "harness/database.h"
 #include "inbox/claims.h"
 #include "yam_error.h"
 #include "yam_inbox_db.h"
 #include "yam_inbox_postgres.h"
 #include "yam_postgres.h"
 
-static server_t s_server;
-static PGconn *s_connection;
 static yam_inbox_t *s_inbox;
-
-static void
-s_ignore_notice(void *arg, const char *message)
-{
-    (void) arg;
-    (void) message;
-}
-
-static PGconn *
-s_connect(void)
-{
-    PGconn *connection = yam_postgres_open(s_server.uri);
-    if (connection == NULL) {
-        fail_msg("%s", yam_error());
-    }
-    (void) PQsetNoticeProcessor(connection, s_ignore_notice, NULL);
-    return connection;
-}
-
-static void
-s_run_on(PGconn *connection, const char *text)
-{
-    PGresult *result = PQexec(connection, text);
-    ExecStatusType status = PQresultStatus(result);
-    PQclear(result);
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
-        fail_msg("%s: %s", text, PQerrorMessage(connection));
-    }
-}
-
-static void
-s_run(const char *text)
-{
-    s_run_on(s_connection, text);
-}
-
-static int64_t
-s_number(const char *query)
-{
-    PGresult *result = PQexec(s_connection, query);
-    if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1) {
-        fail_msg("%s: %s", query, PQerrorMessage(s_connection));
-    }
-    int64_t value = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
-    PQclear(result);
-    return value;
-}
 
 static int
 s_setup(void **state)
 {
     (void) state;
-    s_connection = s_connect();
-    s_run("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+    database_setup();
     s_inbox = NULL;
     return 0;
 }
@@ -88,20 +38,20 @@ s_teardown(void **state)
 {
     (void) state;
     yam_inbox_destroy(&s_inbox);
-    PQfinish(s_connection);
+    PQfinish(database);
     return 0;
 }
 
 static void
 s_new(const char *options)
 {
-    s_inbox = opened(yam_inbox_postgres_new(s_connection, options));
+    s_inbox = opened(yam_inbox_postgres_new(database, options));
 }
 
 static void
 s_new_fails(const char *options, int error, const char *words)
 {
-    yam_inbox_t *inbox = yam_inbox_postgres_new(s_connection, options);
+    yam_inbox_t *inbox = yam_inbox_postgres_new(database, options);
     int seen = errno;
     if (inbox != NULL || seen != error || strstr(yam_error(), words) == NULL) {
         fail_msg("%s: %s", strerror(seen), yam_error());
@@ -112,9 +62,9 @@ s_new_fails(const char *options, int error, const char *words)
 static int
 s_claim(const char *id, const char *content)
 {
-    s_run("BEGIN");
+    database_run("BEGIN");
     int verdict = claim(s_inbox, id, content);
-    s_run("COMMIT");
+    database_run("COMMIT");
     return verdict;
 }
 
@@ -137,9 +87,9 @@ test_a_claim_that_is_rolled_back_never_was(void **state)
 {
     (void) state;
     s_new(NULL);
-    s_run("BEGIN");
+    database_run("BEGIN");
     assert_int_equal(claim(s_inbox, "a", "x"), YAM_CLAIM_NEW);
-    s_run("ROLLBACK");
+    database_run("ROLLBACK");
     assert_int_equal(s_claim("a", "x"), YAM_CLAIM_NEW);
 }
 
@@ -149,18 +99,18 @@ test_a_claim_without_a_sound_transaction_is_refused(void **state)
     (void) state;
     s_new(NULL);
     claim_fails(s_inbox, "a", EPERM, "BEGIN");
-    s_run("BEGIN");
-    PQclear(PQexec(s_connection, "SELECT 1/0"));
+    database_run("BEGIN");
+    PQclear(PQexec(database, "SELECT 1/0"));
     claim_fails(s_inbox, "a", EPERM, "aborted");
-    s_run("ROLLBACK");
-    s_run("BEGIN");
-    assert_int_equal(PQsendQuery(s_connection, "SELECT 1"), 1);
+    database_run("ROLLBACK");
+    database_run("BEGIN");
+    assert_int_equal(PQsendQuery(database, "SELECT 1"), 1);
     claim_fails(s_inbox, "a", EBUSY, "under way");
-    for (PGresult *result; (result = PQgetResult(s_connection)) != NULL;) {
+    for (PGresult *result; (result = PQgetResult(database)) != NULL;) {
         PQclear(result);
     }
     assert_int_equal(claim(s_inbox, "a", "x"), YAM_CLAIM_NEW);
-    s_run("COMMIT");
+    database_run("COMMIT");
 }
 
 static void
@@ -169,18 +119,19 @@ test_a_batch_gives_each_message_the_verdict_it_would_have_had_alone(void **state
     (void) state;
     s_new("shards=3");
     assert_int_equal(s_claim("other", "x"), YAM_CLAIM_NEW);
-    s_run("BEGIN");
+    database_run("BEGIN");
     yam_message_t *old = yam_message_new("x", 1);
     assert_int_equal(yam_message_set(old, "id", "old"), 0);
     assert_int_equal(yam_inbox_claim(s_inbox, old), YAM_CLAIM_NEW);
     yam_message_destroy(&old);
-    s_run("COMMIT");
-    s_run("BEGIN");
+    database_run("COMMIT");
+    database_run("BEGIN");
     claim_batch(s_inbox);
-    s_run("COMMIT");
-    assert_int_equal(s_number("SELECT (SELECT count(*) FROM yam_inbox_0) + (SELECT count(*) FROM "
-                              "yam_inbox_1) + (SELECT count(*) FROM yam_inbox_2)"),
-                     5);
+    database_run("COMMIT");
+    assert_int_equal(
+        database_number("SELECT (SELECT count(*) FROM yam_inbox_0) + (SELECT count(*) FROM "
+                        "yam_inbox_1) + (SELECT count(*) FROM yam_inbox_2)"),
+        5);
 }
 
 static void
@@ -189,10 +140,10 @@ test_an_id_may_be_any_bytes_in_any_encoding_of_the_client(void **state)
     (void) state;
     s_new(NULL);
     assert_int_equal(s_claim("\xff\xfe'\\", "x"), YAM_CLAIM_NEW);
-    s_run("SET client_encoding = 'LATIN1'");
+    database_run("SET client_encoding = 'LATIN1'");
     assert_int_equal(s_claim("\xff\xfe'\\", "x"), YAM_CLAIM_DUPLICATE);
     assert_int_equal(s_claim("\xc3\xa4", "x"), YAM_CLAIM_NEW);
-    s_run("SET client_encoding = 'UTF8'");
+    database_run("SET client_encoding = 'UTF8'");
     assert_int_equal(s_claim("\xc3\xa4", "x"), YAM_CLAIM_DUPLICATE);
 }
 
@@ -207,20 +158,20 @@ test_old_claims_are_forgotten_and_young_ones_not(void **state)
         assert_int_equal(s_claim(id, "x"), YAM_CLAIM_NEW);
     }
     assert_int_equal(s_claim("young", "x"), YAM_CLAIM_NEW);
-    s_run("UPDATE yam_inbox_0 SET time_ms = time_ms - 3600001 WHERE id <> 'young'");
+    database_run("UPDATE yam_inbox_0 SET time_ms = time_ms - 3600001 WHERE id <> 'young'");
     yam_inbox_destroy(&s_inbox); //  that one found nothing to forget a moment ago
     s_new("retention=1h");
     assert_int_equal(s_claim("new", "x"), YAM_CLAIM_NEW);
-    assert_int_equal(s_number("SELECT count(*) FROM yam_inbox_0"), 5);
+    assert_int_equal(database_number("SELECT count(*) FROM yam_inbox_0"), 5);
     //  What another transaction forgets already is not waited for.
-    PGconn *other = s_connect();
-    s_run_on(other, "BEGIN; DELETE FROM yam_inbox_0 WHERE id = 'old-2'");
-    s_run("BEGIN; SET LOCAL lock_timeout = '10s'");
+    PGconn *other = database_connect();
+    database_run_on(other, "BEGIN; DELETE FROM yam_inbox_0 WHERE id = 'old-2'");
+    database_run("BEGIN; SET LOCAL lock_timeout = '10s'");
     assert_int_equal(yam_inbox_prune(s_inbox, 100), 2);
-    s_run("COMMIT");
-    s_run_on(other, "COMMIT");
+    database_run("COMMIT");
+    database_run_on(other, "COMMIT");
     PQfinish(other);
-    assert_int_equal(s_number("SELECT count(*) FROM yam_inbox_0"), 2);
+    assert_int_equal(database_number("SELECT count(*) FROM yam_inbox_0"), 2);
     assert_int_equal(s_claim("young", "x"), YAM_CLAIM_DUPLICATE);
 }
 
@@ -246,17 +197,17 @@ static int
 s_claim_twice(const char *end)
 {
     pthread_t thread;
-    s_other_t other = {.connection = s_connect()};
+    s_other_t other = {.connection = database_connect()};
     other.inbox = opened(yam_inbox_postgres_new(other.connection, NULL));
-    s_run("BEGIN");
-    s_run_on(other.connection, "BEGIN");
+    database_run("BEGIN");
+    database_run_on(other.connection, "BEGIN");
     assert_int_equal(claim(s_inbox, "a", "x"), YAM_CLAIM_NEW);
     assert_int_equal(pthread_create(&thread, NULL, s_claim_in_thread, &other), 0);
-    while (s_number("SELECT count(*) FROM pg_locks WHERE NOT granted") == 0) {
+    while (database_number("SELECT count(*) FROM pg_locks WHERE NOT granted") == 0) {
     }
-    s_run(end);
+    database_run(end);
     (void) pthread_join(thread, NULL);
-    s_run_on(other.connection, "COMMIT");
+    database_run_on(other.connection, "COMMIT");
     yam_inbox_destroy(&other.inbox);
     PQfinish(other.connection);
     return other.verdict;
@@ -268,7 +219,7 @@ test_of_two_that_claim_one_id_the_second_waits_for_the_first(void **state)
     (void) state;
     s_new(NULL);
     assert_int_equal(s_claim_twice("ROLLBACK"), YAM_CLAIM_NEW);
-    s_run("DELETE FROM yam_inbox_0");
+    database_run("DELETE FROM yam_inbox_0");
     assert_int_equal(s_claim_twice("COMMIT"), YAM_CLAIM_DUPLICATE);
 }
 
@@ -277,18 +228,18 @@ test_a_claim_that_waits_longer_than_lock_timeout_fails(void **state)
 {
     (void) state;
     s_new(NULL);
-    PGconn *other = s_connect();
+    PGconn *other = database_connect();
     yam_inbox_t *second = opened(yam_inbox_postgres_new(other, NULL));
-    s_run("BEGIN");
+    database_run("BEGIN");
     assert_int_equal(claim(s_inbox, "a", "x"), YAM_CLAIM_NEW);
-    s_run_on(other, "BEGIN; SET LOCAL lock_timeout = '50ms'");
+    database_run_on(other, "BEGIN; SET LOCAL lock_timeout = '50ms'");
     claim_fails(second, "a", EAGAIN, "try again");
-    s_run_on(other, "ROLLBACK");
-    s_run("LOCK TABLE yam_inbox_0");
-    s_run_on(other, "BEGIN; SET LOCAL lock_timeout = '50ms'");
+    database_run_on(other, "ROLLBACK");
+    database_run("LOCK TABLE yam_inbox_0");
+    database_run_on(other, "BEGIN; SET LOCAL lock_timeout = '50ms'");
     claim_fails(second, "b", EAGAIN, "try again");
-    s_run_on(other, "ROLLBACK");
-    s_run("COMMIT");
+    database_run_on(other, "ROLLBACK");
+    database_run("COMMIT");
     yam_inbox_destroy(&second);
     PQfinish(other);
 }
@@ -298,14 +249,15 @@ test_a_claim_that_the_snapshot_does_not_see_asks_for_another_try(void **state)
 {
     (void) state;
     s_new(NULL);
-    PGconn *other = s_connect();
+    PGconn *other = database_connect();
     yam_inbox_t *second = opened(yam_inbox_postgres_new(other, NULL));
-    s_run_on(other, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM yam_inbox_0");
+    database_run_on(other,
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM yam_inbox_0");
     assert_int_equal(s_claim("a", "x"), YAM_CLAIM_NEW);
     claim_fails(second, "a", EAGAIN, "try again");
-    s_run_on(other, "ROLLBACK; BEGIN");
+    database_run_on(other, "ROLLBACK; BEGIN");
     assert_int_equal(claim(second, "a", "x"), YAM_CLAIM_DUPLICATE);
-    s_run_on(other, "COMMIT");
+    database_run_on(other, "COMMIT");
     yam_inbox_destroy(&second);
     PQfinish(other);
 }
@@ -316,7 +268,7 @@ static void *
 s_open_in_thread(void *arg)
 {
     (void) arg;
-    PGconn *connection = yam_postgres_open(s_server.uri);
+    PGconn *connection = yam_postgres_open(database_server.uri);
     yam_inbox_t *inbox = connection ? yam_inbox_postgres_new(connection, "shards=8") : NULL;
     bool is_open = inbox != NULL;
     if (!is_open) {
@@ -324,7 +276,7 @@ s_open_in_thread(void *arg)
     }
     yam_inbox_destroy(&inbox);
     PQfinish(connection);
-    return is_open ? &s_server : NULL;
+    return is_open ? &database_server : NULL;
 }
 
 static void
@@ -340,7 +292,7 @@ test_several_that_make_the_tables_at_once_make_them_once(void **state)
         (void) pthread_join(threads[index], &is_open);
         assert_non_null(is_open);
     }
-    assert_int_equal(s_number("SELECT value FROM yam_inbox_meta WHERE name = 'shards'"), 8);
+    assert_int_equal(database_number("SELECT value FROM yam_inbox_meta WHERE name = 'shards'"), 8);
 }
 
 //  ---- Tables
@@ -349,11 +301,12 @@ static void
 test_tables_made_inside_a_transaction_go_with_it(void **state)
 {
     (void) state;
-    s_run("BEGIN");
+    database_run("BEGIN");
     s_new(NULL);
     assert_int_equal(claim(s_inbox, "a", "x"), YAM_CLAIM_NEW);
-    s_run("ROLLBACK");
-    assert_int_equal(s_number("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), 0);
+    database_run("ROLLBACK");
+    assert_int_equal(database_number("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"),
+                     0);
 }
 
 static void
@@ -363,7 +316,7 @@ test_tables_of_a_newer_version_or_another_number_of_shards_are_refused(void **st
     s_new("shards=3");
     yam_inbox_destroy(&s_inbox);
     s_new_fails("shards=4", EINVAL, "shards=3");
-    s_run("UPDATE yam_inbox_meta SET value = 9 WHERE name = 'version'");
+    database_run("UPDATE yam_inbox_meta SET value = 9 WHERE name = 'version'");
     s_new_fails("shards=3", EPROTONOSUPPORT, "version 9");
     s_new_fails("prefix=9x", EINVAL, "prefix");
 }
@@ -372,14 +325,14 @@ static void
 test_a_read_only_session_is_refused_in_words(void **state)
 {
     (void) state;
-    s_run("SET default_transaction_read_only = on");
+    database_run("SET default_transaction_read_only = on");
     s_new_fails(NULL, EROFS, "read-only");
-    s_run("SET default_transaction_read_only = off");
+    database_run("SET default_transaction_read_only = off");
     s_new(NULL);
-    s_run("SET default_transaction_read_only = on");
-    s_run("BEGIN");
+    database_run("SET default_transaction_read_only = on");
+    database_run("BEGIN");
     claim_fails(s_inbox, "a", EROFS, "read-only");
-    s_run("ROLLBACK");
+    database_run("ROLLBACK");
 }
 
 static void
@@ -387,13 +340,13 @@ test_missing_rights_and_missing_tables_are_told(void **state)
 {
     (void) state;
     s_new(NULL);
-    s_run(
+    database_run(
         "DROP ROLE IF EXISTS guest; CREATE ROLE guest; GRANT USAGE ON SCHEMA public TO guest; SET "
         "ROLE guest; BEGIN");
     claim_fails(s_inbox, "a", EACCES, "GRANT");
-    s_run("ROLLBACK; RESET ROLE; DROP TABLE yam_inbox_0; BEGIN");
+    database_run("ROLLBACK; RESET ROLE; DROP TABLE yam_inbox_0; BEGIN");
     claim_fails(s_inbox, "a", ENOENT, "yam_inbox_0");
-    s_run("ROLLBACK");
+    database_run("ROLLBACK");
 }
 
 //  ---- The server goes away
@@ -402,8 +355,7 @@ static void
 s_reconnect(void)
 {
     yam_inbox_destroy(&s_inbox);
-    PQfinish(s_connection);
-    s_connection = s_connect();
+    database_reconnect();
 }
 
 static void
@@ -412,14 +364,14 @@ test_a_server_killed_before_the_commit_has_claimed_nothing(void **state)
     (void) state;
     s_new(NULL);
     assert_int_equal(s_claim("committed", "x"), YAM_CLAIM_NEW);
-    s_run("BEGIN");
+    database_run("BEGIN");
     assert_int_equal(claim(s_inbox, "open", "x"), YAM_CLAIM_NEW);
-    server_kill(&s_server);
+    server_kill(&database_server);
     claim_fails(s_inbox, "next", ENOTCONN, "connect again");
     claim_fails(s_inbox, "next", ENOTCONN, "connect again");
-    assert_null(yam_postgres_open(s_server.uri));
+    assert_null(yam_postgres_open(database_server.uri));
     assert_int_equal(errno, ENOTCONN);
-    assert_true(server_start(&s_server, NULL));
+    assert_true(server_start(&database_server, NULL));
     s_reconnect();
     s_new(NULL);
     assert_int_equal(s_claim("committed", "x"), YAM_CLAIM_DUPLICATE);
@@ -431,15 +383,10 @@ test_a_session_that_is_ended_has_claimed_nothing(void **state)
 {
     (void) state;
     s_new(NULL);
-    PGconn *other = s_connect();
-    s_run("BEGIN");
+    database_run("BEGIN");
     assert_int_equal(claim(s_inbox, "a", "x"), YAM_CLAIM_NEW);
-    char text[64];
-    (void) snprintf(text, sizeof text, "SELECT pg_terminate_backend(%d, 10000)",
-                    PQbackendPID(s_connection));
-    s_run_on(other, text);
+    database_end(database);
     claim_fails(s_inbox, "b", ENOTCONN, "connect again");
-    PQfinish(other);
     s_reconnect();
     s_new(NULL);
     assert_int_equal(s_claim("a", "x"), YAM_CLAIM_NEW);
@@ -484,7 +431,7 @@ s_claimer(void *arg)
     yam_inbox_t *inbox = NULL;
     for (int number = 0; number < EFFECTS;) {
         if (inbox == NULL) {
-            connection = yam_postgres_open(s_server.uri);
+            connection = yam_postgres_open(database_server.uri);
             inbox = connection ? yam_inbox_postgres_new(connection, NULL) : NULL;
         }
         if (inbox != NULL && s_handle(connection, inbox, number)) {
@@ -518,7 +465,7 @@ test_kills_of_the_server_leave_each_effect_once(void **state)
     (void) state;
     pthread_t threads[CLAIMERS];
     s_new(NULL);
-    s_run("CREATE TABLE effects (number int)");
+    database_run("CREATE TABLE effects (number int)");
     s_committed_count = 0;
     for (int index = 0; index < CLAIMERS; index++) {
         assert_int_equal(pthread_create(&threads[index], NULL, s_claimer, NULL), 0);
@@ -527,15 +474,15 @@ test_kills_of_the_server_leave_each_effect_once(void **state)
         while (s_committed() < number * CLAIMERS * EFFECTS / (KILLS + 1)) {
             (void) sched_yield();
         }
-        server_kill(&s_server);
-        assert_true(server_start(&s_server, NULL));
+        server_kill(&database_server);
+        assert_true(server_start(&database_server, NULL));
     }
     for (int index = 0; index < CLAIMERS; index++) {
         (void) pthread_join(threads[index], NULL);
     }
     s_reconnect();
-    assert_int_equal(s_number("SELECT count(*) FROM effects"), EFFECTS);
-    assert_int_equal(s_number("SELECT count(DISTINCT number) FROM effects"), EFFECTS);
+    assert_int_equal(database_number("SELECT count(*) FROM effects"), EFFECTS);
+    assert_int_equal(database_number("SELECT count(DISTINCT number) FROM effects"), EFFECTS);
 }
 
 static void
@@ -581,11 +528,5 @@ main(void)
         CASE(test_kills_of_the_server_leave_each_effect_once),
         CASE(test_a_uri_that_cannot_be_used_is_told_without_its_password),
     };
-    server_init(&s_server, "postgres");
-    if (!server_start(&s_server, NULL)) {
-        return SERVER_SKIPPED;
-    }
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    server_stop(&s_server);
-    return failed;
+    return DATABASE_MAIN(tests);
 }

@@ -14,7 +14,10 @@
 #define S_STATEMENT 2048
 #define S_INT8 20 //  object ids of types, fixed since ever: pg_type.dat
 #define S_BYTEA 17
+#define S_TEXT 25
 #define S_BYTEA_ARRAY 1001
+//  Of an array: dimensions, nulls, element type, length, first index; then each as size and bytes
+#define S_ARRAY_HEAD 20
 
 typedef struct {
     const char *state; //  what an SQLSTATE begins with; PostgreSQL's manual, appendix A
@@ -124,9 +127,23 @@ yami_postgres_add_int(yami_postgres_parameters_t *self, int64_t value)
 }
 
 void
+yami_postgres_add_ints(yami_postgres_parameters_t *self, size_t count, const int64_t *values)
+{
+    for (size_t index = 0; index < count; index++) {
+        yami_postgres_add_int(self, values[index]);
+    }
+}
+
+void
 yami_postgres_add_bytes(yami_postgres_parameters_t *self, const void *data, size_t size)
 {
     s_add(self, S_BYTEA, data, size);
+}
+
+void
+yami_postgres_add_text(yami_postgres_parameters_t *self, const char *text)
+{
+    s_add(self, S_TEXT, text, strlen(text));
 }
 
 //  Runs a statement; the result whatever it is, which may be NULL.
@@ -176,17 +193,72 @@ yami_postgres_run(PGconn *connection, const char *what,
     return count;
 }
 
+//  Puts prefix in the place of each '#'; what does not fit is cut, and no statement then.
+static void
+s_expand(char *expanded, const char *prefix, const char *text)
+{
+    size_t size = 0;
+    size_t prefix_size = strlen(prefix);
+    for (; *text != 0 && size + prefix_size + 1 < S_STATEMENT; text++) {
+        if (*text == '#') {
+            memcpy(expanded + size, prefix, prefix_size);
+            size += prefix_size;
+        } else {
+            expanded[size++] = *text;
+        }
+    }
+    expanded[*text == 0 ? size : 0] = 0;
+}
+
+PGresult *
+yami_postgres_query_for(PGconn *connection, const char *what, const char *prefix,
+                        const yami_postgres_parameters_t *parameters, const char *text)
+{
+    char expanded[S_STATEMENT];
+    s_expand(expanded, prefix, text);
+    return yami_postgres_query(connection, what, parameters, "%s", expanded);
+}
+
 int64_t
-yami_postgres_int(const PGresult *result, int row, int column)
+yami_postgres_run_for(PGconn *connection, const char *what, const char *prefix,
+                      const yami_postgres_parameters_t *parameters, const char *text)
+{
+    char expanded[S_STATEMENT];
+    s_expand(expanded, prefix, text);
+    return yami_postgres_run(connection, what, parameters, "%s", expanded);
+}
+
+//  ---- Results
+
+static int64_t
+s_get_int(const char *bytes)
 {
     uint64_t number;
-    memcpy(&number, PQgetvalue(result, row, column), sizeof number);
+    memcpy(&number, bytes, sizeof number);
     return (int64_t) be64toh(number);
 }
 
-//  ---- Arrays: dimensions, nulls, element type, length, first index; then each as size and bytes
+int64_t
+yami_postgres_int(const PGresult *result, int row, int column)
+{
+    bool is_there = PQgetlength(result, row, column) == 8;
+    return is_there ? s_get_int(PQgetvalue(result, row, column)) : 0;
+}
 
-#define S_ARRAY_HEAD 20
+size_t
+yami_postgres_ints(const PGresult *result, int row, int column, int64_t *numbers, size_t limit)
+{
+    const char *bytes = PQgetvalue(result, row, column) + S_ARRAY_HEAD;
+    size_t size = (size_t) PQgetlength(result, row, column);
+    size_t count = size > S_ARRAY_HEAD ? (size - S_ARRAY_HEAD) / 12 : 0; //  each behind its size
+    count = count < limit ? count : limit;
+    for (size_t index = 0; index < count; index++) {
+        numbers[index] = s_get_int(bytes + 12 * index + 4);
+    }
+    return count;
+}
+
+//  ---- Arrays as parameters
 
 static void
 s_put_u32(uint8_t *bytes, uint32_t value)

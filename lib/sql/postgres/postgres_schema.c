@@ -67,12 +67,11 @@ s_version(PGconn *connection, const yami_postgres_schema_t *schema, const char *
     return version;
 }
 
-//  One process after the other, until the transaction ends. 0, or -1.
-static int
-s_wait_for_turn(PGconn *connection, const char *prefix)
+int
+yami_postgres_wait_for_turn(PGconn *connection, const char *prefix)
 {
     PGresult *result =
-        yami_postgres_query(connection, "cannot wait for another's migration", NULL,
+        yami_postgres_query(connection, "cannot wait for another's change of the tables", NULL,
                             "SELECT pg_advisory_xact_lock(hashtext('yam %s'))", prefix);
     PQclear(result);
     return result ? 0 : -1;
@@ -82,8 +81,9 @@ s_wait_for_turn(PGconn *connection, const char *prefix)
 static int
 s_migrate(PGconn *connection, const yami_postgres_schema_t *schema, const char *prefix, void *arg)
 {
-    int64_t version =
-        s_wait_for_turn(connection, prefix) == -1 ? -1 : s_version(connection, schema, prefix);
+    int64_t version = yami_postgres_wait_for_turn(connection, prefix) == -1
+                          ? -1
+                          : s_version(connection, schema, prefix);
     if (version == -1) {
         return -1;
     }

@@ -47,7 +47,11 @@ typedef struct {
 void
 yami_postgres_add_int(yami_postgres_parameters_t *self, int64_t value);
 void
+yami_postgres_add_ints(yami_postgres_parameters_t *self, size_t count, const int64_t *values);
+void
 yami_postgres_add_bytes(yami_postgres_parameters_t *self, const void *data, size_t size);
+void
+yami_postgres_add_text(yami_postgres_parameters_t *self, const char *text);
 
 //  Runs one statement of the printf-like format; parameters may be NULL. The result, in binary,
 //  owned by the caller (PQclear); NULL as yami_postgres_fail, with a sentence that begins with
@@ -63,9 +67,21 @@ yami_postgres_run(PGconn *connection, const char *what,
                   const yami_postgres_parameters_t *parameters, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-//  An int8 column of a result.
+//  The same, where each '#' of text stands for prefix.
+PGresult *
+yami_postgres_query_for(PGconn *connection, const char *what, const char *prefix,
+                        const yami_postgres_parameters_t *parameters, const char *text);
+int64_t
+yami_postgres_run_for(PGconn *connection, const char *what, const char *prefix,
+                      const yami_postgres_parameters_t *parameters, const char *text);
+
+//  An int8 column of a result; 0 for NULL.
 int64_t
 yami_postgres_int(const PGresult *result, int row, int column);
+
+//  An int8[] column of a result, its first limit numbers. How many; 0 for NULL.
+size_t
+yami_postgres_ints(const PGresult *result, int row, int column, int64_t *numbers, size_t limit);
 
 //  ---- Arrays as parameters
 
@@ -109,6 +125,11 @@ typedef struct {
 int
 yami_postgres_migrate(PGconn *connection, const yami_postgres_schema_t *schema, const char *prefix,
                       void *arg);
+
+//  Waits for all others who do something to the tables of prefix that one must do after the other,
+//  and keeps them waiting until the transaction ends. 0, or -1 as above.
+int
+yami_postgres_wait_for_turn(PGconn *connection, const char *prefix);
 
 //  Reads a number from PREFIX_meta, or writes it with initial when it is not there yet. 0, or -1 as
 //  above.

@@ -2,13 +2,12 @@
 
 #include "outbox_fixture.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "yam_error.h"
+#include "yami_outbox_sqlite.h"
 
 #define S_BUSY_MS 10000
 
@@ -34,6 +33,12 @@ outbox_run(sqlite3 *database, const char *text)
     }
 }
 
+static void
+s_run(const char *text)
+{
+    outbox_run(outbox_database, text);
+}
+
 int
 outbox_setup(void **state)
 {
@@ -48,6 +53,8 @@ outbox_setup(void **state)
     if (outbox == NULL) {
         fail_msg("%s", yam_error());
     }
+    outbox_subject = (outbox_subject_t) {&yami_outbox_sqlite, outbox_database, outbox,
+                                         "BEGIN IMMEDIATE",   s_run,           outbox_number};
     return 0;
 }
 
@@ -72,33 +79,4 @@ outbox_number(const char *query)
     int64_t value = sqlite3_column_int64(statement, 0);
     sqlite3_finalize(statement);
     return value;
-}
-
-int64_t
-outbox_put(const char *queue, const char *body, const char *key)
-{
-    yam_message_t *message = yam_message_new(body, strlen(body));
-    assert_non_null(message);
-    if (key != NULL) {
-        assert_int_equal(yam_message_set(message, "key", key), 0);
-    }
-    int64_t id = yam_outbox_put(outbox, queue, message);
-    int error = errno;
-    yam_message_destroy(&message);
-    errno = error;
-    return id;
-}
-
-void
-outbox_put_numbers(const char *queue, int first, int count)
-{
-    outbox_run(outbox_database, "BEGIN IMMEDIATE");
-    for (int number = first; number < first + count; number++) {
-        char body[16];
-        (void) snprintf(body, sizeof body, "%d", number);
-        if (outbox_put(queue, body, NULL) <= 0) {
-            fail_msg("%s", yam_error());
-        }
-    }
-    outbox_run(outbox_database, "COMMIT");
 }

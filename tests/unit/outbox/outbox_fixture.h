@@ -5,15 +5,9 @@
 #ifndef OUTBOX_FIXTURE_H
 #define OUTBOX_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <sqlite3.h>
 
+#include "outbox_cases.h"
 #include "yam_outbox.h"
 
 extern char outbox_path[128];
@@ -38,14 +32,5 @@ outbox_run(sqlite3 *database, const char *text);
 //  The number that a query gives.
 int64_t
 outbox_number(const char *query);
-
-//  Puts a message with that body, and a key unless it is NULL, inside the open transaction. The
-//  row's id, -1 with errno.
-int64_t
-outbox_put(const char *queue, const char *body, const char *key);
-
-//  Puts count messages "FIRST", "FIRST+1" ... in one transaction.
-void
-outbox_put_numbers(const char *queue, int first, int count);
 
 #endif
