@@ -1,4 +1,5 @@
-//  The second check: a consumer that loses a message, and a producer that is asked to send it again.
+//  The second check: a consumer that loses a message, and a producer that is asked to send it
+//  again.
 
 #include <stdio.h>
 #include <string.h>
@@ -33,7 +34,8 @@ main(void)
     yam_message_set(message, "id", "order-7");
     yam_callback_send(producer, &message);
 
-    //  The consumer acknowledges the first one, and does nothing: it dies before it has done it, say.
+    //  The consumer acknowledges the first one, and does nothing: it dies before it has done it,
+    //  say.
     yam_pull_t *orders = yam_pull_new(yam, "orders", endpoint);
     yam_push_t *confirms = yam_push_new(yam, YAM_CALLBACK_CONFIRMS, endpoint);
     message = yam_pull_recv(orders, 10000);

@@ -1,5 +1,5 @@
-//  14_money_give - an effect exactly once, the giving side: an account's cents, one by one, go to an
-//  account in another bank's database. A debit and its message are in one transaction. Kill this
+//  14_money_give - an effect exactly once, the giving side: an account's cents, one by one, go to
+//  an account in another bank's database. A debit and its message are in one transaction. Kill this
 //  program, 14_money_take or the relay at any time and start it again: no cent is lost or doubled.
 //
 //      14_money_give DATABASE ENDPOINT         (ends when the 1000 cents are gone and confirmed)

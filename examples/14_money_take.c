@@ -1,6 +1,6 @@
 //  14_money_take - an effect exactly once, the taking side (see 14_money_give): the claim of a
-//  message and its credit are in one transaction, the ack comes after it. A message that comes again
-//  is a duplicate, and has no effect.
+//  message and its credit are in one transaction, the ack comes after it. A message that comes
+//  again is a duplicate, and has no effect.
 //
 //      14_money_take DATABASE ENDPOINT         (ends when none has come for 3 s)
 #include <sqlite3.h>

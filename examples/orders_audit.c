@@ -1,5 +1,6 @@
-//  orders_audit SHOP PAYMENTS POINTS - whether the books of three services that were killed at random
-//  balance: waits until the points service has caught up, then compares all of them row by row.
+//  orders_audit SHOP PAYMENTS POINTS - whether the books of three services that were killed at
+//  random balance: waits until the points service has caught up, then compares all of them row by
+//  row.
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-//  orders_shop DATABASE ENDPOINT SECONDS - the order service: takes an order about every millisecond
-//  for so long, asks for its payment, and notes what became of it. Ends when every order is settled.
+//  orders_shop DATABASE ENDPOINT SECONDS - the order service: takes an order about every
+//  millisecond for so long, asks for its payment, and notes what became of it. Ends when every
+//  order is settled.
 #include "orders_service.h"
 
 #include <time.h>

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <libpq-fe.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,7 +74,7 @@ static const yami_option_t s_table[] = {
 
 //  What a command works on.
 typedef struct {
-    sqlite3 *database;    //  owned, as all; one of these two
+    sqlite3 *database; //  owned, as all; one of these two
     PGconn *connection;
     yam_outbox_t *outbox;
 } s_source_t;

@@ -5,10 +5,10 @@
 
         ">tcp://host:9260?grade=sure"      "@ipc:///run/app,@inproc://app"      "@tcp://127.0.0.1:*"
 
-    Transports are tcp, ipc, inproc, ws, tipc, norm, pgm and epgm, as far as libzmq has them. Without
-    a sign the class decides, and says so. Options hold for the whole list; a value runs to the next
-    '&' and is taken as it is, but for a server-key, which may contain '&' and is 40 characters.
-    Whatever is wrong is told with its column.
+    Transports are tcp, ipc, inproc, ws, tipc, norm, pgm and epgm, as far as libzmq has them.
+    Without a sign the class decides, and says so. Options hold for the whole list; a value runs to
+    the next '&' and is taken as it is, but for a server-key, which may contain '&' and is 40
+    characters. Whatever is wrong is told with its column.
 */
 #ifndef YAM_ENDPOINT_H
 #define YAM_ENDPOINT_H

@@ -26,10 +26,10 @@
 #define YAMI_RELAY_CACHE                                                                           \
     (64u << 20)               //  bytes of entries kept for groups whose members have little credit
 #define YAMI_RELAY_ERRORS 16u //  errors a peer is told per second
-#define YAMI_RELAY_STALE_RANGES 65536u  //  ranges it does not hold that a peer may settle per second
-#define YAMI_RELAY_REQUESTS 32768u      //  rows a peer's administration may look at per second
-#define YAMI_RELAY_ALL_REQUESTS 65536u  //  the same of all peers
-#define YAMI_RELAY_REQUEST_COST 256u    //  what a request costs beside them, in rows
+#define YAMI_RELAY_STALE_RANGES 65536u //  ranges it does not hold that a peer may settle per second
+#define YAMI_RELAY_REQUESTS 32768u     //  rows a peer's administration may look at per second
+#define YAMI_RELAY_ALL_REQUESTS 65536u //  the same of all peers
+#define YAMI_RELAY_REQUEST_COST 256u   //  what a request costs beside them, in rows
 #define YAMI_RELAY_TURN_BYTES (8 << 20) //  read and delivered between two turns
 #define YAMI_RELAY_DELIVERY_COST 4096 //  what a delivery or a read costs beside its bytes, in bytes
 #define YAMI_RELAY_SKIP_COST 64       //  what a message costs that a filter leaves out

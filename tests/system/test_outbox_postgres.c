@@ -1,5 +1,5 @@
-//  yam_outbox and yam_dispatcher over a real PostgreSQL server: what every outbox must do, what only
-//  a database of several writers can do to it, and what happens when the server is killed.
+//  yam_outbox and yam_dispatcher over a real PostgreSQL server: what every outbox must do, what
+//  only a database of several writers can do to it, and what happens when the server is killed.
 
 #include "outbox_cases.h"
 

@@ -345,7 +345,8 @@ test_confirms_tell_what_was_handed_to_the_transport(void **state)
     yam_pull_destroy(&pull);
 }
 
-//  Sends out of the callback until nothing more is taken; waiting there would be waiting for itself.
+//  Sends out of the callback until nothing more is taken; waiting there would be waiting for
+//  itself.
 typedef struct {
     yam_push_t *push;
     uint64_t next; //  number to send

@@ -12,8 +12,8 @@
 
 #include "yam_error.h"
 #include "yami_base.h"
-#include "yami_relay_map.h"
 #include "yami_delays.h"
+#include "yami_relay_map.h"
 #include "yami_relay_options.h"
 #include "yami_relay_pieces.h"
 

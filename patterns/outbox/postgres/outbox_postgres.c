@@ -282,6 +282,7 @@ yam_dispatcher_t *
 yam_dispatcher_postgres_new(yam_t *yam, const char *uri, const char *endpoint, const char *options)
 {
     PGconn *connection = yam_postgres_open(uri != NULL ? uri : "");
-    return connection == NULL ? NULL
-                              : yam_dispatcher_new_over(yam, &yami_outbox_postgres, connection, endpoint, options);
+    return connection == NULL
+               ? NULL
+               : yam_dispatcher_new_over(yam, &yami_outbox_postgres, connection, endpoint, options);
 }
