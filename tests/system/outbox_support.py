@@ -1,11 +1,17 @@
 """outbox_support - an application's database with an outbox in it, written as SPEC.md says, without the library."""
 
+import random
 import select
+import signal
 import sqlite3
 import struct
+import subprocess
 import time
 
-from yamd_support import TIMEOUT, folder, yam
+from yamd_support import TIMEOUT, Relay, folder, rows, spawn, yam
+
+BATCH = 40  # rows of one transaction
+FAST = ("--lease", "100ms", "--limit", "300ms", "--poll", "2ms", "--tries", "100")
 
 
 def record(body):
@@ -13,7 +19,26 @@ def record(body):
     return struct.pack("<IHBBI", len(body), 0, 0, 4, 0) + body
 
 
-class Database:
+class Tables:
+    """What both databases have in common."""
+
+    def number(self, text, values=()):
+        return self.run(text, values)[0][0]
+
+    def producer(self):
+        halves = [self.number(f"SELECT value FROM yam_outbox_meta WHERE name = '{name}'")
+                  for name in ("producer-1", "producer-2")]
+        return struct.pack("<qq", *halves).hex()
+
+    def wait(self, query, wanted):
+        """Waits until the query gives that number."""
+        deadline = time.monotonic() + TIMEOUT
+        while (number := self.number(query)) != wanted:
+            assert time.monotonic() < deadline, f"{query}: {number}, not {wanted}"
+            select.select([], [], [], 0.005)
+
+
+class Database(Tables):
     """The file app.db of the running case; the outbox's tables are made by `yam outbox list`."""
 
     def __init__(self, name="app.db"):
@@ -24,9 +49,6 @@ class Database:
 
     def run(self, text, values=()):
         return self.connection.execute(text, values).fetchall()
-
-    def number(self, text, values=()):
-        return self.run(text, values)[0][0]
 
     def lane(self, channel):
         self.run("INSERT OR IGNORE INTO yam_outbox_lane (kind, channel, epoch, next, assigned, owner, beat) "
@@ -41,14 +63,111 @@ class Database:
                                     [(lane, int(time.time() * 1000), record(body)) for body in bodies])
         self.run("ROLLBACK" if rolls_back else "COMMIT")
 
-    def producer(self):
-        halves = [self.number("SELECT value FROM yam_outbox_meta WHERE name = ?", (name,))
-                  for name in ("producer-1", "producer-2")]
-        return struct.pack("<qq", *halves).hex()
 
-    def wait(self, query, wanted):
-        """Waits until the query gives that number."""
-        deadline = time.monotonic() + TIMEOUT
-        while (number := self.number(query)) != wanted:
-            assert time.monotonic() < deadline, f"{query}: {number}, not {wanted}"
-            select.select([], [], [], 0.005)
+class PostgresDatabase(Tables):
+    """The same in a server (server_support.py), by psql."""
+
+    def __init__(self, server):
+        self.path = server.uri
+        yam("outbox", "list", "--db", self.path)
+
+    def run(self, text, values=()):
+        assert not values
+        done = subprocess.run(["psql", "-XqAt", "-F", "\t", "-v", "ON_ERROR_STOP=1", self.path], input=text.encode(),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=TIMEOUT, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        return [tuple(map(int, line.split("\t"))) for line in done.stdout.decode().splitlines()]
+
+    def put(self, channel, bodies, rolls_back=False):
+        lane = f"SELECT lane FROM yam_outbox_lane WHERE kind = 1 AND channel = '{channel}'"
+        values = ", ".join(f"(({lane}), 0, {int(time.time() * 1000)}, '\\x{record(body).hex()}')" for body in bodies)
+        self.run(f"BEGIN; INSERT INTO yam_outbox_lane (kind, channel) VALUES (1, '{channel}') ON CONFLICT DO NOTHING; "
+                 f"INSERT INTO yam_outbox (lane, state, time_ms, record) VALUES {values}; "
+                 f"{'ROLLBACK' if rolls_back else 'COMMIT'}")
+
+
+class Scene:
+    """A relay, a database, and what was committed to it."""
+
+    def __init__(self, database=None, listen="tcp://127.0.0.1:*"):
+        self.relay = Relay(listen=listen)
+        self.endpoint = self.relay.endpoint
+        self.database = database or Database()
+        self.committed = {"orders": [], "bills": []}
+        self.number = 0
+
+    def put(self, count=BATCH, rolls_back=False, channels=("orders", "bills")):
+        for channel in channels:
+            bodies = [b"%d %s" % (self.number + index, channel.encode()) for index in range(count)]
+            self.number += count
+            self.database.put(channel, bodies, rolls_back)
+            if not rolls_back:
+                self.committed[channel] += bodies
+
+    def dispatch(self, *options, program="yam", endpoint=None, **more):
+        return spawn(program, "outbox", "run", "--db", self.database.path, "-e", endpoint or self.endpoint, *FAST,
+                     *options, **more)
+
+    def restart(self):
+        self.relay = Relay(listen=self.endpoint)
+
+    def judge(self, endpoint=None, drains=True):
+        """Everything heals and is sent; what is wrong then."""
+        if drains:
+            yam("outbox", "run", "--once", "--db", self.database.path, "-e", endpoint or self.endpoint, *FAST)
+        wrong = []
+        states = dict(self.database.run("SELECT state, count(*) FROM yam_outbox GROUP BY state"))
+        if states != {1: sum(map(len, self.committed.values()))}:
+            wrong.append(f"states are {states}")
+        if self.database.number("SELECT count(*) FROM yam_outbox_flight") != 0:
+            wrong.append("flights are left")
+        depths = {row["channel"]: row["messages"] for row in rows(self.relay.yam("stat", "--json")[0])}
+        for channel, bodies in self.committed.items():
+            count = depths.get(channel, 0)
+            found = self.relay.yam("pull", channel, f"-n{count}")[0].encode().splitlines() if count else []
+            if found != bodies:
+                wrong.append(f"{channel}: {len(found)} messages, {len(set(found))} different, not {len(bodies)}")
+        return wrong
+
+
+def wait_for_death(process):
+    assert process.wait(TIMEOUT) == -signal.SIGKILL, process.returncode
+
+
+def kill_at_random(scene):
+    """Two dispatchers, of which one is killed again and again."""
+    chance = random.Random(7)
+    runners = [scene.dispatch() for _ in range(2)]
+    for turn in range(20):
+        for _ in range(chance.randint(1, 5)):
+            scene.put(count=chance.randint(1, 200), rolls_back=chance.random() < 0.2)
+            select.select([], [], [], chance.random() * 0.03)
+        victim = turn % 2
+        runners[victim].kill()
+        wait_for_death(runners[victim])
+        runners[victim] = scene.dispatch()
+    scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
+    for runner in runners:
+        runner.send_signal(signal.SIGTERM)
+        assert runner.wait(TIMEOUT) == 0
+    wrong = scene.judge(drains=False)
+    assert wrong == [], wrong
+
+
+def freeze(scene):
+    """A dispatcher sleeps through its lease, and wakes up when another has taken over."""
+    for _ in range(5):
+        frozen = scene.dispatch()
+        scene.put()
+        frozen.send_signal(signal.SIGSTOP)
+        scene.put()
+        other = scene.dispatch()
+        scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
+        frozen.send_signal(signal.SIGCONT)
+        scene.put()
+        scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
+        for runner in (frozen, other):
+            runner.kill()
+            wait_for_death(runner)
+    wrong = scene.judge()
+    assert wrong == [], wrong

@@ -84,7 +84,7 @@ def test_run_goes_on_until_interrupted():
 
 def test_bad_words_and_databases_are_refused_in_plain_words():
     refused("yam", "outbox", "list", code=USAGE, says="--db")
-    refused("yam", "outbox", "list", "--db", "postgresql://localhost/x", code=UNAVAILABLE, says="PostgreSQL")
+    refused("yam", "outbox", "list", "--db", "postgresql://localhost:1/x", code=UNAVAILABLE, says="cannot connect")
     refused("yam", "outbox", "list", "--db", folder("none.db"), code=NOINPUT, says="none.db")
     outbox.Database()
     refused("yam", "outbox", "dance", "--db", folder("app.db"), code=USAGE, says="dance")

@@ -3,7 +3,6 @@
 
 import glob
 import os
-import random
 import select
 import signal
 import subprocess
@@ -14,61 +13,12 @@ import outbox_support as outbox
 import yamd_support
 from fault_proxy import DOWN, FaultProxy
 from fault_support import CLONE_NEWNS, command, need, unshare
-from yamd_support import IS_SANITIZED, SKIPPED, TIMEOUT, Relay, folder, main, rows, spawn, write, yam
+from outbox_support import Scene, wait_for_death
+from yamd_support import IS_SANITIZED, SKIPPED, TIMEOUT, folder, main, rows, write, yam
 
 POINTS = ("commit", "committed", "send", "confirm")
-BATCH = 40  # rows of one transaction
 HOUR = 3600
 LIBRARY = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or [None])[0]
-FAST = ("--lease", "100ms", "--limit", "300ms", "--poll", "2ms", "--tries", "100")
-
-
-class Scene:
-    """A relay, a database, and what was committed to it."""
-
-    def __init__(self, listen="tcp://127.0.0.1:*"):
-        self.relay = Relay(listen=listen)
-        self.endpoint = self.relay.endpoint
-        self.database = outbox.Database()
-        self.committed = {"orders": [], "bills": []}
-        self.number = 0
-
-    def put(self, count=BATCH, rolls_back=False, channels=("orders", "bills")):
-        for channel in channels:
-            bodies = [b"%d %s" % (self.number + index, channel.encode()) for index in range(count)]
-            self.number += count
-            self.database.put(channel, bodies, rolls_back)
-            if not rolls_back:
-                self.committed[channel] += bodies
-
-    def dispatch(self, *options, program="yam", endpoint=None, **more):
-        return spawn(program, "outbox", "run", "--db", self.database.path, "-e", endpoint or self.endpoint, *FAST,
-                     *options, **more)
-
-    def restart(self):
-        self.relay = Relay(listen=self.endpoint)
-
-    def judge(self, endpoint=None, drains=True):
-        """Everything heals and is sent; what is wrong then."""
-        if drains:
-            yam("outbox", "run", "--once", "--db", self.database.path, "-e", endpoint or self.endpoint, *FAST)
-        wrong = []
-        states = dict(self.database.run("SELECT state, count(*) FROM yam_outbox GROUP BY state"))
-        if states != {1: sum(map(len, self.committed.values()))}:
-            wrong.append(f"states are {states}")
-        if self.database.number("SELECT count(*) FROM yam_outbox_flight") != 0:
-            wrong.append("flights are left")
-        depths = {row["channel"]: row["messages"] for row in rows(self.relay.yam("stat", "--json")[0])}
-        for channel, bodies in self.committed.items():
-            count = depths.get(channel, 0)
-            found = self.relay.yam("pull", channel, f"-n{count}")[0].encode().splitlines() if count else []
-            if found != bodies:
-                wrong.append(f"{channel}: {len(found)} messages, {len(set(found))} different, not {len(bodies)}")
-        return wrong
-
-
-def wait_for_death(process):
-    assert process.wait(TIMEOUT) == -signal.SIGKILL, process.returncode
 
 
 def failing_yam():
@@ -96,41 +46,11 @@ def test_dispatcher_killed_between_any_two_steps_stores_everything_once():
 
 
 def test_dispatchers_killed_at_random_store_everything_once():
-    scene, chance = Scene(), random.Random(7)
-    runners = [scene.dispatch() for _ in range(2)]
-    for turn in range(20):
-        for _ in range(chance.randint(1, 5)):
-            scene.put(count=chance.randint(1, 200), rolls_back=chance.random() < 0.2)
-            select.select([], [], [], chance.random() * 0.03)
-        victim = turn % 2
-        runners[victim].kill()
-        wait_for_death(runners[victim])
-        runners[victim] = scene.dispatch()
-    scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
-    for runner in runners:
-        runner.send_signal(signal.SIGTERM)
-        assert runner.wait(TIMEOUT) == 0
-    wrong = scene.judge(drains=False)
-    assert wrong == [], wrong
+    outbox.kill_at_random(Scene())
 
 
 def test_frozen_dispatcher_that_wakes_up_late_changes_nothing():
-    scene = Scene()
-    for _ in range(5):
-        frozen = scene.dispatch()
-        scene.put()
-        frozen.send_signal(signal.SIGSTOP)
-        scene.put()
-        other = scene.dispatch()
-        scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
-        frozen.send_signal(signal.SIGCONT)
-        scene.put()
-        scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
-        for runner in (frozen, other):
-            runner.kill()
-            wait_for_death(runner)
-    wrong = scene.judge()
-    assert wrong == [], wrong
+    outbox.freeze(Scene())
 
 
 def test_relay_that_is_away_for_longer_than_the_limit_gets_everything_once():

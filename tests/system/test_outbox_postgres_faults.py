@@ -1,0 +1,87 @@
+#!/usr/bin/python3
+"""yam outbox over a PostgreSQL server, and dispatchers and servers that are killed: each committed row arrives once."""
+
+import contextlib
+import signal
+import sys
+
+import outbox_support as outbox
+from server_support import SKIPPED, NotInstalled, Server, find_program
+from yamd_support import TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, folder, main, refused, rows, yam
+
+
+@contextlib.contextmanager
+def scene():
+    with Server("postgres", folder("postgres")) as server:
+        found = outbox.Scene(outbox.PostgresDatabase(server))
+        found.server = server
+        yield found
+
+
+def test_rows_in_postgres_are_listed_cancelled_sent_put_back_and_pruned():
+    with scene() as here:
+        def cli(*arguments, **options):
+            return rows(yam("outbox", arguments[0], "--db", here.database.path, *arguments[1:], "--json", **options)[0])
+        here.relay.yam("pub", "bills", stdin="1\n")  # a topic now
+        here.put(count=3)
+        assert [row["state"] for row in cli("list")] == ["sending"] * 6
+        assert cli("show", "2")[0]["identity"] == f"{here.database.producer()}-2"
+        assert cli("cancel", "2") == [{"cancelled": 1, "left": 0, "dry-run": False}]
+        assert cli("run", "--once", "-e", here.endpoint)[0]["delivered"] == 2
+        failed = cli("list", "--state", "2")
+        assert [row["reason"] for row in failed] == ["the channel is a topic"] * 3 and failed[0]["tries"] == 1, failed
+        assert cli("cancel", "1", code=TEMPFAIL)[0]["left"] == 1, "it is delivered"
+        assert cli("retry", "--all", "--dry-run")[0]["retried"] == 3
+        assert cli("retry", "--all")[0]["retried"] == 3
+        assert [row["sequence"] for row in map(lambda row: cli("show", str(row["id"]))[0], failed)] == [4, 5, 6]
+        assert cli("prune", "--older", "0", "--dry-run")[0]["pruned"] == 3
+        assert cli("prune", "--older", "0")[0]["pruned"] == 3
+        assert len(cli("list")) == 3
+
+
+def test_servers_that_cannot_be_used_are_refused_in_plain_words():
+    refused("yam", "outbox", "list", "--db", "postgresql://me:secret@localhost:1/x", code=UNAVAILABLE, says="connect")
+    refused("yam", "outbox", "list", "--db", "postgresql://h/x?no=1", code=USAGE, says="malformed")
+
+
+def test_dispatchers_on_postgres_killed_at_random_store_everything_once():
+    with scene() as here:
+        outbox.kill_at_random(here)
+
+
+def test_frozen_dispatcher_on_postgres_that_wakes_up_late_changes_nothing():
+    with scene() as here:
+        outbox.freeze(here)
+
+
+def test_servers_killed_amid_the_work_of_two_dispatchers_lose_and_double_nothing():
+    with scene() as here:
+        runners = [here.dispatch() for _ in range(2)]
+        for _ in range(5):
+            for _ in range(5):
+                here.put(count=200)
+                here.put(count=10, rolls_back=True)
+            here.server.kill()
+            here.server.start()
+        here.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
+        for runner in runners:
+            runner.send_signal(signal.SIGTERM)
+            assert runner.wait(TIMEOUT) == 0
+        wrong = here.judge(drains=False)
+        assert wrong == [], wrong
+
+
+def test_oracle_finds_a_row_in_postgres_that_was_marked_and_never_sent():
+    with scene() as here:
+        here.put()
+        here.database.run("UPDATE yam_outbox SET state = 1 WHERE id = 3")
+        assert any("39 messages" in fault for fault in here.judge())
+
+
+if __name__ == "__main__":
+    try:
+        find_program("postgres")
+    except NotInstalled as reason:
+        print(reason)
+        sys.exit(SKIPPED)
+    main(globals())
