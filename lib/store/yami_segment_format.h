@@ -116,7 +116,8 @@ yami_name_filling(char *name, uint64_t number);
 const char *
 yami_name_lost(char *name, uint64_t number, uint64_t offset);
 
-//  What name stands for; *number_p is its number, from 1 to YAMI_NUMBER_LIMIT, unless it is another.
+//  What name stands for; *number_p is its number, from 1 to YAMI_NUMBER_LIMIT, unless it is
+//  another.
 yami_name_kind_t
 yami_name_parse(const char *name, uint64_t *number_p);
 
