@@ -144,7 +144,8 @@ s_is_within_limits(const yami_entry_header_t *header)
     return header->kind != 0 && header->flags == 0 && (!is_own || header->count == 0) &&
            header->meta_size <= (is_own ? YAMI_LIMIT_OWN_META : YAMI_LIMIT_ENTRY_META) &&
            header->data_size <= YAMI_LIMIT_ENTRY_DATA && header->behind <= header->lsn &&
-           header->lsn <= YAMI_NUMBER_LIMIT && header->base <= YAMI_NUMBER_LIMIT - header->count;
+           (s_is_number(header->lsn) || (header->lsn == 0 && header->kind == YAMI_ENTRY_FOOTER)) &&
+           header->base <= YAMI_NUMBER_LIMIT - header->count;
 }
 
 int

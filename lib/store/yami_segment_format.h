@@ -48,7 +48,7 @@ typedef struct {
     uint16_t kind;
     uint16_t flags;
     uint32_t channel;
-    uint64_t lsn; //  of a footer: the last one before it; it has none of its own
+    uint64_t lsn; //  not 0, but of a footer: the last one before it; it has none of its own
     uint64_t base;
     int64_t time_ms;
     uint32_t count;

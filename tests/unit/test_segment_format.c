@@ -151,14 +151,14 @@ test_entry_header_beyond_the_limits_is_refused(void **state)
 {
     (void) state;
     yami_entry_header_t headers[] = {
-        {.kind = 18, .meta_size = YAMI_LIMIT_ENTRY_META + 1},
-        {.kind = 18, .data_size = YAMI_LIMIT_ENTRY_DATA + 1},
-        {.kind = 2, .meta_size = YAMI_LIMIT_OWN_META + 1},
-        {.kind = 18, .base = UINT64_MAX, .count = 2},
-        {.kind = 18, .base = YAMI_NUMBER_LIMIT, .count = 1},
+        {.kind = 18, .lsn = 1, .meta_size = YAMI_LIMIT_ENTRY_META + 1},
+        {.kind = 18, .lsn = 1, .data_size = YAMI_LIMIT_ENTRY_DATA + 1},
+        {.kind = 2, .lsn = 1, .meta_size = YAMI_LIMIT_OWN_META + 1},
+        {.kind = 18, .lsn = 1, .base = UINT64_MAX, .count = 2},
+        {.kind = 18, .lsn = 1, .base = YAMI_NUMBER_LIMIT, .count = 1},
         {.kind = 18, .lsn = YAMI_NUMBER_LIMIT + 1},
-        {.kind = 18, .flags = 1},
-        {.kind = 0},
+        {.kind = 18, .lsn = 1, .flags = 1},
+        {.kind = 0, .lsn = 1},
     };
     for (size_t index = 0; index < sizeof headers / sizeof headers[0]; index++) {
         uint8_t bytes[YAMI_ENTRY_HEADER_SIZE];
@@ -182,6 +182,21 @@ test_entry_of_the_stores_own_that_holds_messages_is_refused(void **state)
         yami_entry_header_finish(bytes, 0, 0);
         int rc = yami_entry_header_decode(bytes, &header);
         assert_int_equal(rc, kind == YAMI_ENTRY_OWNER ? 0 : -1);
+    }
+}
+
+//  Replay was handed it, though nothing that is committed ends before 1.
+static void
+test_entry_number_0_is_refused_but_of_a_footer(void **state)
+{
+    (void) state;
+    for (uint16_t kind = YAMI_ENTRY_CHECKPOINT; kind <= YAMI_ENTRY_OWNER; kind++) {
+        uint8_t bytes[YAMI_ENTRY_HEADER_SIZE];
+        yami_entry_header_t header = {.kind = kind, .lsn = 0};
+        yami_entry_header_encode(bytes, &header);
+        yami_entry_header_finish(bytes, 0, 0);
+        int rc = yami_entry_header_decode(bytes, &header);
+        assert_int_equal(rc, kind == YAMI_ENTRY_FOOTER ? 0 : -1);
     }
 }
 
@@ -412,6 +427,7 @@ main(void)
         cmocka_unit_test(test_segment_number_0_is_refused),
         cmocka_unit_test(test_segment_of_no_store_is_refused),
         cmocka_unit_test(test_entry_of_the_stores_own_that_holds_messages_is_refused),
+        cmocka_unit_test(test_entry_number_0_is_refused_but_of_a_footer),
         cmocka_unit_test(test_trailer_round_trip_and_every_bit),
         cmocka_unit_test(test_trailer_whose_numbers_would_wrap_is_refused),
         cmocka_unit_test(test_names_are_parsed_only_as_they_are_written),
