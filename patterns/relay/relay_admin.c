@@ -159,25 +159,45 @@ s_cost(const yami_relay_core_t *core, const yami_frame_t *frame)
     return YAMI_RELAY_REQUEST_COST + (channel != NULL ? channel->group_count : 0);
 }
 
-//  Whether so much more may be asked in this second: one request always may.
-static bool
-s_charge(yami_relay_requests_t *requests, int64_t now_ms, uint64_t cost, uint64_t limit)
+//  Begins a new second, for all and for this peer.
+static void
+s_renew(yami_relay_core_t *core, yami_relay_peer_t *peer)
 {
-    if (now_ms - requests->since_ms >= 1000) {
-        *requests = (yami_relay_requests_t) {.since_ms = now_ms};
+    yami_relay_requests_t *all = &core->requests;
+    if (core->mono_ms - all->since_ms >= 1000) {
+        core->askers_before = core->mono_ms - all->since_ms < 2000 ? core->askers : 0;
+        core->askers = 0;
+        *all = (yami_relay_requests_t) {.since_ms = core->mono_ms};
     }
-    bool is_allowed = requests->cost == 0 || requests->cost + cost <= limit;
-    requests->cost += is_allowed ? cost : 0;
-    return is_allowed;
+    if (peer->requests.since_ms != all->since_ms) {
+        core->askers++;
+        peer->requests = (yami_relay_requests_t) {.since_ms = all->since_ms};
+    }
 }
 
 //  Some requests look at all there is: whoever asks without end gets an answer that costs nothing.
+//  One request of each second always may, of each peer as long as there is room for it.
 static bool
 s_may_ask(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
 {
     uint64_t cost = s_cost(core, frame);
-    return s_charge(&peer->requests, core->mono_ms, cost, YAMI_RELAY_REQUESTS) &&
-           s_charge(&core->requests, core->mono_ms, cost, YAMI_RELAY_ALL_REQUESTS);
+    s_renew(core, peer);
+    uint64_t own = peer->requests.cost;
+    uint64_t all = core->requests.cost;
+    if ((own > 0 && own + cost > yami_relay_admin_share(core, YAMI_RELAY_REQUESTS)) ||
+        (all > 0 && all + cost > YAMI_RELAY_REQUESTS)) {
+        return false;
+    }
+    peer->requests.cost += cost;
+    core->requests.cost += cost;
+    return true;
+}
+
+uint64_t
+yami_relay_admin_share(const yami_relay_core_t *core, uint64_t total)
+{
+    uint64_t askers = core->askers > core->askers_before ? core->askers : core->askers_before;
+    return total / (askers + 1);
 }
 
 void

@@ -10,11 +10,25 @@
 #define S_ROWS_SIZE (3u << 20) //  a peek ends here: the reply has room for one more row
 #define S_STEP_MESSAGES 1000u  //  redriven between two turns: others get theirs
 
+//  Each peer may always have one, as long as there is room for it.
+static bool
+s_has_room(const yami_relay_core_t *core, const yami_relay_peer_t *peer)
+{
+    uint64_t own = 0;
+    const yami_relay_job_t *job = NULL;
+    TAILQ_FOREACH(job, &core->jobs, of_core)
+    {
+        own += job->peer == peer->id ? 1 : 0;
+    }
+    return core->job_count < YAMI_RELAY_JOBS &&
+           (own == 0 || own < yami_relay_admin_share(core, YAMI_RELAY_JOBS));
+}
+
 yami_relay_job_t *
 yami_relay_job_new(yami_relay_core_t *core, const yami_relay_peer_t *peer,
                    const yami_frame_t *frame, yami_relay_job_type_t type)
 {
-    if (core->job_count >= YAMI_RELAY_JOBS) {
+    if (!s_has_room(core, peer)) {
         yami_relay_reply(core, peer->id, frame->serial, YAM_STATUS_LIMIT,
                          "too many requests under way", NULL, 0);
         return NULL;
@@ -69,6 +83,7 @@ s_finish(yami_relay_core_t *core, yami_relay_job_t *job)
         yami_writer_uint(&job->rows, job->done);
         job->row_count = 1;
     }
+    core->budget -= (int64_t) job->rows.size;
     yami_relay_reply(core, job->peer, job->serial,
                      job->is_unread ? YAM_STATUS_INTERNAL : YAM_STATUS_OK,
                      job->is_unread ? "the store could not be read just now: ask again" : "",
@@ -233,11 +248,12 @@ s_pump(yami_relay_core_t *core, yami_relay_job_t *job)
 void
 yami_relay_jobs_pump(yami_relay_core_t *core)
 {
-    yami_relay_job_t *job = TAILQ_FIRST(&core->jobs);
-    while (job != NULL) {
-        yami_relay_job_t *next = TAILQ_NEXT(job, of_core);
+    const int64_t least = YAMI_RELAY_TURN_BYTES / 2; //  left to those who deliver
+    for (size_t count = core->job_count; count > 0 && core->budget > least; count--) {
+        yami_relay_job_t *job = TAILQ_FIRST(&core->jobs);
+        TAILQ_REMOVE(&core->jobs, job, of_core); //  whoever waited longest goes first, next turn
+        TAILQ_INSERT_TAIL(&core->jobs, job, of_core);
         s_pump(core, job);
-        job = next;
     }
 }
 

@@ -27,8 +27,7 @@
     (64u << 20)               //  bytes of entries kept for groups whose members have little credit
 #define YAMI_RELAY_ERRORS 16u //  errors a peer is told per second
 #define YAMI_RELAY_STALE_RANGES 65536u //  ranges it does not hold that a peer may settle per second
-#define YAMI_RELAY_REQUESTS 32768u     //  rows a peer's administration may look at per second
-#define YAMI_RELAY_ALL_REQUESTS 65536u //  the same of all peers
+#define YAMI_RELAY_REQUESTS 65536u     //  rows that administration may look at per second
 #define YAMI_RELAY_REQUEST_COST 256u   //  what a request costs beside them, in rows
 #define YAMI_RELAY_TURN_BYTES (8 << 20) //  read and delivered between two turns
 #define YAMI_RELAY_DELIVERY_COST 4096 //  what a delivery or a read costs beside its bytes, in bytes
@@ -37,7 +36,7 @@
     1048576u //  things that wait for durability; more, and new work is refused for now
 #define YAMI_RELAY_WAIT_BYTES                                                                      \
     ((uint64_t) 512 << 20)  //  the same for bytes: what the disk has not taken is in memory
-#define YAMI_RELAY_JOBS 64u //  administration requests under way
+#define YAMI_RELAY_JOBS 64u //  administration requests under way, of all peers
 #define YAMI_RELAY_RECOVERED                                                                       \
     0x40000000u //  bit of the numbers of groups made up for channels whose definition was lost
 #define YAMI_RELAY_EPHEMERAL                                                                       \
@@ -404,6 +403,8 @@ struct yami_relay_core {
     unsigned topic_count;
     int64_t budget; //  bytes that may still be read and delivered before the next turn
     yami_relay_requests_t requests;     //  of all peers
+    uint64_t askers;                    //  peers that asked in that second
+    uint64_t askers_before;             //  and in the one before
     yami_relay_channels_t due_channels; //  whose messages wait for their time
     uint64_t delayed_count;             //  of all of them
     int64_t due_ms;       //  wall clock: nothing is due before; perhaps nothing is then, either

@@ -25,6 +25,7 @@ MIB = 1 << 20
 UNTAKEN = 40 * MIB  # limits of patterns/relay/SPEC.md, section 12
 GREETING = 10
 FRAME = 20 * MIB
+REPLY = 4 * MIB
 LIMIT = 14  # the status: too much was asked for, try later
 SHARE = 30 if support.IS_SANITIZED else 2  # of a client's speed is left beside a flood, at least
 TURNS = 3 if support.IS_SANITIZED else 8
@@ -61,6 +62,7 @@ def stat(relay):
             assert reply["status"] == LIMIT, reply  # so many rows were asked for: later
             link.poll(100)
             link.send(rc.control(rc.ADMIN, serial=1, command="stat"))
+    assert relay.process.poll() is None, f"the relay has ended: {relay.read_log()[-500:]}"
     raise AssertionError("no answer to stat")
 
 
@@ -315,14 +317,15 @@ def test_big_answers_that_nobody_reads_end_the_link():
             for serial in range(1, 200):
                 raw.control(rc.ADMIN, serial=serial, command="peek", channel="big", messages=3000)
         except ConnectionError:
-            pass
-        return row["connections-ended"] >= 1 or row["connections"] <= 1  # by ZeroMQ, which waits for an answer, too
+            return True
+        return row["connections-ended"] >= 1
 
     wait_for(relay, is_ended, "it is ended")
     serve(relay)
     grown = memory(relay) - before
-    #   64 jobs under way, each with an answer of 4 MiB in memory that grew by doubling, and what was queued.
-    assert grown < SLACK * 576 * MIB, f"{grown >> 20} MiB"
+    print(f"# grew by {grown >> 20} MiB", flush=True)
+    #   SECURITY.md: 32 requests of one link under way, unsent-most and the answer beyond it, a turn, the store's cache.
+    assert grown < SLACK * (32 * REPLY + 64 * MIB + REPLY + 8 * MIB + REPLY + 32 * MIB), f"{grown >> 20} MiB"
     raw.close()
 
 

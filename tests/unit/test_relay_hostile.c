@@ -169,6 +169,83 @@ test_requests_without_end_are_refused_until_the_next_second(void **state)
     assert_int_equal(f->frame.status, YAM_STATUS_OK);
 }
 
+//  Two that asked without end used up what all may ask for, second after second.
+static void
+test_others_may_ask_beside_links_that_ask_without_end(void **state)
+{
+    fixture_t *f = *state;
+    const uint64_t first = 10;
+    for (uint64_t peer = first; peer < first + 100; peer++) {
+        fixture_hello(f, peer);
+    }
+    for (int second = 0; second < 2; second++) { //  in the first one nobody knows how many they are
+        fixture_advance(f, 1000);
+        for (uint64_t peer = first; peer < first + 100; peer++) {
+            unsigned count = 0;
+            do {
+                fixture_admin(f, peer, "stat", "q", false);
+            } while (f->frame.status == YAM_STATUS_OK && ++count < 1000);
+            assert_int_equal(f->frame.status, YAM_STATUS_LIMIT);
+        }
+    }
+    fixture_admin(f, 3, "stat", "q", false);
+    assert_int_equal(f->frame.status, YAM_STATUS_OK);
+}
+
+static void
+s_ask_to_peek(fixture_t *f, uint64_t peer)
+{
+    yami_frame_t frame = {.type = YAMI_FRAME_ADMIN,
+                          .present =
+                              YAMI_F_SERIAL | YAMI_F_COMMAND | YAMI_F_CHANNEL | YAMI_F_MESSAGES,
+                          .serial = 1,
+                          .command = yami_slice_text("peek"),
+                          .channel = yami_slice_text("q"),
+                          .messages = PLENTY};
+    fixture_send(f, peer, &frame);
+}
+
+//  One link had as many under way as there may be, and nobody else could look at anything.
+static void
+test_link_with_many_requests_under_way_leaves_room_to_others(void **state)
+{
+    fixture_t *f = *state;
+    unsigned refused = 0;
+    for (int count = 0; count < 100; count++) {
+        s_ask_to_peek(f, 2);
+        refused += fixture_take(f, 2, YAMI_FRAME_REPLY) ? 1 : 0;
+    }
+    assert_int_equal(refused, 100 - YAMI_RELAY_JOBS / 2);
+    s_ask_to_peek(f, 3);
+    assert_false(fixture_take(f, 3, YAMI_FRAME_REPLY)); //  not refused
+    fixture_settle_down(f);
+    fixture_expect(f, 3, YAMI_FRAME_REPLY);
+    assert_int_equal(f->frame.status, YAM_STATUS_OK);
+}
+
+//  All of them were answered in one turn, which took as long as copying a hundred MiB.
+static void
+test_answers_to_many_peeks_are_made_in_many_turns(void **state)
+{
+    fixture_t *f = *state;
+    unsigned answers = 0;
+    for (unsigned count = 0; count < YAMI_RELAY_JOBS / 2; count++) {
+        s_ask_to_peek(f, 2);
+    }
+    assert_false(fixture_take(f, 2, YAMI_FRAME_REPLY));
+    for (unsigned turns = 0; turns < 1000 && answers < YAMI_RELAY_JOBS / 2; turns++) {
+        assert_true(s_is_due(f));
+        fixture_turn(f);
+        size_t bytes = 0;
+        while (fixture_take(f, 2, YAMI_FRAME_REPLY)) {
+            bytes += f->taken->size;
+            answers++;
+        }
+        assert_true(bytes <= YAMI_RELAY_TURN_BYTES + YAMI_LIMIT_REPLY);
+    }
+    assert_int_equal(answers, YAMI_RELAY_JOBS / 2);
+}
+
 //  A full settle frame of which nothing is held.
 static void
 s_settle_stale(fixture_t *f, uint32_t handle)
@@ -265,6 +342,12 @@ main(void)
             test_messages_of_a_broken_link_do_not_wait_for_the_next_second, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown(test_requests_without_end_are_refused_until_the_next_second,
                                         s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(test_others_may_ask_beside_links_that_ask_without_end,
+                                        s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(
+            test_link_with_many_requests_under_way_leaves_room_to_others, s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(test_answers_to_many_peeks_are_made_in_many_turns, s_setup,
+                                        s_teardown),
         cmocka_unit_test_setup_teardown(test_acks_without_end_of_what_is_not_held_end_the_link,
                                         s_setup, s_teardown),
     };
