@@ -52,6 +52,12 @@ def test_store_of_this_format_is_read_back_by_content():
     assert all(order["key"] == "customer 7" for order in orders), orders
     news = pull(relay, "sub", "news", "-g", "readers")
     assert [item["body"] for item in news] == ["news 1", "news 2"] and news[0]["subject"] == "eu.de", news
+    assert [invoice["body"] for invoice in pull(relay, "pull", "invoices")] == ["invoice 4"]  # overdue by now
+    delayed = rows(relay.yam("peek", "invoices.delayed", "--json")[0])
+    assert [invoice["body"] for invoice in delayed] == ["invoice 1", "invoice 3"], delayed
+    assert [invoice["due-time"] for invoice in delayed] == [4102444800000, 4102358400000], delayed
+    assert rows(relay.yam("cancel", "invoices", "id 3", "--json")[0]) == [{"messages": 1}]
+    assert rows(relay.yam("cancel", "invoices", "id 2", "--json")[0]) == [{"messages": 0}]
     assert relay.stop() == OK
 
 
