@@ -163,6 +163,7 @@ s_misbehave(fuzz_input_t *input)
             sockets[slot] = s_connect();
             s_hello(sockets[slot], 1 + what);
         }
+        grammar.wall_ms = yami_clock_wall_ms();
         yami_block_t *block = grammar_next(&grammar, input, slot);
         //  Now and then as a part of a message, which no client of ours does.
         (void) zmq_send(sockets[slot], block->data, block->size,

@@ -13,7 +13,10 @@
 #include "sim_disk.h"
 #include "wire_samples.h"
 #include "yami_base.h"
+#include "yami_relay_parts.h"
 #include "yami_segment_log.h"
+
+#define S_LIFE_SIZE 700 //  bytes
 
 static const char *s_directory;
 
@@ -166,22 +169,40 @@ s_store(const world_t *world, const char *name, uint64_t seed)
     sim_disk_destroy(&disk);
 }
 
+static world_t *
+s_live(uint64_t seed, uint8_t bytes[S_LIFE_SIZE])
+{
+    uint64_t random = seed;
+    for (size_t index = 0; index < S_LIFE_SIZE; index++) {
+        bytes[index] = (uint8_t) wire_random(&random);
+    }
+    world_t *world = world_new();
+    fuzz_input_t input;
+    fuzz_input_init(&input, bytes, S_LIFE_SIZE);
+    world_run(world, &input);
+    return world;
+}
+
+//  Whether delayed messages wait when that life is over.
+static bool
+s_delays(uint64_t seed)
+{
+    uint8_t bytes[S_LIFE_SIZE];
+    world_t *world = s_live(seed, bytes);
+    bool has_delayed = world->core->delayed_count > 0;
+    world_free(&world);
+    return has_delayed;
+}
+
 //  A life at random, and what it left behind.
 static void
 s_life(uint64_t seed)
 {
-    uint8_t bytes[700];
+    uint8_t bytes[S_LIFE_SIZE];
     char name[32];
-    uint64_t random = seed;
-    for (size_t index = 0; index < sizeof bytes; index++) {
-        bytes[index] = (uint8_t) wire_random(&random);
-    }
+    world_t *world = s_live(seed, bytes);
     (void) snprintf(name, sizeof name, "life-%llu", (unsigned long long) seed);
     s_save("relay", name, -1, bytes, sizeof bytes);
-    world_t *world = world_new();
-    fuzz_input_t input;
-    fuzz_input_init(&input, bytes, sizeof bytes);
-    world_run(world, &input);
     FILE *file = s_create("journal", name);
     for (size_t index = 0; index < world->entry_count; index++) {
         s_put_entry(file, &world->entries[index].entry);
@@ -215,6 +236,13 @@ main(int argc, char **argv)
     s_texts();
     for (uint64_t seed = 1; seed <= 12; seed++) {
         s_life(seed);
+    }
+    unsigned delaying = 0;
+    for (uint64_t seed = 13; delaying < 4; seed++) {
+        if (s_delays(seed)) {
+            s_life(seed);
+            delaying++;
+        }
     }
     return 0;
 }

@@ -15,7 +15,9 @@ static const char *const s_groups[] = {"", "archive", "b"};
 static const char *const s_filters[] = {"", "eu.*", "eu.>", "us"};
 static const char *const s_subjects[] = {"eu.de", "us", "eu.fr.x"};
 static const char *const s_commands[] = {"channels", "stat",    "relay",  "peek",
-                                         "purge",    "redrive", "remove", "x"};
+                                         "purge",    "redrive", "remove", "cancel"};
+
+#define S_ID "id" //  of all delayed messages
 
 #define S_PICK(input, texts)                                                                       \
     yami_slice_text((texts)[fuzz_below(input, sizeof(texts) / sizeof(texts)[0])])
@@ -147,10 +149,13 @@ s_admin(fuzz_input_t *input)
                           .command = S_PICK(input, s_commands)};
     frame.present |= how & 1 ? 0 : YAMI_F_CHANNEL;
     frame.channel = S_PICK(input, s_channels);
+    frame.channel = how & 64 ? yami_slice_text("orders.delayed") : frame.channel;
     frame.present |= how & 2 ? YAMI_F_GROUP : 0;
     frame.group = S_PICK(input, s_groups);
     frame.present |= how & 4 ? YAMI_F_TARGET : 0;
     frame.target = S_PICK(input, s_channels);
+    frame.present |= how & 32 ? YAMI_F_ID : 0;
+    frame.id = yami_slice_text(S_ID);
     frame.present |= how & 8 ? YAMI_F_START : 0;
     frame.start = how / 128;
     frame.present |= how & 16 ? YAMI_F_SEQUENCE | YAMI_F_MESSAGES : 0;
@@ -181,8 +186,24 @@ s_other(fuzz_input_t *input, uint32_t handle)
 
 //  -- Batches -------------------------------------------------------------------------------------
 
+//  Of the past, of soon, of later; may be cancelled.
 static void
-s_record(yami_builder_t *builder, fuzz_input_t *input)
+s_delay(const grammar_t *self, fuzz_input_t *input, yami_record_t *record,
+        yami_writer_t *properties)
+{
+    static const int64_t delays_ms[] = {-1, 50, 1000, 40000};
+    record->flags = YAMI_RECORD_DUE;
+    record->due_ms =
+        self->wall_ms + delays_ms[fuzz_below(input, sizeof delays_ms / sizeof delays_ms[0])];
+    if (properties->size == 0) {
+        yami_writer_map(properties, 1);
+        yami_writer_str(properties, "id");
+        yami_writer_str(properties, S_ID);
+    }
+}
+
+static void
+s_record(const grammar_t *self, yami_builder_t *builder, fuzz_input_t *input)
 {
     uint8_t how = fuzz_u8(input);
     yami_writer_t properties;
@@ -198,8 +219,11 @@ s_record(yami_builder_t *builder, fuzz_input_t *input)
     }
     yami_record_t record = {.priority = how / 8 % 10,
                             .key_hash = how & 4 ? fuzz_u8(input) : 0,
-                            .properties = yami_slice(properties.data, properties.size),
                             .body = fuzz_bytes(input, how / 32)};
+    if (record.priority >= 7) {
+        s_delay(self, input, &record, &properties);
+    }
+    record.properties = yami_slice(properties.data, properties.size);
     (void) yami_builder_append(builder, &record);
     yami_writer_clear(&properties);
 }
@@ -213,7 +237,7 @@ s_batch(grammar_t *self, fuzz_input_t *input, unsigned slot, uint32_t handle)
     yami_builder_t builder;
     yami_builder_init(&builder, 4096);
     for (uint32_t index = 0; index < count; index++) {
-        s_record(&builder, input);
+        s_record(self, &builder, input);
     }
     yami_batch_t head = {.handle = handle,
                          .flags = how & 1 ? YAMI_BATCH_NO_CRC : 0,

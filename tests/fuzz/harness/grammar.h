@@ -32,6 +32,7 @@ typedef struct {
     uint64_t serials[GRAMMAR_SLOTS][GRAMMAR_HANDLES];
     uint64_t credits[GRAMMAR_SLOTS][GRAMMAR_HANDLES];
     uint64_t session;
+    int64_t wall_ms; //  set by the caller: what is delayed is due around it
 } grammar_t;
 
 void

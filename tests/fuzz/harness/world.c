@@ -206,6 +206,7 @@ s_speak(world_t *self, fuzz_input_t *input)
     unsigned slot = fuzz_below(input, GRAMMAR_SLOTS);
     yami_frame_t frame = {0};
     yami_batch_t batch;
+    self->grammar.wall_ms = self->wall_ms;
     yami_block_t *block = grammar_next(&self->grammar, input, slot);
     s_event(self, yami_relay_event_decode(self->peers[slot], block, &frame, &batch));
     yami_block_unref(&block);
