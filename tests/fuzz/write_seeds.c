@@ -224,6 +224,21 @@ s_life(uint64_t seed)
     s_save("live", name, -1, bytes, 300);
 }
 
+//  To a live relay: a producer delays a message for a little and one for longer, the latter is
+//  cancelled. Each line is a byte of fuzz_live's and what the grammar takes.
+static void
+s_delays_live(void)
+{
+    static const uint8_t bytes[] = {
+        129, 1, 0,       0,  0,   128,       //  attaches with a new epoch, and hears it
+        129, 4, 0,       56, 'x', 1,         //  due in 50 ms
+        129, 4, 0,       56, 'y', 3,         //  due in 40 s
+        129, 9, 32,      0,  7,   0,   0, 0, //  cancels it
+        129, 9, 32 + 64, 0,  7,   0,   0, 0  //  by the other channel's name
+    };
+    s_save("live", "delays", -1, bytes, sizeof bytes);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -237,6 +252,7 @@ main(int argc, char **argv)
     for (uint64_t seed = 1; seed <= 12; seed++) {
         s_life(seed);
     }
+    s_delays_live();
     unsigned delaying = 0;
     for (uint64_t seed = 13; delaying < 4; seed++) {
         if (s_delays(seed)) {
