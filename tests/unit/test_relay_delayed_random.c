@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "yami_base.h"
 #include "yami_relay_parts.h"
@@ -251,19 +250,12 @@ s_run(uint64_t seed, uint64_t steps)
     assert_int_equal(delay_teardown(&state), 0);
 }
 
-static uint64_t
-s_setting(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text != NULL && text[0] != '\0' ? strtoull(text, NULL, 10) : otherwise;
-}
-
 static void
 test_random_delays_agree_with_the_model(void **state)
 {
     (void) state;
-    uint64_t left = s_setting("STEPS", S_STEPS);
-    for (uint64_t seed = s_setting("SEED", 1); left > 0; seed++) {
+    uint64_t left = fixture_setting("STEPS", S_STEPS);
+    for (uint64_t seed = fixture_setting("SEED", 1); left > 0; seed++) {
         uint64_t steps = left < S_WORLD_STEPS ? left : S_WORLD_STEPS;
         //  said before, as a broken invariant of the core aborts
         (void) fprintf(stderr,

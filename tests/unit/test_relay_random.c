@@ -7,7 +7,6 @@
 #include "relay/relay_world.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "yami_base.h"
@@ -241,19 +240,12 @@ s_run(uint64_t seed, uint64_t steps)
     yami_free(w);
 }
 
-static uint64_t
-s_setting(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text != NULL && text[0] != '\0' ? strtoull(text, NULL, 10) : otherwise;
-}
-
 static void
 test_random_operations_agree_with_the_model(void **state)
 {
     (void) state;
-    uint64_t left = s_setting("STEPS", S_STEPS);
-    for (uint64_t seed = s_setting("SEED", 1); left > 0; seed++) {
+    uint64_t left = fixture_setting("STEPS", S_STEPS);
+    for (uint64_t seed = fixture_setting("SEED", 1); left > 0; seed++) {
         uint64_t steps = left < S_WORLD_STEPS ? left : S_WORLD_STEPS;
         //  said before, as a broken invariant of the core aborts
         (void) fprintf(stderr, "replay: SEED=%llu STEPS=%llu build/unit/test_relay_random\n",

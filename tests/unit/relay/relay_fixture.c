@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "yami_base.h"
@@ -573,4 +574,11 @@ fixture_number(const fixture_t *self, const char *key)
         yami_reader_skip(&reader);
     }
     return -1;
+}
+
+uint64_t
+fixture_setting(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text != NULL && text[0] != '\0' ? strtoull(text, NULL, 10) : otherwise;
 }

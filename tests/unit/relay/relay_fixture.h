@@ -159,5 +159,8 @@ fixture_number(const fixture_t *self, const char *key);
 //  What is durable, in a form that a restart must give again.
 yami_block_t *
 fixture_state(const yami_relay_core_t *core);
+//  A number from the environment.
+uint64_t
+fixture_setting(const char *name, uint64_t otherwise);
 
 #endif
