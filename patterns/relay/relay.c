@@ -185,6 +185,9 @@ s_bind(yam_relay_t *self)
     s_set(router, ZMQ_ROUTER_MANDATORY, 1);
     s_set(router, ZMQ_RCVHWM, S_RECEIVE_HWM);
     s_set(router, ZMQ_BACKLOG, S_BACKLOG);
+    //  ZeroMQ ends the process when it would ask a peer that is gone, but left what was not taken
+    //  yet (its issue 4364). The core finds who is silent, the door who never greets, TCP the dead.
+    s_set(router, ZMQ_HEARTBEAT_IVL, 0);
     s_set(router, ZMQ_TCP_MAXRT, S_STUCK_MS);
     if (self->credentials != NULL) {
         yami_credentials_serve(self->credentials, router);
