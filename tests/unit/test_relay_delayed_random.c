@@ -2,7 +2,7 @@
 //  reads and crashes do meanwhile, in any order, the core agrees with a simple model of delays in
 //  every entry and every message, and a restart gives the same state again.
 //
-//  STEPS and SEED in the environment say how many steps [200000] from which seed on [1]; a world is
+//  STEPS and SEED in the environment say how many steps [40000] from which seed on [1]; a world is
 //  given up after S_WORLD_STEPS, and the next seed makes another.
 
 #include "relay/delay_model.h"
@@ -13,7 +13,7 @@
 #include "yami_base.h"
 #include "yami_relay_parts.h"
 
-#define S_STEPS 200000
+#define S_STEPS 40000
 #define S_WORLD_STEPS 2000
 #define S_WAITING 400 //  nobody publishes beyond
 
