@@ -53,6 +53,9 @@ void
 database_setup(void)
 {
     database = database_connect();
+    //  A case that failed left its transactions open.
+    database_run("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE backend_type "
+                 "= 'client backend' AND pid <> pg_backend_pid()");
     database_run("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
 }
 
