@@ -518,8 +518,8 @@ yami_relay_snapshot_read(yami_relay_core_t *core, const yami_entry_t *entry);
 void
 yami_relay_admin(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame);
 
-//  What one peer may have of what administration may have in all: as much as each of those who asked
-//  in this second or the one before, and one more, who may come.
+//  What one peer may have of what administration may have in all: as much as each of those who
+//  asked in this second or the one before, and one more, who may come.
 uint64_t
 yami_relay_admin_share(const yami_relay_core_t *core, uint64_t total);
 
