@@ -142,7 +142,7 @@ yami_relay_driver_frame(yami_relay_driver_t *self, uint64_t peer, yami_block_t *
         event = yami_relay_event_decode(peer, block, &frame, &batch);
     }
     yami_store_stats_t stats;
-    if (event.type == YAMI_EVENT_FRAME && frame.type == YAMI_FRAME_ADMIN) {
+    if (event.type == YAMI_EVENT_FRAME && event.frame->type == YAMI_FRAME_ADMIN) {
         self->store->ops->stats(self->store, &stats);
         event.store = &stats;
     }
