@@ -175,9 +175,9 @@ static void
 test_entry_of_the_stores_own_that_holds_messages_is_refused(void **state)
 {
     (void) state;
-    for (uint16_t kind = YAMI_ENTRY_CHECKPOINT; kind <= YAMI_ENTRY_OWNER; kind++) {
+    for (unsigned kind = YAMI_ENTRY_CHECKPOINT; kind <= YAMI_ENTRY_OWNER; kind++) {
         uint8_t bytes[YAMI_ENTRY_HEADER_SIZE];
-        yami_entry_header_t header = {.kind = kind, .lsn = 5, .base = 1, .count = 2};
+        yami_entry_header_t header = {.kind = (uint16_t) kind, .lsn = 5, .base = 1, .count = 2};
         yami_entry_header_encode(bytes, &header);
         yami_entry_header_finish(bytes, 0, 0);
         int rc = yami_entry_header_decode(bytes, &header);
@@ -190,9 +190,9 @@ static void
 test_entry_number_0_is_refused_but_of_a_footer(void **state)
 {
     (void) state;
-    for (uint16_t kind = YAMI_ENTRY_CHECKPOINT; kind <= YAMI_ENTRY_OWNER; kind++) {
+    for (unsigned kind = YAMI_ENTRY_CHECKPOINT; kind <= YAMI_ENTRY_OWNER; kind++) {
         uint8_t bytes[YAMI_ENTRY_HEADER_SIZE];
-        yami_entry_header_t header = {.kind = kind, .lsn = 0};
+        yami_entry_header_t header = {.kind = (uint16_t) kind, .lsn = 0};
         yami_entry_header_encode(bytes, &header);
         yami_entry_header_finish(bytes, 0, 0);
         int rc = yami_entry_header_decode(bytes, &header);
