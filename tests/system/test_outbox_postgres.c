@@ -271,6 +271,22 @@ test_a_transaction_of_a_dispatcher_is_durable_whatever_the_default(void **state)
     yami_outbox_postgres.close(provider);
 }
 
+//  The server ends whoever sleeps amid a transaction: others would wait for its locks as long as it
+//  does.
+static void
+test_a_dispatcher_that_freezes_in_a_transaction_holds_its_locks_for_seconds_only(void **state)
+{
+    (void) state;
+    void *provider = s_provider(database);
+    assert_int_equal(yami_outbox_postgres.begin(provider), 0);
+    assert_int_equal(
+        database_number("SELECT (current_setting('idle_in_transaction_session_timeout') = '5s' AND "
+                        "current_setting('lock_timeout') = '5s')::int"),
+        1);
+    assert_int_equal(yami_outbox_postgres.commit(provider), 0);
+    yami_outbox_postgres.close(provider);
+}
+
 //  What was committed, and of which nobody heard, is done again: nothing changes by that.
 static void
 test_what_is_done_twice_since_an_answer_was_lost_is_done_once(void **state)
@@ -308,6 +324,7 @@ main(void)
         CASE(test_a_dispatcher_whose_connection_was_lost_makes_it_again),
         CASE(test_a_commit_that_became_a_rollback_is_told),
         CASE(test_a_transaction_of_a_dispatcher_is_durable_whatever_the_default),
+        CASE(test_a_dispatcher_that_freezes_in_a_transaction_holds_its_locks_for_seconds_only),
         CASE(test_what_is_done_twice_since_an_answer_was_lost_is_done_once),
     };
     return DATABASE_MAIN(tests);

@@ -132,9 +132,12 @@ static int
 s_begin(void *arg)
 {
     const yami_outbox_postgres_t *self = arg;
-    PGresult *result =
-        PQexec(self->connection, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL "
-                                 "synchronous_commit = on; SET LOCAL lock_timeout = '5s'");
+    //  Whoever freezes in here is thrown out by the server: its locks would keep others from its
+    //  lanes.
+    PGresult *result = PQexec(self->connection,
+                              "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL "
+                              "synchronous_commit = on; SET LOCAL lock_timeout = '5s'; SET LOCAL "
+                              "idle_in_transaction_session_timeout = '5s'");
     if (PQresultStatus(result) != PGRES_COMMAND_OK) {
         return yami_postgres_fail(self->connection, result, S_WHAT);
     }
