@@ -1,17 +1,19 @@
-//  Relay core: whatever clients, time, full disks and crashes do, in any order, the core agrees
-//  with a simple model in every frame and every message, and a restart gives the same state again.
+//  Relay core: whatever clients, clocks, full disks, failing reads and crashes do, in any order,
+//  the core agrees with a simple model in every frame and every message, and a restart gives the
+//  same state again.
 //
-//  STEPS and SEED in the environment say how many steps [160000] from which seed on [1]; a world is
+//  STEPS and SEED in the environment say how many steps [200000] from which seed on [1]; a world is
 //  given up after S_WORLD_STEPS, and the next seed makes another.
 
 #include "relay/relay_world.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "yami_base.h"
 
-#define S_STEPS 160000
+#define S_STEPS 200000
 #define S_WORLD_STEPS 4000
 
 //  -- time, disk, administration ----------------------------------------------------------------
@@ -32,9 +34,50 @@ s_durable(world_t *w)
 }
 
 static void
+s_set_clock(world_t *w)
+{
+    model_set_clock(&w->model, (int64_t) world_random(w, 8000) - 4000);
+}
+
+static void
 s_disk(world_t *w)
 {
     w->f->has_room = world_random(w, 4) > 0;
+    w->f->read_error = world_random(w, 4) > 0 ? 0 : EIO;
+}
+
+static void
+s_ask(world_t *w, const char *command, const char *channel, const char *detail)
+{
+    yami_frame_t frame = {.type = YAMI_FRAME_ADMIN,
+                          .present = YAMI_F_SERIAL | YAMI_F_COMMAND | YAMI_F_CHANNEL,
+                          .serial = 1,
+                          .command = yami_slice_text(command),
+                          .channel = yami_slice_text(channel)};
+    if (command[0] == 'c') {
+        frame.present |= YAMI_F_ID;
+        frame.id = yami_slice_text(detail);
+        model_cancel(&w->model, channel, detail);
+    } else if (command[0] == 'p') {
+        frame.present |= detail[0] != '\0' ? YAMI_F_GROUP : 0;
+        frame.group = yami_slice_text(detail);
+        model_purge(&w->model, channel, detail);
+    } else {
+        model_redrive(&w->model);
+    }
+    fixture_send(w->f, MODEL_PUBLISHER, &frame);
+}
+
+//  Whether the channel has come into being, for sure.
+static bool
+s_is_there(const world_t *w, const char *name)
+{
+    bool is_there = false;
+    for (int at = 0; at < MODEL_CHANNELS; at++) {
+        const model_channel_t *channel = &w->model.channels[at];
+        is_there = is_there || (strcmp(channel->name, name) == 0 && (at < 2 || channel->count > 0));
+    }
+    return is_there;
 }
 
 static void
@@ -44,28 +87,25 @@ s_admin(world_t *w)
         const char *command;
         const char *channel;
         const char *group;
-    } requests[] = {{"redrive", "q", ""}, {"redrive", "t.dead", ""}, {"redrive", "q", ""},
-                    {"purge", "t", "a"},  {"purge", "t", ""},        {"purge", "q", ""}};
+    } requests[] = {{"redrive", "q", ""},       {"redrive", "t.dead", ""}, {"redrive", "q", ""},
+                    {"purge", "t", "a"},        {"purge", "t", ""},        {"purge", "q", ""},
+                    {"purge", "q.delayed", ""}, {"purge", "t.delayed", ""}};
     size_t index = (size_t) world_random(w, sizeof requests / sizeof requests[0]);
     const char *channel = requests[index].channel;
-    bool is_purge = requests[index].command[0] == 'p';
-    bool is_there = strcmp(channel, "t.dead") != 0 || w->model.channels[3].count > 0;
-    if (w->model.is_asking || !is_there) {
-        return;
+    if (w->model.request.type == ASKS_NOTHING && s_is_there(w, channel)) {
+        s_ask(w, requests[index].command, channel, requests[index].group);
     }
-    yami_frame_t frame = {.type = YAMI_FRAME_ADMIN,
-                          .present = YAMI_F_SERIAL | YAMI_F_COMMAND | YAMI_F_CHANNEL |
-                                     (requests[index].group[0] != '\0' ? YAMI_F_GROUP : 0),
-                          .serial = 1,
-                          .command = yami_slice_text(requests[index].command),
-                          .channel = yami_slice_text(channel),
-                          .group = yami_slice_text(requests[index].group)};
-    if (is_purge) {
-        model_purge(&w->model, channel, requests[index].group);
-    } else {
-        model_redrive(&w->model);
+}
+
+static void
+s_cancel(world_t *w)
+{
+    static const char *const channels[] = {"q", "q.delayed", "t", "t.delayed"};
+    const char *channel = channels[world_random(w, 4)];
+    const char *id = world_random(w, 8) == 0 ? "never sent" : world_id(w);
+    if (w->model.request.type == ASKS_NOTHING && s_is_there(w, channel)) {
+        s_ask(w, "cancel", channel, id);
     }
-    fixture_send(w->f, MODEL_PUBLISHER, &frame);
 }
 
 //  Until nothing is left to do at this time, and all of it is durable.
@@ -73,10 +113,14 @@ static void
 s_settle_down(world_t *w)
 {
     w->f->has_room = true;
+    w->f->read_error = 0;
+    model_time(&w->model, 1100); //  what waited for the disk is tried again
+    fixture_advance(w->f, 1100);
     do {
-        fixture_turn(w->f);
         model_observe(&w->model);
-        fixture_durable(w->f);
+        fixture_durable_at(w->f, w->f->entry_count);
+        model_observe(&w->model);
+        fixture_turn(w->f);
         model_observe(&w->model);
     } while (w->f->durable_count < w->f->entry_count ||
              yami_relay_core_deadline(w->f->core) <= w->f->mono_ms);
@@ -126,10 +170,11 @@ s_step(world_t *w)
     static const struct {
         unsigned weight;
         void (*step)(world_t *w);
-    } steps[] = {{20, world_publish}, {5, world_join},         {3, world_leave},
-                 {30, world_credit},  {60, world_settle},      {4, world_settle_stale},
-                 {14, s_advance},     {24, s_durable},         {1, s_admin},
-                 {1, s_disk},         {1, world_attach_again}, {1, s_crash}};
+    } steps[] = {{20, world_publish},     {5, world_join},    {3, world_leave},
+                 {30, world_credit},      {60, world_settle}, {4, world_settle_stale},
+                 {14, s_advance},         {24, s_durable},    {1, s_admin},
+                 {4, s_cancel},           {1, s_set_clock},   {1, s_disk},
+                 {1, world_attach_again}, {1, s_crash}};
     unsigned total = 0;
     for (size_t index = 0; index < sizeof steps / sizeof steps[0]; index++) {
         total += steps[index].weight;
@@ -169,14 +214,14 @@ static void
 s_drain(world_t *w)
 {
     fixture_hello(w->f, WORLD_LAST_PEER);
-    for (uint32_t handle = 1; handle <= MODEL_GROUPS; handle++) {
+    for (uint32_t handle = 1; handle <= MODEL_HANDLES; handle++) {
         world_attach_member(w, WORLD_LAST_PEER, handle);
         model_credit(&w->model, WORLD_LAST_PEER, handle, 1 << 30);
         fixture_credit(w->f, WORLD_LAST_PEER, handle, 1 << 30, 1ll << 40);
     }
     for (int round = 0; round < 60 && !s_is_empty(&w->model); round++) {
         s_settle_down(w);
-        for (uint32_t handle = 1; handle <= MODEL_GROUPS; handle++) {
+        for (uint32_t handle = 1; handle <= MODEL_HANDLES; handle++) {
             const model_group_t *group = &w->model.groups[handle - 1];
             for (uint64_t sequence = group->floor + 1; sequence <= group->count; sequence++) {
                 const model_message_t *message = &group->messages[sequence - 1];
@@ -234,6 +279,7 @@ s_run(uint64_t seed, uint64_t steps)
     model_compare(&w->model);
     bool is_long = steps >= S_WORLD_STEPS; //  so much happens that all of it was tried
     assert_true(!is_long || (w->model.delivered > 500 && w->model.buried > 0));
+    assert_true(!is_long || (w->model.fired > 100 && w->model.cancelled > 0));
     assert_true(!is_long || w->is_calm || w->model.crashes > 0);
     model_clear(&w->model);
     fixture_free(&w->f);

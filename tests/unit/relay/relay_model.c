@@ -10,7 +10,8 @@
 static const struct {
     int channel;
     const char *name;
-} s_groups[MODEL_GROUPS] = {{0, ""}, {1, "a"}, {1, "b"}, {1, "c"}, {2, ""}, {3, ""}};
+} s_groups[MODEL_GROUPS] = {{0, ""}, {1, "a"}, {1, "b"}, {1, "c"},
+                            {2, ""}, {3, ""},  {4, ""},  {5, ""}};
 
 //  Milliseconds until a message comes again, by its failures; the relay may go a fifth below that.
 static const int64_t s_backoff_ms[] = {10, 200, 1000};
@@ -18,7 +19,8 @@ static const int64_t s_backoff_ms[] = {10, 200, 1000};
 void
 model_init(model_t *self, fixture_t *fixture)
 {
-    static const char *const channels[MODEL_CHANNELS] = {"q", "t", "q.dead", "t.dead"};
+    static const char *const channels[MODEL_CHANNELS] = {"q",      "t",         "q.dead",
+                                                         "t.dead", "q.delayed", "t.delayed"};
     memset(self, 0, sizeof *self);
     self->fixture = fixture;
     for (int index = 0; index < MODEL_CHANNELS; index++) {
@@ -49,7 +51,7 @@ model_clear(model_t *self)
 bool
 model_is_dead(const model_t *self, const model_channel_t *channel)
 {
-    return channel >= &self->channels[2];
+    return channel >= &self->channels[2] && !model_is_delayed(self, channel);
 }
 
 model_message_t *
@@ -87,8 +89,9 @@ model_add(model_t *self, model_channel_t *channel, const model_content_t *conten
         rc = yami_grow(&group->messages, &group->capacity, channel->count, sizeof *group->messages,
                        MODEL_MEMORY);
         assert_int_equal(rc, 0);
-        group->messages[group->count++] =
-            (model_message_t) {.is_wanted = index != MODEL_FILTERED || content->is_eu};
+        int64_t due_ms = model_is_delayed(self, channel) ? content->due_ms : 0;
+        group->messages[group->count++] = (model_message_t) {
+            .now.due_ms = due_ms, .is_wanted = index != MODEL_FILTERED || content->is_eu};
     }
 }
 
@@ -137,22 +140,22 @@ s_expect_refusal(model_t *self, const model_producer_t *producer, uint32_t epoch
                                     .status = (uint64_t) status};
 }
 
+//  What is for later waits elsewhere; the journal has it in another entry.
 static void
-s_store(model_t *self, model_producer_t *producer, uint64_t first, uint64_t last,
-        const model_content_t *contents)
+s_store(model_t *self, model_producer_t *producer, const model_content_t *content)
 {
-    for (uint64_t sequence = producer->last + 1; sequence <= last; sequence++) {
-        model_add(self, producer->channel, &contents[sequence - first]);
-    }
-    producer->last = last;
+    bool is_later = content->due_ms > self->fixture->wall_ms;
+    model_channel_t *channel =
+        is_later ? model_delayed(self, producer->channel) : producer->channel;
+    model_add(self, channel, content);
+    producer->last++;
     model_fact_t *fact = model_fact(self);
     fact->type = FACT_STORED;
-    fact->to = fact->from + 1; //  at once, in one entry
-    fact->channel = producer->channel;
-    fact->count = producer->channel->count;
+    fact->channel = channel;
+    fact->count = channel->count;
     fact->producer = producer;
     fact->epoch = producer->epoch;
-    fact->last = last;
+    fact->last = producer->last;
 }
 
 void
@@ -173,7 +176,9 @@ model_publish(model_t *self, size_t index, uint8_t id, uint32_t epoch, uint64_t 
     } else if (!self->fixture->has_room) {
         s_expect_refusal(self, producer, epoch, producer->last + 1, last, YAM_STATUS_DISK);
     } else {
-        s_store(self, producer, first, last, contents);
+        while (producer->last < last) {
+            s_store(self, producer, &contents[producer->last + 1 - first]);
+        }
     }
 }
 
@@ -207,7 +212,8 @@ s_fail(model_t *self, model_group_t *group, uint64_t sequence, bool is_rejected,
     now->place = is_over && !model_is_dead(self, group->channel) ? PLACE_DEAD : PLACE_FREE;
     now->token = 0;
     (void) snprintf(now->reason, sizeof now->reason, "%s", reason != NULL ? reason : "");
-    message->due_ms = self->now_ms + s_delay_ms(self, group, now->failures, delay_ms);
+    message->again_ms = self->now_ms + s_delay_ms(self, group, now->failures, delay_ms);
+    message->forward_ms = self->forward_ms;
     model_fact_t *fact = model_fact(self);
     fact->type = FACT_FAILED;
     fact->group = group;
@@ -284,7 +290,7 @@ model_settle(model_t *self, const model_settle_t *settle)
 void
 model_leave(model_t *self, uint64_t peer, uint32_t handle)
 {
-    for (uint32_t at = 1; at <= MODEL_GROUPS; at++) {
+    for (uint32_t at = 1; at <= MODEL_HANDLES; at++) {
         model_group_t *group = &self->groups[at - 1];
         if (handle != 0 && handle != at) {
             continue;
@@ -306,9 +312,8 @@ model_leave(model_t *self, uint64_t peer, uint32_t handle)
 void
 model_purge(model_t *self, const char *channel, const char *group_name)
 {
-    self->is_asking = true;
-    self->is_redriving = false;
-    self->reply_min = self->reply_max = 0;
+    model_request_t *request = &self->request;
+    *request = (model_request_t) {.type = ASKS_PURGE};
     for (int at = 0; at < MODEL_GROUPS; at++) {
         model_group_t *group = &self->groups[at];
         if (strcmp(group->channel->name, channel) != 0 ||
@@ -319,23 +324,22 @@ model_purge(model_t *self, const char *channel, const char *group_name)
         for (uint64_t sequence = group->floor + 1; sequence <= group->count; sequence++) {
             const model_message_t *message = model_message(group, sequence);
             if (message->now.place != PLACE_SETTLED && message->is_wanted) {
-                (void) model_settled(self, group, sequence);
+                model_settled(self, group, sequence)->is_asked = true;
                 count++;
             }
         }
         //  which of those that a filter leaves out the relay has skipped already, nobody can say
         uint64_t most = at == MODEL_FILTERED ? group->count : count;
-        self->reply_min = count > self->reply_min ? count : self->reply_min;
-        self->reply_max = most > self->reply_max ? most : self->reply_max;
+        request->min = count > request->min ? count : request->min;
+        request->max = most > request->max ? most : request->max;
     }
 }
 
 void
 model_redrive(model_t *self)
 {
-    self->is_asking = true;
-    self->is_redriving = true;
-    self->redriven = 0;
+    self->request =
+        (model_request_t) {.type = ASKS_REDRIVE, .may_fail = self->fixture->read_error != 0};
 }
 
 void

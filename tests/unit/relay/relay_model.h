@@ -15,8 +15,9 @@
 #include "relay_fixture.h"
 #include "relay_view.h"
 
-#define MODEL_CHANNELS 4
-#define MODEL_GROUPS 6
+#define MODEL_CHANNELS 6
+#define MODEL_GROUPS 8
+#define MODEL_HANDLES 6   //  members may have the first of them
 #define MODEL_PRODUCERS 6 //  three ids on each of the first two channels
 #define MODEL_PEERS 64
 #define MODEL_PUBLISHER 1 //  the peer of all producers
@@ -27,7 +28,9 @@
 
 typedef struct {
     char body[MODEL_BODY];
-    bool is_eu; //  its subject is eu.x, which group "c" wants
+    bool is_eu;     //  its subject is eu.x, which group "c" wants
+    int64_t due_ms; //  wall clock; 0: none
+    const char *id; //  by which it can be cancelled; NULL: none
 } model_content_t;
 
 typedef struct {
@@ -41,7 +44,8 @@ typedef struct {
     uint64_t lease_first; //  LEASED: what was delivered with it
     uint64_t lease_last;
     int64_t deadline_ms;
-    int64_t due_ms; //  FREE: not before
+    int64_t again_ms;   //  FREE and failed: not before
+    int64_t forward_ms; //  of the model, when that was said
 } model_message_t;
 
 typedef struct {
@@ -96,7 +100,25 @@ typedef struct {
     uint64_t peer; //  SETTLED: by whose frame
     uint32_t handle;
     uint64_t serial;
+    bool is_asked; //  SETTLED: by the request that has no answer yet
 } model_fact_t;
+
+//  A request that has no answer yet.
+typedef struct {
+    enum {
+        ASKS_NOTHING,
+        ASKS_PURGE,
+        ASKS_REDRIVE,
+        ASKS_CANCEL
+    } type;
+    uint64_t min; //  PURGE: how many the answer says
+    uint64_t max;
+    uint64_t done;        //  REDRIVE, CANCEL: since
+    model_group_t *group; //  CANCEL
+    const char *id;
+    uint64_t last; //  sequence when it was asked
+    bool may_fail; //  reading did, since
+} model_request_t;
 
 //  A settle frame.
 typedef struct {
@@ -113,7 +135,7 @@ typedef struct {
     fixture_t *fixture;
     int64_t now_ms;
     model_channel_t channels[MODEL_CHANNELS];
-    model_group_t groups[MODEL_GROUPS]; //  attached on handle index + 1
+    model_group_t groups[MODEL_GROUPS]; //  handle index + 1
     model_producer_t producers[MODEL_PRODUCERS];
     model_producer_t nobody; //  stores what is moved
     uint32_t channel_numbers[MODEL_CHANNELS];
@@ -121,20 +143,19 @@ typedef struct {
     size_t fact_count;
     size_t fact_capacity;
     size_t seen; //  entries of the journal
-    uint64_t granted[MODEL_PEERS][MODEL_GROUPS + 1];
-    uint64_t received[MODEL_PEERS][MODEL_GROUPS + 1];
+    uint64_t granted[MODEL_PEERS][MODEL_HANDLES + 1];
+    uint64_t received[MODEL_PEERS][MODEL_HANDLES + 1];
+    int64_t forward_ms; //  by which the wall clock was set forward, in all
 
     yami_frame_t refusal; //  expected; type 0: none
     bool may_be_stale;    //  an ERROR{fenced} may come
-    bool is_asking;       //  a REPLY is to come
-    bool is_redriving;
-    uint64_t reply_min;
-    uint64_t reply_max;
-    uint64_t redriven; //  since the request
+    model_request_t request;
 
     uint64_t delivered;
     uint64_t crashes;
     uint64_t buried; //  dead letters
+    uint64_t fired;  //  delayed ones
+    uint64_t cancelled;
 } model_t;
 
 void
@@ -165,9 +186,15 @@ void
 model_purge(model_t *self, const char *channel, const char *group);
 void
 model_redrive(model_t *self);
+//  What channel has of delayed messages with that id.
+void
+model_cancel(model_t *self, const char *channel, const char *id);
 //  Time goes on by ms, and a turn is to run.
 void
 model_time(model_t *self, int64_t ms);
+//  The wall clock is set, by ms.
+void
+model_set_clock(model_t *self, int64_t ms);
 
 //  -- against the core --------------------------------------------------------------------------
 

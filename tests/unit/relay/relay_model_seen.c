@@ -1,8 +1,9 @@
-//  What the core appends and sends, and what is left after power loss. See relay_model.h.
+//  What the core appends and sends. See relay_model.h.
 
 #include <string.h>
 
 #include "relay_model_parts.h"
+#include "yami_properties.h"
 #include "yami_relay_core.h"
 
 //  -- the journal -------------------------------------------------------------------------------
@@ -61,13 +62,39 @@ s_read_batch(const yami_entry_t *entry, yami_batch_t *batch)
     assert_int_equal(batch->count, entry->count);
 }
 
+void
+model_check_record(const model_content_t *content, const yami_record_t *record)
+{
+    yami_property_t subject;
+    assert_int_equal(record->body.size, strlen(content->body));
+    assert_memory_equal(record->body.data, content->body, record->body.size);
+    assert_int_equal(yami_properties_find(record->properties, "subject", &subject), content->is_eu);
+    assert_int_equal((record->flags & YAMI_RECORD_DUE) != 0, content->due_ms != 0);
+    assert_true(content->due_ms == 0 || record->due_ms == content->due_ms);
+}
+
+//  These are in the journal with its entry of that index.
+static void
+s_note_stored(model_t *self, const model_channel_t *channel, size_t index)
+{
+    const yami_entry_t *entry = &self->fixture->entries[index].entry;
+    for (size_t at = 0; at < self->fact_count; at++) {
+        model_fact_t *fact = &self->facts[at];
+        if (fact->type == FACT_STORED && fact->to == 0 && fact->channel == channel &&
+            fact->count >= entry->base && fact->count < entry->base + entry->count) {
+            fact->to = index + 1;
+        }
+    }
+}
+
 //  Stored is what was published, where it was expected.
 static void
-s_see_data(const model_t *self, const yami_entry_t *entry)
+s_see_data(model_t *self, size_t index)
 {
-    for (int index = 0; index < MODEL_CHANNELS; index++) {
-        const model_channel_t *channel = &self->channels[index];
-        if (self->channel_numbers[index] != entry->channel) {
+    const yami_entry_t *entry = &self->fixture->entries[index].entry;
+    for (int at = 0; at < MODEL_CHANNELS; at++) {
+        const model_channel_t *channel = &self->channels[at];
+        if (self->channel_numbers[at] != entry->channel) {
             continue;
         }
         yami_batch_t batch;
@@ -75,12 +102,12 @@ s_see_data(const model_t *self, const yami_entry_t *entry)
         size_t offset = 0;
         s_read_batch(entry, &batch);
         assert_true(entry->base >= 1 && entry->base + entry->count - 1 <= channel->count);
-        for (uint32_t at = 0; at < batch.count; at++) {
+        assert_int_equal(entry->kind == YAMI_KIND_DELAY, model_is_delayed(self, channel));
+        for (uint32_t left = batch.count; left > 0; left--) {
             assert_int_equal(yami_batch_next(&batch, &offset, &record), 0);
-            const char *body = channel->contents[entry->base - 1 + at].body;
-            assert_int_equal(record.body.size, strlen(body));
-            assert_memory_equal(record.body.data, body, record.body.size);
+            model_check_record(&channel->contents[entry->base - 1 + batch.count - left], &record);
         }
+        s_note_stored(self, channel, index);
         return;
     }
     assert_true(false);
@@ -123,7 +150,7 @@ s_see_settled(model_t *self, size_t index)
     yami_reader_t reader;
     yami_reader_init(&reader, entry->meta, entry->meta_size);
     (void) yami_reader_array(&reader);
-    const model_group_t *group = model_group(self, yami_reader_uint(&reader));
+    model_group_t *group = model_group(self, yami_reader_uint(&reader));
     uint32_t count = yami_reader_array(&reader) / 2;
     uint64_t first = 0;
     uint64_t end = 0;
@@ -132,6 +159,9 @@ s_see_settled(model_t *self, size_t index)
         end = first + yami_reader_uint(&reader);
         for (uint64_t sequence = first; sequence < end; sequence++) {
             const model_message_t *message = model_message(group, sequence);
+            if (model_is_delayed(self, group->channel) && message->now.place == PLACE_FREE) {
+                model_see_cancelled(self, group, sequence, index);
+            }
             assert_true(message->now.place == PLACE_SETTLED || !message->is_wanted);
         }
         for (size_t at = 0; at < self->fact_count; at++) {
@@ -149,10 +179,11 @@ static void
 s_see_journal(model_t *self)
 {
     const fixture_t *f = self->fixture;
+    model_keep(self, f->durable_count);
     for (; self->seen < f->entry_count; self->seen++) {
         const yami_entry_t *entry = &f->entries[self->seen].entry;
-        if (entry->kind == YAMI_KIND_DATA) {
-            s_see_data(self, entry);
+        if (entry->kind == YAMI_KIND_DATA || entry->kind == YAMI_KIND_DELAY) {
+            s_see_data(self, self->seen);
         } else if (entry->kind == YAMI_KIND_CHANNEL || entry->kind == YAMI_KIND_GROUP) {
             s_see_definition(self, entry);
         } else if (entry->kind == YAMI_KIND_SETTLE) {
@@ -163,6 +194,7 @@ s_see_journal(model_t *self)
     }
     for (size_t index = 0; index < self->fact_count; index++) {
         model_fact_t *fact = &self->facts[index];
+        assert_true(fact->to > 0 || fact->type != FACT_STORED);
         if (fact->to == 0 && fact->type != FACT_SETTLED) {
             fact->to = f->entry_count;
         }
@@ -190,7 +222,7 @@ s_see_deliver(model_t *self, uint64_t peer)
 {
     fixture_t *f = self->fixture;
     const yami_frame_t *frame = &f->frame;
-    assert_in_range(frame->handle, 1, MODEL_GROUPS);
+    assert_in_range(frame->handle, 1, MODEL_HANDLES);
     model_group_t *group = &self->groups[frame->handle - 1];
     uint64_t *received = &self->received[peer][frame->handle];
     *received += frame->last - frame->first + 1;
@@ -200,7 +232,7 @@ s_see_deliver(model_t *self, uint64_t peer)
         model_message_t *message = model_message(group, sequence);
         view_t *now = &message->now;
         assert_true(message->is_wanted && now->place == PLACE_FREE);
-        assert_true(now->failures == 0 || message->due_ms <= f->mono_ms);
+        assert_true(now->failures == 0 || message->again_ms <= f->mono_ms);
         assert_int_equal(frame->failures, now->failures);
         assert_int_equal(frame->deliveries, now->deliveries + 1);
         assert_string_equal(fixture_body(f, sequence), group->channel->contents[sequence - 1].body);
@@ -273,15 +305,26 @@ s_see_refusal(model_t *self)
     self->refusal.type = 0;
 }
 
+//  Of as many as it says, all durably; unless the store could not be read.
 static void
 s_see_reply(model_t *self)
 {
-    const fixture_t *f = self->fixture;
-    assert_true(self->is_asking && f->frame.status == YAM_STATUS_OK);
-    self->is_asking = false;
-    uint64_t number = (uint64_t) fixture_number(f, "messages");
-    assert_in_range(number, self->is_redriving ? self->redriven : self->reply_min,
-                    self->is_redriving ? self->redriven : self->reply_max);
+    model_request_t *request = &self->request;
+    uint64_t number = (uint64_t) fixture_number(self->fixture, "messages");
+    bool has_failed = self->fixture->frame.status != YAM_STATUS_OK;
+    bool is_purge = request->type == ASKS_PURGE;
+    assert_int_not_equal(request->type, ASKS_NOTHING);
+    assert_true(!has_failed || (self->fixture->frame.status == YAM_STATUS_INTERNAL &&
+                                request->may_fail && !is_purge));
+    assert_in_range(number, is_purge ? request->min : request->done,
+                    is_purge ? request->max : request->done);
+    for (size_t at = 0; at < self->fact_count; at++) {
+        assert_false(self->facts[at].is_asked);
+    }
+    if (request->type == ASKS_CANCEL && !has_failed) {
+        model_see_none_left(self);
+    }
+    request->type = ASKS_NOTHING;
 }
 
 static void
@@ -337,144 +380,18 @@ model_observe(model_t *self)
     }
     assert_int_equal(self->refusal.type, 0);
     self->may_be_stale = false;
+    self->request.may_fail |= f->read_error != 0;
 }
 
 void
 model_is_quiet(const model_t *self)
 {
     assert_int_equal(self->fact_count, 0);
+    model_no_delay_is_over(self);
     for (int index = 0; index < MODEL_PRODUCERS; index++) {
         const model_producer_t *producer = &self->producers[index];
         assert_int_equal(producer->confirmed, producer->last);
         //  all that was sent has its answer, so the window is open again but for a quarter
         assert_true(producer->granted + (MODEL_WINDOW + 3) / 4 > producer->sent + MODEL_WINDOW);
     }
-}
-
-//  -- against the core --------------------------------------------------------------------------
-
-static const view_t *
-s_views(const model_t *self, const model_group_t *group)
-{
-    static view_t views[1 << 16];
-    assert_true(group->count < sizeof views / sizeof views[0]);
-    if (group->count > group->floor) {
-        relay_view_group(self->fixture, group->channel->name, group->name, group->floor + 1,
-                         group->count, views);
-    }
-    return views;
-}
-
-void
-model_compare(model_t *self)
-{
-    for (int at = 0; at < MODEL_CHANNELS; at++) {
-        const model_channel_t *channel = &self->channels[at];
-        assert_int_equal(relay_view_count(self->fixture, channel->name), channel->count);
-    }
-    for (int at = 0; at < MODEL_GROUPS; at++) {
-        const model_group_t *group = &self->groups[at];
-        const view_t *views = s_views(self, group);
-        for (uint64_t index = group->floor; index < group->count; index++) {
-            const view_t *now = &group->messages[index].now;
-            const view_t *view = &views[index - group->floor];
-            if (!group->messages[index].is_wanted) {
-                assert_true(view->place == PLACE_SETTLED || now->place == PLACE_FREE);
-                continue;
-            }
-            assert_int_equal(view->place, now->place);
-            if (now->place != PLACE_SETTLED) {
-                assert_int_equal(view->failures, now->failures);
-                assert_int_equal(view->deliveries, now->deliveries);
-                assert_int_equal(view->token, now->token);
-                assert_string_equal(view->reason, now->reason);
-            }
-        }
-    }
-}
-
-//  After a crash, one message is somewhere between what every restart knows and what one may know.
-static void
-s_check_restarted(const model_message_t *message, const view_t *view)
-{
-    const view_t *kept = &message->kept;
-    const view_t *most = &message->most;
-    assert_true(view->place != PLACE_LEASED);
-    if (view->place == PLACE_SETTLED) {
-        assert_true(most->place == PLACE_SETTLED || !message->is_wanted);
-        return;
-    }
-    assert_true(kept->place != PLACE_SETTLED);
-    assert_in_range(view->failures, kept->failures, most->failures);
-    assert_in_range(view->deliveries, kept->deliveries, message->now.deliveries);
-    if (view->failures == kept->failures) {
-        assert_int_equal(view->place, kept->place);
-        assert_string_equal(view->reason, kept->reason);
-    }
-}
-
-static void
-s_restart_group(model_t *self, model_group_t *group)
-{
-    group->count = group->channel->count;
-    group->floor = group->floor < group->count ? group->floor : group->count;
-    const view_t *views = s_views(self, group);
-    for (uint64_t index = group->floor; index < group->count; index++) {
-        model_message_t *message = &group->messages[index];
-        const view_t *view = &views[index - group->floor];
-        s_check_restarted(message, view);
-        message->due_ms = view->failures == message->now.failures ? message->due_ms : 0;
-        message->now = *view;
-        message->kept = *view;
-    }
-}
-
-//  What is neither surely in the journal nor surely not.
-static void
-s_note_doubts(model_t *self, size_t entry_count)
-{
-    for (int at = 0; at < MODEL_GROUPS; at++) {
-        for (uint64_t index = self->groups[at].floor; index < self->groups[at].count; index++) {
-            model_message_t *message = &self->groups[at].messages[index];
-            message->most = message->kept;
-        }
-    }
-    for (size_t index = 0; index < self->fact_count; index++) {
-        const model_fact_t *fact = &self->facts[index];
-        bool is_message = fact->type == FACT_SETTLED || fact->type == FACT_FAILED;
-        if (fact->from >= entry_count || !is_message) {
-            continue;
-        }
-        view_t *most = &model_message(fact->group, fact->sequence)->most;
-        if (fact->type == FACT_SETTLED) {
-            most->place = PLACE_SETTLED;
-        } else if (fact->view.failures > most->failures) {
-            most->failures = fact->view.failures;
-        }
-    }
-    self->fact_count = 0;
-}
-
-void
-model_crashed(model_t *self, size_t entry_count)
-{
-    model_keep(self, entry_count);
-    s_note_doubts(self, entry_count);
-    for (int at = 0; at < MODEL_CHANNELS; at++) {
-        model_channel_t *channel = &self->channels[at];
-        assert_int_equal(relay_view_count(self->fixture, channel->name), channel->kept);
-        channel->count = channel->kept;
-    }
-    for (int at = 0; at < MODEL_GROUPS; at++) {
-        s_restart_group(self, &self->groups[at]);
-    }
-    for (int at = 0; at < MODEL_PRODUCERS; at++) {
-        self->producers[at].epoch = self->producers[at].kept_epoch;
-        self->producers[at].last = self->producers[at].kept_last;
-    }
-    memset(self->granted, 0, sizeof self->granted);
-    memset(self->received, 0, sizeof self->received);
-    self->seen = entry_count;
-    self->is_asking = false;
-    self->crashes++;
 }

@@ -50,11 +50,26 @@ s_view(const yami_piece_t *piece)
     return view;
 }
 
+//  A channel of delayed messages knows only of those that wait.
+static void
+s_view_delays(const yami_relay_channel_t *channel, uint64_t first, uint64_t last, view_t *views)
+{
+    for (uint64_t sequence = first; sequence <= last; sequence++) {
+        const yami_relay_delay_t *delay = yami_relay_delays_find(&channel->dues->waiting, sequence);
+        views[sequence - first] = (view_t) {.place = delay != NULL ? PLACE_FREE : PLACE_SETTLED,
+                                            .due_ms = delay != NULL ? delay->due_ms : 0};
+    }
+}
+
 void
 relay_view_group(const fixture_t *fixture, const char *channel, const char *group, uint64_t first,
                  uint64_t last, view_t *views)
 {
     const yami_relay_group_t *found = s_group(fixture, channel, group);
+    if (found != NULL && found->channel->dues != NULL) {
+        s_view_delays(found->channel, first, last, views);
+        return;
+    }
     const yami_piece_t *piece = found != NULL ? yami_pieces_find(&found->pieces, first) : NULL;
     for (uint64_t sequence = first; sequence <= last; sequence++) {
         while (piece != NULL && piece->last < sequence) {

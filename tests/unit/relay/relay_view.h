@@ -18,6 +18,7 @@ typedef struct {
     uint32_t deliveries;
     uint32_t failures;
     uint64_t token; //  0: not leased
+    int64_t due_ms; //  of what is delayed, which is free until then: wall clock
     char reason[24];
 } view_t;
 

@@ -48,24 +48,41 @@ world_attach_again(world_t *w)
     s_attach(w, (size_t) world_random(w, MODEL_PRODUCERS), world_random(w, 2) == 0);
 }
 
+static void
+s_write_properties(yami_writer_t *properties, const model_content_t *content)
+{
+    uint32_t count = (content->id != NULL ? 1u : 0u) + (content->is_eu ? 1u : 0u);
+    if (count > 0) {
+        yami_writer_map(properties, count);
+    }
+    if (content->id != NULL) {
+        yami_writer_str(properties, "id");
+        yami_writer_str(properties, content->id);
+    }
+    if (content->is_eu) {
+        yami_writer_str(properties, "subject");
+        yami_writer_str(properties, "eu.x");
+    }
+}
+
 static yami_block_t *
 s_batch(const model_producer_t *producer, uint8_t id, uint32_t epoch, uint64_t first,
         uint32_t count, const model_content_t *contents)
 {
     yami_builder_t builder;
     yami_builder_init(&builder, 1 << 13);
-    yami_writer_t properties;
-    yami_writer_init(&properties, 100);
-    yami_writer_map(&properties, 1);
-    yami_writer_str(&properties, "subject");
-    yami_writer_str(&properties, "eu.x");
     for (uint32_t index = 0; index < count; index++) {
+        const model_content_t *content = &contents[index];
+        yami_writer_t properties;
+        yami_writer_init(&properties, 100);
+        s_write_properties(&properties, content);
         yami_record_t record = {.priority = YAMI_PRIORITY_DEFAULT,
-                                .body = yami_slice_text(contents[index].body)};
-        if (contents[index].is_eu) {
-            record.properties = yami_slice(properties.data, properties.size);
-        }
+                                .flags = content->due_ms > 0 ? YAMI_RECORD_DUE : 0,
+                                .due_ms = content->due_ms,
+                                .properties = yami_slice(properties.data, properties.size),
+                                .body = yami_slice_text(content->body)};
         assert_int_equal(yami_builder_append(&builder, &record), 0);
+        yami_writer_clear(&properties);
     }
     yami_batch_t head = {.handle = producer->handle,
                          .epoch = epoch,
@@ -74,8 +91,23 @@ s_batch(const model_producer_t *producer, uint8_t id, uint32_t epoch, uint64_t f
     yami_block_t *block = yami_builder_finish(&builder, &head);
     assert_non_null(block);
     yami_builder_clear(&builder);
-    yami_writer_clear(&properties);
     return block;
+}
+
+const char *
+world_id(world_t *w)
+{
+    static const char *const ids[] = {"a", "b", "c", "d", "e"};
+    return ids[world_random(w, sizeof ids / sizeof ids[0])];
+}
+
+//  Of the past, of now, of soon or of later.
+static int64_t
+s_due_ms(world_t *w)
+{
+    static const int64_t most_ms[] = {1, 50, 1000, 10000};
+    int64_t due_ms = w->f->wall_ms - 20 + (int64_t) world_random(w, 20);
+    return due_ms + (int64_t) world_random(w, (uint64_t) most_ms[world_random(w, 4)]);
 }
 
 //  What is sent again has another content than the first time: it must not be seen.
@@ -89,6 +121,8 @@ s_fill(world_t *w, const model_producer_t *producer, uint64_t first, uint32_t co
         (void) snprintf(contents[index].body, MODEL_BODY, "%s%u.%u.%llu", is_known ? "again" : "",
                         producer->id, producer->epoch, (unsigned long long) sequence);
         contents[index].is_eu = world_random(w, 2) == 0;
+        contents[index].due_ms = world_random(w, 3) == 0 ? s_due_ms(w) : 0;
+        contents[index].id = world_random(w, 3) == 0 ? world_id(w) : NULL;
     }
 }
 
@@ -98,9 +132,11 @@ world_publish(world_t *w)
     size_t index = (size_t) world_random(w, MODEL_PRODUCERS);
     const model_producer_t *producer = &w->model.producers[index];
     const model_group_t *group = &w->model.groups[index < 3 ? 0 : 1];
+    const model_group_t *delayed = &w->model.groups[index < 3 ? MODEL_HANDLES : MODEL_HANDLES + 1];
     uint32_t count = 1 + (uint32_t) world_random(w, 12);
     uint64_t last = producer->last;
-    if (producer->granted < producer->sent + count || group->count - group->floor > w->backlog) {
+    if (producer->granted < producer->sent + count || group->count - group->floor > w->backlog ||
+        delayed->count - delayed->floor > w->backlog) {
         return;
     }
     uint64_t back = world_random(w, 3) == 0 ? world_random(w, last < 14 ? last + 1 : 15) : 0;
@@ -144,7 +180,7 @@ world_join(world_t *w)
     model_leave(&w->model, peer, 0);
     fixture_hello(w->f, peer);
     model_observe(&w->model);
-    for (uint32_t handle = 1; handle <= MODEL_GROUPS; handle++) {
+    for (uint32_t handle = 1; handle <= MODEL_HANDLES; handle++) {
         w->has_handle[member][handle] =
             handle <= 4 ? world_random(w, 5) > 0 : world_random(w, 4) == 0;
         if (w->has_handle[member][handle]) {
@@ -158,7 +194,7 @@ world_leave(world_t *w)
 {
     size_t member = (size_t) world_random(w, WORLD_MEMBERS);
     uint64_t peer = w->members[member];
-    uint32_t handle = 1 + (uint32_t) world_random(w, MODEL_GROUPS);
+    uint32_t handle = 1 + (uint32_t) world_random(w, MODEL_HANDLES);
     if (peer == 0) {
         return;
     }
@@ -178,7 +214,7 @@ void
 world_credit(world_t *w)
 {
     size_t member = (size_t) world_random(w, WORLD_MEMBERS);
-    uint32_t handle = 1 + (uint32_t) world_random(w, MODEL_GROUPS);
+    uint32_t handle = 1 + (uint32_t) world_random(w, MODEL_HANDLES);
     uint64_t peer = w->members[member];
     if (peer != 0 && w->has_handle[member][handle]) {
         uint64_t messages = w->model.granted[peer][handle] + 1 + world_random(w, 30);
@@ -225,7 +261,7 @@ world_settle(world_t *w)
     static const int types[] = {
         YAMI_FRAME_ACK,  YAMI_FRAME_ACK,  YAMI_FRAME_ACK,     YAMI_FRAME_ACK,    YAMI_FRAME_ACK,
         YAMI_FRAME_NACK, YAMI_FRAME_NACK, YAMI_FRAME_RELEASE, YAMI_FRAME_EXTEND, YAMI_FRAME_REJECT};
-    uint32_t handle = 1 + (uint32_t) world_random(w, MODEL_GROUPS);
+    uint32_t handle = 1 + (uint32_t) world_random(w, MODEL_HANDLES);
     const model_group_t *group = &w->model.groups[handle - 1];
     uint64_t sequence = s_some_leased(w, group);
     if (sequence == 0) {
@@ -256,7 +292,7 @@ world_settle(world_t *w)
 void
 world_settle_stale(world_t *w)
 {
-    uint32_t handle = 1 + (uint32_t) world_random(w, MODEL_GROUPS);
+    uint32_t handle = 1 + (uint32_t) world_random(w, MODEL_HANDLES);
     const model_group_t *group = &w->model.groups[handle - 1];
     size_t member = (size_t) world_random(w, WORLD_MEMBERS);
     uint64_t sequence = s_some_leased(w, group);

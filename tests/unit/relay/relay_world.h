@@ -20,7 +20,7 @@ typedef struct {
     bool is_calm;                    //  crashes are rare
     uint64_t peer;                   //  last number given to a member
     uint64_t members[WORLD_MEMBERS]; //  peers, 0: not there
-    bool has_handle[WORLD_MEMBERS][MODEL_GROUPS + 1];
+    bool has_handle[WORLD_MEMBERS][MODEL_HANDLES + 1];
     uint64_t serial;
     uint32_t attached; //  times a producer did
 } world_t;
@@ -40,6 +40,10 @@ world_attach_again(world_t *w);
 //  New messages, known ones, or what is to be refused.
 void
 world_publish(world_t *w);
+
+//  Of some delayed messages.
+const char *
+world_id(world_t *w);
 
 //  -- members -----------------------------------------------------------------------------------
 
