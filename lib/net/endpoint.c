@@ -63,7 +63,7 @@ const yami_option_t yami_endpoint_option_table[] = {
     {"connect-timeout", INT, OPTION(connect_timeout_ms), -1, DAY_MS, "5s", "ms", NULL,
      "how long a new subscription waits for the relay (sure)"},
     {"heartbeat", INT, OPTION(heartbeat_ms), 10, 60 * 1000, "1s", "ms", NULL,
-     "a silent peer is asked this often, and given up after three times that"},
+     "a silent relay or service is asked this often, and given up after three times that"},
     {"retries", INT, OPTION(retries), 0, 100, "2", "", NULL,
      "how often a call is tried again after its server died or refused it for now"},
     {"workers", INT, OPTION(workers), 1, 256, "1", "threads", NULL,

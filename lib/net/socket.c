@@ -20,7 +20,8 @@
 #define RECONNECT_LIMIT_MS 2000
 #define KEEPALIVE_IDLE_S 10
 #define KEEPALIVE_INTERVAL_S 5
-#define HEARTBEAT_PATIENCE 3 //  heartbeats missed before a peer is given up
+#define KEEPALIVE_COUNT 3
+#define STUCK_MS 60000 //  who takes nothing of what a ROUTER sent for so long is gone
 
 int
 yami_socket_check_descriptors(void)
@@ -70,20 +71,19 @@ s_limit(void *socket, const yami_endpoint_options_t *options)
     s_set(socket, ZMQ_RCVHWM, hwm);
 }
 
-//  Sockets of links ask silent peers. One-way sockets must not: what a puller answers after the
-//  pusher has closed makes the pusher's kernel reset the connection and forget what it had not sent
-//  yet (seen: megabytes). Their dead peers are found by TCP itself.
+//  Not by ZeroMQ's heartbeats: it ends the process over one that is due on a broken connection of
+//  which not all was taken (its issue 4364), and what a puller answers after the pusher has closed
+//  makes the pusher's kernel reset the connection and forget what it had not sent yet (seen:
+//  megabytes). Links and callers ask who is silent themselves; TCP finds everybody else's dead.
 static void
-s_watch_peers(void *socket, int type, const yami_endpoint_options_t *options)
+s_watch_peers(void *socket, int type)
 {
-    if (type == ZMQ_DEALER || type == ZMQ_ROUTER) {
-        s_set(socket, ZMQ_HEARTBEAT_IVL, (int) options->heartbeat_ms);
-        s_set(socket, ZMQ_HEARTBEAT_TIMEOUT, (int) options->heartbeat_ms * HEARTBEAT_PATIENCE);
-    } else {
-        s_set(socket, ZMQ_TCP_KEEPALIVE, 1);
-        s_set(socket, ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE_S);
-        s_set(socket, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_INTERVAL_S);
-        s_set(socket, ZMQ_TCP_KEEPALIVE_CNT, HEARTBEAT_PATIENCE);
+    s_set(socket, ZMQ_TCP_KEEPALIVE, 1);
+    s_set(socket, ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE_S);
+    s_set(socket, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_INTERVAL_S);
+    s_set(socket, ZMQ_TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT);
+    if (type == ZMQ_ROUTER) { //  a pusher waits for who is slow
+        s_set(socket, ZMQ_TCP_MAXRT, STUCK_MS);
     }
 }
 
@@ -101,7 +101,7 @@ yami_socket_open(void *context, int type, const yami_endpoint_options_t *options
         return NULL;
     }
     s_limit(socket, options);
-    s_watch_peers(socket, type, options);
+    s_watch_peers(socket, type);
     return socket;
 }
 

@@ -42,6 +42,10 @@ s_open(yami_sure_link_t *self)
     //  this option libzmq takes a broken connection's messages away between two parts, and then
     //  asserts that there were no more (fq.cpp). What a receiver sends may wait, or be lost.
     s_set(socket, ZMQ_IMMEDIATE, !self->has_deliveries);
+    //  What comes is taken at once, and bounded by credit. A socket that had no room would be one
+    //  at which ZeroMQ ends the process when the peer asks with heartbeats of its own, and breaks
+    //  off.
+    s_set(socket, ZMQ_RCVHWM, 0);
     s_set(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
     s_set(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_LIMIT_MS);
     if (yami_context_attach(socket, &self->endpoint, NULL, 0) == -1) {

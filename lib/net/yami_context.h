@@ -18,8 +18,8 @@ yami_context_engine(yam_t *self);
 bool
 yami_context_is_ours(const yam_t *self);
 
-//  A ZeroMQ socket of that type with the limits every socket gets (MAXMSGSIZE, handshake and
-//  heartbeat times, HWM from options, linger 0, CURVE when a certificate is set: as client with
+//  A ZeroMQ socket of that type with the limits every socket gets (MAXMSGSIZE, handshake
+//  time, TCP keepalive, HWM from options, linger 0, CURVE when a certificate is set: as client with
 //  options->server_key, as server when it binds), not yet bound or connected. NULL with errno
 //  EMFILE, EINVAL (server-key without certificate) and a sentence.
 void *

@@ -23,7 +23,6 @@
 #define S_INPROC_HWM 131072
 #define S_RECEIVE_HWM 256 //  frames taken from one link ahead of the loop
 #define S_BACKLOG 1024    //  connections the kernel holds until they are accepted
-#define S_STUCK_MS 60000  //  who takes nothing of what was sent for so long is gone
 
 struct yam_relay {
     yam_t *yam; //  borrowed
@@ -185,10 +184,6 @@ s_bind(yam_relay_t *self)
     s_set(router, ZMQ_ROUTER_MANDATORY, 1);
     s_set(router, ZMQ_RCVHWM, S_RECEIVE_HWM);
     s_set(router, ZMQ_BACKLOG, S_BACKLOG);
-    //  ZeroMQ ends the process when it would ask a peer that is gone, but left what was not taken
-    //  yet (its issue 4364). The core finds who is silent, the door who never greets, TCP the dead.
-    s_set(router, ZMQ_HEARTBEAT_IVL, 0);
-    s_set(router, ZMQ_TCP_MAXRT, S_STUCK_MS);
     if (self->credentials != NULL) {
         yami_credentials_serve(self->credentials, router);
     }
