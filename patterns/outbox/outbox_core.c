@@ -404,8 +404,10 @@ s_taken(yami_outbox_core_t *self, yami_outbox_lane_t *lane)
 }
 
 static void
-s_renumbered(yami_outbox_lane_t *lane, uint64_t epoch)
+s_renumbered(yami_outbox_core_t *self, yami_outbox_lane_t *lane, uint64_t epoch)
 {
+    self->must_look = true;
+    lane->must_look = true; //  which of them have sequences again
     lane->must_renumber = false;
     lane->must_close = lane->sender != YAMI_OUTBOX_CLOSED;
     lane->refusal.status = YAM_STATUS_OK;
@@ -465,7 +467,7 @@ s_lane_done(yami_outbox_core_t *self, const yami_outbox_effect_t *effect, int64_
         self->must_look = true; //  a row may just have come
         break;
     case YAMI_OUTBOX_RENUMBER:
-        s_renumbered(lane, effect->epoch);
+        s_renumbered(self, lane, effect->epoch);
         break;
     case YAMI_OUTBOX_FAIL:
         s_cut_out(lane, effect->first, effect->last);

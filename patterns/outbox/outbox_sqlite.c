@@ -12,20 +12,19 @@
 //  SQLite's own waits grow to 100 ms, and the application's gaps are short
 #define S_BUSY_STEP_US 200
 
-//  '#' is the prefix. Of one lane the rows to be sent are found by an index that has no others.
+//  '#' is the prefix. What is to be sent is found by its lane; rows are written once and never again.
 static const char *const s_texts[YAMI_OUTBOX_SQL_STATEMENTS] = {
-    [YAMI_OUTBOX_SQL_PUT] =
-        "INSERT INTO # (lane, state, time_ms, record) SELECT lane, 0, ?1, ?2 FROM "
-        "#_lane WHERE kind = ?3 AND channel = ?4",
+    [YAMI_OUTBOX_SQL_PUT] = "INSERT INTO #_row (lane, time_ms, record) VALUES ((SELECT lane FROM "
+                            "#_lane WHERE kind = ?3 AND channel = ?4), ?1, ?2)",
     [YAMI_OUTBOX_SQL_LANE_COUNT] = "SELECT count(*) FROM #_lane",
     [YAMI_OUTBOX_SQL_LANE_NEW] = "INSERT INTO #_lane (kind, channel, epoch, next, assigned, owner, "
                                  "beat) VALUES (?1, ?2, 1, 1, 0, 0, 0)",
     [YAMI_OUTBOX_SQL_CHANGED] = "PRAGMA data_version",
     [YAMI_OUTBOX_SQL_LANES] =
-        "SELECT lane, kind, channel, epoch, next, owner, beat, EXISTS (SELECT 1 FROM #_flight "
-        "WHERE #_flight.lane = #_lane.lane) OR EXISTS (SELECT 1 FROM # INDEXED BY #_sending WHERE "
-        "#.lane = #_lane.lane AND state = 0 AND id > assigned) AS work FROM #_lane WHERE work OR "
-        "owner <> 0",
+        "SELECT lane, kind, channel, epoch, next, owner, beat, EXISTS (SELECT 1 FROM #_flight w "
+        "WHERE w.lane = l.lane) OR EXISTS (SELECT 1 FROM #_row p WHERE p.lane = l.lane AND p.id > "
+        "l.assigned AND NOT EXISTS (SELECT 1 FROM #_failed f WHERE f.id = p.id)) AS work FROM "
+        "#_lane l WHERE work OR owner <> 0",
     [YAMI_OUTBOX_SQL_LANE] = "SELECT next, assigned, owner FROM #_lane WHERE lane = ?1",
     [YAMI_OUTBOX_SQL_TAKE] =
         "UPDATE #_lane SET owner = ?1, beat = beat + 1 WHERE lane = ?2 AND owner "
@@ -41,41 +40,30 @@ static const char *const s_texts[YAMI_OUTBOX_SQL_STATEMENTS] = {
     [YAMI_OUTBOX_SQL_FLIGHT_NEW] = "INSERT INTO #_flight (lane, first, count, first_id, last_id, "
                                    "tries) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [YAMI_OUTBOX_SQL_FLIGHT_GONE] = "DELETE FROM #_flight WHERE lane = ?1 AND first = ?2",
+    [YAMI_OUTBOX_SQL_FLIGHT_MOVE] = "UPDATE #_flight SET first = ?3 WHERE lane = ?1 AND first = ?2",
     [YAMI_OUTBOX_SQL_WAITING] =
-        "SELECT id, length(record) FROM # INDEXED BY #_sending WHERE lane = ?1 "
-        "AND state = 0 AND id > ?2 ORDER BY id LIMIT ?3",
+        "SELECT p.id, length(p.record), f.id FROM #_row p LEFT JOIN #_failed f ON f.id = p.id "
+        "WHERE p.lane = ?1 AND p.id > ?2 ORDER BY p.id",
     [YAMI_OUTBOX_SQL_ASSIGNED] = "UPDATE #_lane SET next = next + ?2, assigned = max(assigned, ?3) "
                                  "WHERE lane = ?1",
     [YAMI_OUTBOX_SQL_READ] =
-        "SELECT id, time_ms, record FROM # INDEXED BY #_sending WHERE lane = ?1 "
-        "AND state = 0 AND id BETWEEN ?2 AND ?3 ORDER BY id LIMIT ?4 OFFSET ?5",
-    [YAMI_OUTBOX_SQL_MARK] =
-        "UPDATE # INDEXED BY #_sending SET state = 1 WHERE lane = ?1 AND state = "
-        "0 AND id BETWEEN ?2 AND ?3",
-    [YAMI_OUTBOX_SQL_DELETE_MARKED] =
-        "DELETE FROM # INDEXED BY #_sending WHERE lane = ?1 AND state = "
-        "0 AND id BETWEEN ?2 AND ?3",
+        "SELECT id, time_ms, record FROM #_row WHERE lane = ?1 AND id BETWEEN ?2 AND ?3 ORDER BY "
+        "id LIMIT ?4 OFFSET ?5",
+    [YAMI_OUTBOX_SQL_ROWS_GONE] = "DELETE FROM #_row WHERE lane = ?1 AND id BETWEEN ?2 AND ?3",
     [YAMI_OUTBOX_SQL_TRIED] = "UPDATE #_flight SET tries = tries || ' ' || ?4 WHERE lane = ?1 AND "
                               "first BETWEEN ?2 AND ?3",
-    [YAMI_OUTBOX_SQL_IDS] =
-        "SELECT id FROM # INDEXED BY #_sending WHERE lane = ?1 AND state = 0 AND "
-        "id BETWEEN ?2 AND ?3 ORDER BY id LIMIT ?4 OFFSET ?5",
-    [YAMI_OUTBOX_SQL_STATE] = "UPDATE # SET state = ?2 WHERE id = ?1",
-    [YAMI_OUTBOX_SQL_REASON_NEW] = "INSERT OR IGNORE INTO #_failed (id, status, time_ms, tries, "
-                                   "reason) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [YAMI_OUTBOX_SQL_IDS] = "SELECT id FROM #_row WHERE lane = ?1 AND id BETWEEN ?2 AND ?3 ORDER "
+                            "BY id LIMIT ?4 OFFSET ?5",
+    [YAMI_OUTBOX_SQL_REASON_NEW] =
+        "INSERT INTO #_failed (id, state, status, time_ms, tries, reason) VALUES (?1, ?2, ?3, ?4, "
+        "?5, ?6) ON CONFLICT (id) DO UPDATE SET state = excluded.state",
     [YAMI_OUTBOX_SQL_REASON_GONE] = "DELETE FROM #_failed WHERE id = ?1",
-    [YAMI_OUTBOX_SQL_FIRST_ID] = "SELECT min(first_id) FROM #_flight WHERE lane = ?1",
-    [YAMI_OUTBOX_SQL_RENUMBER] =
-        "UPDATE #_lane SET epoch = ?2, next = 1, assigned = min(assigned, ?3) "
-        "WHERE lane = ?1",
-    [YAMI_OUTBOX_SQL_FLIGHTS_GONE] = "DELETE FROM #_flight WHERE lane = ?1",
-    [YAMI_OUTBOX_SQL_FIND] = "SELECT state, #.lane, next, id <= assigned FROM # JOIN #_lane ON "
-                             "#_lane.lane = #.lane WHERE id = ?1",
+    [YAMI_OUTBOX_SQL_NEW_EPOCH] = "UPDATE #_lane SET epoch = ?2, next = ?3 WHERE lane = ?1",
+    [YAMI_OUTBOX_SQL_FIND] =
+        "SELECT p.state, p.lane, l.next, p.id <= l.assigned FROM # p JOIN #_lane l ON l.lane = "
+        "p.lane WHERE p.id = ?1",
     [YAMI_OUTBOX_SQL_OLD] = "SELECT id, state, time_ms FROM # ORDER BY id",
-    [YAMI_OUTBOX_SQL_REASONS_OLD] =
-        "DELETE FROM #_failed WHERE id IN (SELECT #.id FROM #_failed JOIN "
-        "# ON #.id = #_failed.id WHERE state = 3 AND #.time_ms < ?1)",
-    [YAMI_OUTBOX_SQL_ROW_GONE] = "DELETE FROM # WHERE id = ?1",
+    [YAMI_OUTBOX_SQL_ROW_GONE] = "DELETE FROM #_row WHERE id = ?1",
 };
 
 //  -- Statements ----------------------------------------------------------------------------------
@@ -109,42 +97,10 @@ yami_outbox_sqlite_run(yami_outbox_sqlite_t *self, yami_outbox_statement_t numbe
 
 //  -- Opening -------------------------------------------------------------------------------------
 
-//  Version 1: the tables, and the producer's id.
-static int
-s_make_tables(sqlite3 *database, const char *prefix, void *arg)
-{
-    (void) arg;
-    int64_t halves[2];
-    yami_random(halves, sizeof halves);
-    const char *p = prefix;
-    int64_t noted;
-    return yami_sqlite_run(
-               database, "cannot make the outbox's tables",
-               "CREATE TABLE %s (id INTEGER PRIMARY KEY AUTOINCREMENT, lane INTEGER NOT NULL, "
-               "state INTEGER NOT NULL, time_ms INTEGER NOT NULL, record BLOB NOT NULL);"
-               "CREATE INDEX %s_sending ON %s (lane) WHERE state = 0;"
-               "CREATE TABLE %s_lane (lane INTEGER PRIMARY KEY, kind INTEGER NOT NULL, channel "
-               "TEXT NOT NULL, epoch INTEGER NOT NULL, next INTEGER NOT NULL, assigned INTEGER "
-               "NOT NULL, owner INTEGER NOT NULL, beat INTEGER NOT NULL, UNIQUE (kind, channel));"
-               "CREATE TABLE %s_flight (lane INTEGER NOT NULL, first INTEGER NOT NULL, count "
-               "INTEGER NOT NULL, first_id INTEGER NOT NULL, last_id INTEGER NOT NULL, tries TEXT "
-               "NOT NULL, PRIMARY KEY (lane, first)) WITHOUT ROWID;"
-               "CREATE TABLE %s_failed (id INTEGER PRIMARY KEY, status INTEGER NOT NULL, time_ms "
-               "INTEGER NOT NULL, tries TEXT NOT NULL, reason TEXT NOT NULL)",
-               p, p, p, p, p, p) == -1 ||
-                   yami_sqlite_meta(database, prefix, "producer-1", halves[0], &noted) == -1 ||
-                   yami_sqlite_meta(database, prefix, "producer-2", halves[1], &noted) == -1
-               ? -1
-               : 0;
-}
-
-static const yami_sqlite_step_fn s_steps[] = {s_make_tables};
-static const yami_sqlite_schema_t s_schema = {"outbox", s_steps, 1};
-
 static void *
 s_open(void *connection, const char *prefix)
 {
-    if (yami_sqlite_migrate(connection, &s_schema, prefix, NULL) == -1) {
+    if (yami_sqlite_migrate(connection, &yami_outbox_sqlite_schema, prefix, NULL) == -1) {
         return NULL;
     }
     yami_outbox_sqlite_t *self = yami_alloc(sizeof *self);
@@ -277,29 +233,36 @@ s_add_lane(yami_outbox_sqlite_t *self, int kind, const char *channel)
     return yami_sqlite_finish(self->database, insert, "cannot add a channel to the outbox");
 }
 
+//  Inserts a row. Its id, 0 when its channel has no lane, -1.
+static int64_t
+s_insert(yami_outbox_sqlite_t *self, int kind, const char *channel, int64_t time_ms,
+         const void *record, size_t size)
+{
+    sqlite3_stmt *insert = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_PUT, 1, &time_ms);
+    if (insert == NULL) {
+        return -1;
+    }
+    (void) sqlite3_bind_blob64(insert, 2, record, size, SQLITE_STATIC);
+    (void) sqlite3_bind_int(insert, 3, kind);
+    (void) sqlite3_bind_text(insert, 4, channel, -1, SQLITE_STATIC);
+    int rc = yami_sqlite_finish(self->database, insert, "cannot write to the outbox");
+    if (rc == -1) {
+        bool has_lane = sqlite3_extended_errcode(self->database) != SQLITE_CONSTRAINT_NOTNULL;
+        return has_lane ? -1 : 0;
+    }
+    return sqlite3_last_insert_rowid(self->database);
+}
+
 static int64_t
 s_put(void *arg, int kind, const char *channel, int64_t time_ms, const void *record, size_t size)
 {
-    yami_outbox_sqlite_t *self = arg;
-    for (int round = 0; round < 2; round++) {
-        sqlite3_stmt *insert = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_PUT, 1, &time_ms);
-        if (insert == NULL) {
-            return -1;
-        }
-        (void) sqlite3_bind_blob64(insert, 2, record, size, SQLITE_STATIC);
-        (void) sqlite3_bind_int(insert, 3, kind);
-        (void) sqlite3_bind_text(insert, 4, channel, -1, SQLITE_STATIC);
-        if (yami_sqlite_finish(self->database, insert, "cannot write to the outbox") == -1) {
-            return -1;
-        }
-        if (sqlite3_changes(self->database) == 1) {
-            return sqlite3_last_insert_rowid(self->database);
-        }
-        if (s_add_lane(self, kind, channel) == -1) {
-            return -1;
-        }
+    int64_t id = s_insert(arg, kind, channel, time_ms, record, size);
+    if (id == 0) {
+        id = s_add_lane(arg, kind, channel) == -1
+                 ? -1
+                 : s_insert(arg, kind, channel, time_ms, record, size);
     }
-    return yami_fail(EBADMSG, "the outbox's channels cannot be found again");
+    return id != 0 ? id : yami_fail(EBADMSG, "the outbox's channels cannot be found again");
 }
 
 const yam_outbox_db_t yami_outbox_sqlite = {

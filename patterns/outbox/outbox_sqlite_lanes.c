@@ -186,23 +186,29 @@ s_insert(yami_outbox_sqlite_t *self, int64_t lane, const yami_outbox_range_t *ra
     return yami_sqlite_finish(self->database, statement, "cannot note a flight");
 }
 
-//  The oldest rows behind assigned, up to the limits, as a range. Its count may be 0. 0, or -1.
+//  The oldest rows behind assigned, up to the limits, as a range: a cancelled one ends it. Its count
+//  may be 0. 0, or -1.
 static int
 s_gather(yami_outbox_sqlite_t *self, int64_t lane, int64_t assigned, uint32_t row_limit,
          uint64_t byte_limit, yami_outbox_range_t *range)
 {
-    const int64_t numbers[] = {lane, assigned, row_limit};
-    sqlite3_stmt *statement = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_WAITING, 3, numbers);
+    const int64_t numbers[] = {lane, assigned};
+    sqlite3_stmt *statement = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_WAITING, 2, numbers);
     if (statement == NULL) {
         return -1;
     }
     uint64_t bytes = 0;
+    bool is_cancelled = false;
     int rc = 1;
-    while (bytes < byte_limit && (rc = yami_sqlite_next(self->database, statement, S_READ)) == 1) {
-        range->last_id = sqlite3_column_int64(statement, 0);
-        range->first_id = range->count == 0 ? range->last_id : range->first_id;
-        range->count++;
-        bytes += (uint64_t) sqlite3_column_int64(statement, 1);
+    while (range->count < row_limit && bytes < byte_limit && !(is_cancelled && range->count > 0) &&
+           (rc = yami_sqlite_next(self->database, statement, S_READ)) == 1) {
+        is_cancelled = sqlite3_column_type(statement, 2) != SQLITE_NULL;
+        if (!is_cancelled) {
+            range->last_id = sqlite3_column_int64(statement, 0);
+            range->first_id = range->count == 0 ? range->last_id : range->first_id;
+            range->count++;
+            bytes += (uint64_t) sqlite3_column_int64(statement, 1);
+        }
     }
     if (rc == 1) {
         (void) sqlite3_reset(statement);
@@ -312,14 +318,12 @@ yami_outbox_sqlite_delivered(void *arg, int64_t lane, uint64_t owner, uint64_t f
             return yami_fail(EBADMSG, "a flight of outbox %s is not as it was read", self->prefix);
         }
         const int64_t ids[] = {lane, range.first_id, range.last_id};
-        int64_t marked = yami_outbox_sqlite_run(
-            self, is_kept ? YAMI_OUTBOX_SQL_MARK : YAMI_OUTBOX_SQL_DELETE_MARKED, 3, ids);
         const int64_t key[] = {lane, range.first};
-        if (marked == -1 ||
+        if ((!is_kept && yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_ROWS_GONE, 3, ids) == -1) ||
             yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_FLIGHT_GONE, 2, key) == -1) {
             return -1;
         }
-        count += marked;
+        count += range.count;
     }
     return rc == -1 ? -1 : count;
 }
@@ -333,25 +337,6 @@ yami_outbox_sqlite_tried(void *arg, int64_t lane, uint64_t owner, uint64_t first
     const int64_t numbers[] = {lane, (int64_t) first, (int64_t) last, time_ms};
     return s_check_owner(arg, lane, owner, &next, &assigned) == -1 ||
                    yami_outbox_sqlite_run(arg, YAMI_OUTBOX_SQL_TRIED, 4, numbers) == -1
-               ? -1
-               : 0;
-}
-
-//  Marks one row failed. 0, or -1.
-static int
-s_fail(yami_outbox_sqlite_t *self, int64_t id, const char *tries,
-       const yam_outbox_failure_t *failure)
-{
-    const int64_t numbers[] = {id, (int64_t) failure->status, failure->time_ms};
-    sqlite3_stmt *insert = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_REASON_NEW, 3, numbers);
-    if (insert == NULL) {
-        return -1;
-    }
-    (void) sqlite3_bind_text(insert, 4, tries, -1, SQLITE_STATIC);
-    (void) sqlite3_bind_text(insert, 5, failure->reason, -1, SQLITE_STATIC);
-    const int64_t state[] = {id, YAM_OUTBOX_FAILED};
-    return yami_sqlite_finish(self->database, insert, "cannot note why a row failed") == -1 ||
-                   yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_STATE, 2, state) == -1
                ? -1
                : 0;
 }
@@ -385,13 +370,13 @@ s_fail_part(yami_outbox_sqlite_t *self, int64_t lane, const yami_outbox_range_t 
     YAM_ASSERT(length >= 0 && (size_t) length < sizeof tries);
     int64_t id = 0;
     for (int64_t done = 0; done < count; done++) {
-        int rc = s_id_at(self, lane, range, offset, &id); //  the earlier ones have left
+        int rc = s_id_at(self, lane, range, offset + done, &id);
         if (rc != 1) {
             return rc == 0 ? yami_fail(EBADMSG, "outbox %s lacks rows of a flight", self->prefix)
                            : -1;
         }
         left.last_id = done == 0 ? id - 1 : left.last_id;
-        if (s_fail(self, id, tries, failure) == -1) {
+        if (yami_outbox_sqlite_note(self, id, YAM_OUTBOX_FAILED, tries, failure) == -1) {
             return -1;
         }
     }
@@ -432,25 +417,33 @@ yami_outbox_sqlite_failed(void *arg, int64_t lane, uint64_t owner, uint64_t firs
     return rc == -1 ? -1 : failed;
 }
 
+//  Gives the flights of a lane sequences from 1 on, in their old order. The one behind them, or -1.
+static int64_t
+s_renumber_flights(yami_outbox_sqlite_t *self, int64_t lane)
+{
+    int64_t next = 1;
+    yami_outbox_range_t range = {.first = 1};
+    int rc;
+    while ((rc = s_find(self, lane, range.first + range.count, INT64_MAX, &range)) == 1) {
+        const int64_t numbers[] = {lane, range.first, next};
+        if (yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_FLIGHT_MOVE, 3, numbers) == -1) {
+            return -1;
+        }
+        next += range.count;
+    }
+    return rc == -1 ? -1 : next;
+}
+
 int
 yami_outbox_sqlite_renumber(void *arg, int64_t lane, uint64_t owner, uint64_t epoch)
 {
     yami_outbox_sqlite_t *self = arg;
     int64_t next;
     int64_t assigned;
-    if (s_check_owner(self, lane, owner, &next, &assigned) == -1) {
+    if (s_check_owner(self, lane, owner, &next, &assigned) == -1 ||
+        (next = s_renumber_flights(self, lane)) == -1) {
         return -1;
     }
-    sqlite3_stmt *statement = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_FIRST_ID, 1, &lane);
-    if (statement == NULL || yami_sqlite_next(self->database, statement, S_READ) == -1) {
-        return -1;
-    }
-    bool has_flights = sqlite3_column_type(statement, 0) != SQLITE_NULL;
-    int64_t before = has_flights ? sqlite3_column_int64(statement, 0) - 1 : INT64_MAX;
-    (void) sqlite3_reset(statement);
-    const int64_t numbers[] = {lane, (int64_t) epoch, before};
-    return yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_FLIGHTS_GONE, 1, &lane) == -1 ||
-                   yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_RENUMBER, 3, numbers) == -1
-               ? -1
-               : 0;
+    const int64_t numbers[] = {lane, (int64_t) epoch, next};
+    return yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_NEW_EPOCH, 3, numbers) == -1 ? -1 : 0;
 }

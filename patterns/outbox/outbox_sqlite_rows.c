@@ -9,20 +9,18 @@
 #include "yami_base.h"
 #include "yami_outbox_sqlite.h"
 
-//  A row's sequence is the first of its flight plus how many rows stand before it there.
 #define S_ROWS                                                                                     \
-    "SELECT p.id, p.state, l.kind, l.channel, p.time_ms, l.epoch, w.first + (SELECT count(*) "     \
-    "FROM # q INDEXED BY #_sending WHERE q.lane = p.lane AND q.state = 0 AND q.id >= w.first_id "  \
-    "AND q.id < p.id), f.status, f.reason, coalesce(f.tries, w.tries), p.record FROM # p JOIN "    \
-    "#_lane l ON l.lane = p.lane LEFT JOIN #_failed f ON f.id = p.id LEFT JOIN #_flight w ON "     \
-    "w.lane = p.lane AND p.state = 0 AND p.id BETWEEN w.first_id AND w.last_id WHERE p.id > ?1 "   \
-    "AND (?3 IS NULL OR l.channel = ?3)"
-#define S_ORDER " ORDER BY p.id LIMIT ?2"
+    "SELECT id, state, kind, channel, time_ms, epoch, sequence, status, reason, tries, record FROM " \
+    "# WHERE id > ?1 AND (?3 IS NULL OR channel = ?3)"
+#define S_ORDER " ORDER BY id LIMIT ?2"
 
-//  By state, so that those of state 0 are found by their index.
+//  By state; no row of state 0 is before the first of a flight or behind a lane's `assigned`.
 static const char *const s_texts[] = {
-    S_ROWS " AND p.state = 0" S_ORDER, S_ROWS " AND p.state = 1" S_ORDER,
-    S_ROWS " AND p.state = 2" S_ORDER, S_ROWS " AND p.state = 3" S_ORDER, S_ROWS S_ORDER};
+    S_ROWS " AND state = 0 AND id >= (SELECT min(id) FROM (SELECT first_id AS id FROM #_flight "
+           "UNION ALL SELECT (SELECT min(p.id) FROM #_row p WHERE p.lane = l.lane AND p.id > "
+           "l.assigned) FROM #_lane l))" S_ORDER,
+    S_ROWS " AND state = 1" S_ORDER, S_ROWS " AND state = 2" S_ORDER,
+    S_ROWS " AND state = 3" S_ORDER, S_ROWS S_ORDER};
 
 //  The times of " 1 2 3". How many.
 static size_t
@@ -121,6 +119,20 @@ s_find(yami_outbox_sqlite_t *self, int64_t id, s_place_t *place)
 }
 
 int
+yami_outbox_sqlite_note(yami_outbox_sqlite_t *self, int64_t id, yam_outbox_state_t state,
+                        const char *tries, const yam_outbox_failure_t *failure)
+{
+    const int64_t numbers[] = {id, (int64_t) state, (int64_t) failure->status, failure->time_ms};
+    sqlite3_stmt *insert = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_REASON_NEW, 4, numbers);
+    if (insert == NULL) {
+        return -1;
+    }
+    (void) sqlite3_bind_text(insert, 5, tries, -1, SQLITE_STATIC);
+    (void) sqlite3_bind_text(insert, 6, failure->reason, -1, SQLITE_STATIC);
+    return yami_sqlite_finish(self->database, insert, "cannot note why a row failed");
+}
+
+int
 yami_outbox_sqlite_retry(void *arg, int64_t id)
 {
     yami_outbox_sqlite_t *self = arg;
@@ -137,10 +149,8 @@ yami_outbox_sqlite_retry(void *arg, int64_t id)
     }
     (void) sqlite3_bind_text(flight, 6, "", -1, SQLITE_STATIC);
     const int64_t next[] = {place.lane, 1, 0};
-    const int64_t state[] = {id, YAM_OUTBOX_SENDING};
     return yami_sqlite_finish(self->database, flight, "cannot put a row back") == -1 ||
                    yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_ASSIGNED, 3, next) == -1 ||
-                   yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_STATE, 2, state) == -1 ||
                    yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_REASON_GONE, 1, &id) == -1
                ? -1
                : 1;
@@ -158,18 +168,8 @@ yami_outbox_sqlite_cancel(void *arg, int64_t id, int64_t time_ms)
     if (place.state == YAM_OUTBOX_SENDING && place.is_assigned) {
         return yami_fail(EBUSY, "row %" PRId64 " is on its way: the relay may have it", id);
     }
-    const int64_t numbers[] = {id, YAM_STATUS_OK, time_ms};
-    sqlite3_stmt *reason = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_REASON_NEW, 3, numbers);
-    if (reason == NULL) {
-        return -1;
-    }
-    (void) sqlite3_bind_text(reason, 4, "", -1, SQLITE_STATIC);
-    (void) sqlite3_bind_text(reason, 5, "cancelled", -1, SQLITE_STATIC);
-    const int64_t state[] = {id, YAM_OUTBOX_CANCELLED};
-    return yami_sqlite_finish(self->database, reason, "cannot cancel a row") == -1 ||
-                   yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_STATE, 2, state) == -1
-               ? -1
-               : 1;
+    yam_outbox_failure_t end = {YAM_STATUS_OK, "cancelled", 0, time_ms};
+    return yami_outbox_sqlite_note(self, id, YAM_OUTBOX_CANCELLED, "", &end) == -1 ? -1 : 1;
 }
 
 //  The ids of up to limit rows that are over and older than before_ms. How many, or -1.
@@ -206,17 +206,13 @@ yami_outbox_sqlite_prune(void *arg, int64_t before_ms, int64_t limit)
     do {
         int64_t left = limit - total;
         count = s_gather_old(self, before_ms, left < 256 ? left : 256, ids);
-        if (count == -1 ||
-            (count > 0 && total == 0 &&
-             yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_REASONS_OLD, 1, &before_ms) == -1)) {
-            return -1;
-        }
         for (int64_t index = 0; index < count; index++) {
-            if (yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_ROW_GONE, 1, &ids[index]) == -1) {
+            if (yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_ROW_GONE, 1, &ids[index]) == -1 ||
+                yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_REASON_GONE, 1, &ids[index]) == -1) {
                 return -1;
             }
         }
-        total += count;
+        total += count > 0 ? count : 0;
     } while (count == 256 && total < limit);
-    return total;
+    return count == -1 ? -1 : total;
 }

@@ -1,12 +1,14 @@
 /*  yami_outbox_sqlite - an outbox's tables in an SQLite database: what its parts share.
 
     outbox_sqlite.c opens and writes rows, outbox_sqlite_lanes.c is for dispatchers, and
-    outbox_sqlite_rows.c for people. Statements are prepared when first used. Invariants:
-    (1) A flight is exactly `count` rows of state 0 of its lane within first_id..last_id, in order
-    of id; the ranges of a lane's flights are disjoint.
-    (2) A row of state 0 with an id up to its lane's `assigned` is in a flight; one behind it is
-    not. SQLite has one writer at a time, so ids are in the order of commits, and (2) holds for rows
-    that come later.
+    outbox_sqlite_rows.c for people; outbox_sqlite_schema.c has the tables. Statements are prepared
+    when first used. Invariants:
+    (1) A flight is all rows of its lane within first_id..last_id, `count` of them, in order of id;
+    the ranges of a lane's flights are disjoint.
+    (2) A row is written once. It has failed or is cancelled when it stands in `failed`; else it is
+    to be sent when it is in a flight or behind its lane's `assigned`, and delivered when neither.
+    SQLite has one writer at a time, so ids are in the order of commits, and (2) holds for rows that
+    come later.
 */
 #ifndef YAMI_OUTBOX_SQLITE_H
 #define YAMI_OUTBOX_SQLITE_H
@@ -30,22 +32,18 @@ typedef enum {
     YAMI_OUTBOX_SQL_OVERLAPS,
     YAMI_OUTBOX_SQL_FLIGHT_NEW,
     YAMI_OUTBOX_SQL_FLIGHT_GONE,
+    YAMI_OUTBOX_SQL_FLIGHT_MOVE,
     YAMI_OUTBOX_SQL_WAITING,
     YAMI_OUTBOX_SQL_ASSIGNED,
     YAMI_OUTBOX_SQL_READ,
-    YAMI_OUTBOX_SQL_MARK,
-    YAMI_OUTBOX_SQL_DELETE_MARKED,
+    YAMI_OUTBOX_SQL_ROWS_GONE,
     YAMI_OUTBOX_SQL_TRIED,
     YAMI_OUTBOX_SQL_IDS,
-    YAMI_OUTBOX_SQL_STATE,
     YAMI_OUTBOX_SQL_REASON_NEW,
     YAMI_OUTBOX_SQL_REASON_GONE,
-    YAMI_OUTBOX_SQL_FIRST_ID,
-    YAMI_OUTBOX_SQL_RENUMBER,
-    YAMI_OUTBOX_SQL_FLIGHTS_GONE,
+    YAMI_OUTBOX_SQL_NEW_EPOCH,
     YAMI_OUTBOX_SQL_FIND,
     YAMI_OUTBOX_SQL_OLD,
-    YAMI_OUTBOX_SQL_REASONS_OLD,
     YAMI_OUTBOX_SQL_ROW_GONE,
     YAMI_OUTBOX_SQL_STATEMENTS,
 } yami_outbox_statement_t;
@@ -66,6 +64,7 @@ typedef struct {
 } yami_outbox_range_t;
 
 extern const yam_outbox_db_t yami_outbox_sqlite;
+extern const yami_sqlite_schema_t yami_outbox_sqlite_schema;
 
 //  Opens a database file for a dispatcher. NULL with errno ENOENT and a sentence.
 sqlite3 *
@@ -81,6 +80,11 @@ yami_outbox_sqlite_start(yami_outbox_sqlite_t *self, yami_outbox_statement_t num
 int64_t
 yami_outbox_sqlite_run(yami_outbox_sqlite_t *self, yami_outbox_statement_t number, size_t count,
                        const int64_t *numbers);
+
+//  Notes that a row has failed, or is cancelled. A reason that it has stays. 0, or -1.
+int
+yami_outbox_sqlite_note(yami_outbox_sqlite_t *self, int64_t id, yam_outbox_state_t state,
+                        const char *tries, const yam_outbox_failure_t *failure);
 
 //  The parts of the table; see yam_outbox_db.h.
 int

@@ -42,6 +42,25 @@ outbox_put_numbers(const char *queue, int first, int count)
     outbox_subject.run("COMMIT");
 }
 
+//  The tables as a dispatcher sees them; lane 1 is its.
+static void *
+s_provider(void)
+{
+    void *provider = outbox_subject.db->open(outbox_subject.connection, "yam_outbox");
+    assert_non_null(provider);
+    yam_outbox_lane_t seen = {.lane = 1};
+    assert_int_equal(outbox_subject.db->take(provider, &seen, S_OWNER), 1);
+    return provider;
+}
+
+static yam_outbox_flight_t
+s_assign(void *provider, uint32_t limit)
+{
+    yam_outbox_flight_t flight = {0, 0, 0};
+    assert_int_equal(outbox_subject.db->assign(provider, 1, S_OWNER, limit, 1 << 20, &flight), 1);
+    return flight;
+}
+
 //  -- Putting -------------------------------------------------------------------------------------
 
 void
@@ -74,7 +93,11 @@ test_an_id_is_never_used_again(void **state)
 {
     (void) state;
     outbox_put_numbers("orders", 0, 3);
-    outbox_subject.run("DELETE FROM yam_outbox WHERE id = 3");
+    void *provider = s_provider();
+    (void) s_assign(provider, 3);
+    assert_int_equal(outbox_subject.db->delivered(provider, 1, S_OWNER, 1, 3, false), 3);
+    outbox_subject.db->close(provider);
+    assert_int_equal(outbox_subject.number("SELECT count(*) FROM yam_outbox"), 0);
     outbox_subject.run("BEGIN");
     assert_int_equal(outbox_put("orders", "x", NULL), 4);
     outbox_subject.run("COMMIT");
@@ -111,25 +134,6 @@ test_one_channel_too_many_is_refused_and_the_others_go_on(void **state)
 }
 
 //  -- What dispatchers ask ------------------------------------------------------------------------
-
-//  The tables as a dispatcher sees them; lane 1 is its.
-static void *
-s_provider(void)
-{
-    void *provider = outbox_subject.db->open(outbox_subject.connection, "yam_outbox");
-    assert_non_null(provider);
-    yam_outbox_lane_t seen = {.lane = 1};
-    assert_int_equal(outbox_subject.db->take(provider, &seen, S_OWNER), 1);
-    return provider;
-}
-
-static yam_outbox_flight_t
-s_assign(void *provider, uint32_t limit)
-{
-    yam_outbox_flight_t flight = {0, 0, 0};
-    assert_int_equal(outbox_subject.db->assign(provider, 1, S_OWNER, limit, 1 << 20, &flight), 1);
-    return flight;
-}
 
 //  Ids of what was read, and whether the sequences were in a row.
 typedef struct {
@@ -264,10 +268,16 @@ test_new_epoch_numbers_all_that_has_no_outcome_anew(void **state)
     (void) s_assign(provider, 3);
     assert_int_equal(outbox_subject.db->delivered(provider, 1, S_OWNER, 1, 3, true), 3);
     assert_int_equal(outbox_subject.db->renumber(provider, 1, S_OWNER, 2), 0);
-    yam_outbox_flight_t flight = s_assign(provider, 100);
-    assert_int_equal(flight.first, 1);
-    assert_int_equal(flight.last, 7);
-    assert_int_equal(s_read(provider, 1, 7).ids[0], 4);
+    yam_outbox_flight_t flight = {0, 0, 0}; //  a provider may leave rows in their flights
+    while (outbox_subject.db->assign(provider, 1, S_OWNER, 100, 1 << 20, &flight) == 1) {
+    }
+    s_seen_t seen = {.next = 1};
+    for (uint64_t first = 1; first <= 7; first = seen.next) {
+        assert_true(outbox_subject.db->read(provider, 1, first, 7, s_see, &seen) > 0);
+    }
+    assert_int_equal(seen.count, 7);
+    assert_int_equal(seen.ids[0], 4);
+    assert_int_equal(seen.ids[6], 10);
     outbox_subject.db->close(provider);
 }
 

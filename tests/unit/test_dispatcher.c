@@ -157,8 +157,7 @@ test_what_was_confirmed_and_not_marked_is_sent_again_and_stored_once(void **stat
     yam_dispatcher_destroy(&dispatcher);
     s_expect(pull, 0, 100);
     //  As if it had been killed before it could mark them.
-    outbox_run(outbox_database, "UPDATE yam_outbox SET state = 0;"
-                                "INSERT INTO yam_outbox_flight VALUES (1, 1, 100, 1, 100, '')");
+    outbox_run(outbox_database, "INSERT INTO yam_outbox_flight VALUES (1, 1, 100, 1, 100, '')");
     outbox_put_numbers("orders", 100, 10);
     dispatcher = s_dispatcher(NULL);
     s_flush(dispatcher);
@@ -180,7 +179,7 @@ test_a_database_put_back_from_a_copy_begins_a_new_epoch_and_loses_nothing(void *
     yam_dispatcher_destroy(&dispatcher);
     s_expect(pull, 0, 10);
     //  The copy was made before anything had been sent, and holds other rows.
-    outbox_run(outbox_database, "DELETE FROM yam_outbox;"
+    outbox_run(outbox_database, "DELETE FROM yam_outbox_row;"
                                 "UPDATE yam_outbox_lane SET next = 1, assigned = 0");
     outbox_put_numbers("orders", 10, 5);
     dispatcher = s_dispatcher(NULL);
