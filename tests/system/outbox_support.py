@@ -59,7 +59,7 @@ class Database(Tables):
         """Puts messages on a queue in one transaction."""
         self.run("BEGIN IMMEDIATE")
         lane = self.lane(channel)
-        self.connection.executemany("INSERT INTO yam_outbox (lane, state, time_ms, record) VALUES (?, 0, ?, ?)",
+        self.connection.executemany("INSERT INTO yam_outbox_row (lane, time_ms, record) VALUES (?, ?, ?)",
                                     [(lane, int(time.time() * 1000), record(body)) for body in bodies])
         self.run("ROLLBACK" if rolls_back else "COMMIT")
 

@@ -172,7 +172,7 @@ def test_clocks_that_jump_move_no_lease():
 def test_oracle_finds_a_row_that_was_marked_and_never_sent():
     scene = Scene()
     scene.put()
-    scene.database.run("UPDATE yam_outbox SET state = 1 WHERE id = 3")
+    scene.database.run("UPDATE yam_outbox_lane SET assigned = 1 WHERE lane = 1")
     assert any("39 messages" in fault for fault in scene.judge())
 
 
