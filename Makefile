@@ -183,12 +183,14 @@ merge:
 	$(FUZZ)/fuzz/fuzz_$(TARGET) -merge=1 -use_counters=0 -use_cmp=0 $(FUZZ)/merged $(FUZZ_CORPUS) $(FUZZ_FOUND)
 	rm -rf $(FUZZ_CORPUS) && cp -r $(FUZZ)/merged $(FUZZ_CORPUS)
 
-#   ThreadSanitizer over all units but two (thousands of crashes in one thread), the system tests in which relays,
-#   senders and receivers are threads of one process, and daemons under faults, many clients and signals.
+#   ThreadSanitizer over all units but two (thousands of crashes in one thread), the system tests in which relays, senders,
+#   receivers, services and dispatchers are threads of one process, and daemons under faults, many clients and signals.
 THREADED = $(filter-out %/test_segment_log_crash %/test_segment_log_damage,$(filter $(BUILD)/unit/%,$(runnable))) \
-           $(BUILD)/system/test_transports $(BUILD)/system/test_relay_close
+           $(addprefix $(BUILD)/system/test_,transports relay_close rpc_kills callback_kills callback_postgres \
+           inbox_postgres inbox_redis outbox_postgres)
 THREADED_HERE = $(patsubst $(BUILD)/%,$(BUILD)/san-thread/%,$(THREADED))
-THREADED_DAEMONS = $(addprefix tests/system/test_,soak.py cli_queue.py cli_topic.py consumers.py yamd_signals.py)
+THREADED_DAEMONS = $(addprefix tests/system/test_,soak.py cli_queue.py cli_topic.py cli_outbox.py callbackd.py consumers.py \
+                   yamd_signals.py)
 threads: deps
 	+@$(SUBMAKE) BUILD=$(BUILD)/san-thread SAN=thread build $(THREADED_HERE)
 	@$(RUN) --build $(BUILD)/san-thread $(THREADED_HERE) $(THREADED_DAEMONS)

@@ -76,6 +76,14 @@
 #define YAMI_BUG_UNSTORED_ACKED 30
 //  an answer to an earlier call moves a case on
 #define YAMI_BUG_STALE_ANSWER_TAKEN 31
+//  delayed messages that are due together go in the order in which they were sent
+#define YAMI_BUG_FIRED_OUT_OF_ORDER 32
+//  a dispatcher that lost a lane to another goes on with it
+#define YAMI_BUG_LANE_NOT_FENCED 33
+//  an inbox claims messages outside of a transaction
+#define YAMI_BUG_CLAIM_OUTSIDE 34
+//  a server that closes acknowledges what it has not answered
+#define YAMI_BUG_REQUEST_ACKED_AT_CLOSE 35
 
 //  The build says which one, with -DYAMI_PLANTED_BUG=YAMI_BUG_NAME.
 #ifndef YAMI_PLANTED_BUG

@@ -8,6 +8,7 @@
 
 #include "yami_base.h"
 #include "yami_outbox_sqlite.h"
+#include "yami_planted.h"
 
 #define S_READ "cannot read the outbox"
 
@@ -104,9 +105,10 @@ s_check_owner(yami_outbox_sqlite_t *self, int64_t lane, uint64_t owner, int64_t 
     *next = sqlite3_column_int64(statement, 0);
     *assigned = sqlite3_column_int64(statement, 1);
     (void) sqlite3_reset(statement);
-    return is_owners ? 0
-                     : yami_fail(ESTALE, "lane %" PRId64 " of outbox %s is another dispatcher's",
-                                 lane, self->prefix);
+    return is_owners || YAMI_PLANTED(LANE_NOT_FENCED)
+               ? 0
+               : yami_fail(ESTALE, "lane %" PRId64 " of outbox %s is another dispatcher's", lane,
+                           self->prefix);
 }
 
 //  -- Flights -------------------------------------------------------------------------------------

@@ -185,7 +185,8 @@ s_finish(yami_relay_core_t *core)
     yami_batch_t records = {.payload = yami_slice(round->records.data, round->records.size)};
     yami_relay_move_t move;
     bool has_memory = true;
-    qsort(round->picks, round->count, sizeof *round->picks, s_by_time);
+    qsort(round->picks, round->count, sizeof *round->picks,
+          YAMI_PLANTED(FIRED_OUT_OF_ORDER) ? s_by_sequence : s_by_time);
     yami_relay_move_start(&move, core, TAILQ_FIRST(&channel->groups), NULL);
     for (size_t index = 0; index < round->count && has_memory; index++) {
         yami_relay_pick_t *pick = &round->picks[index];

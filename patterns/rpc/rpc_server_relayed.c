@@ -7,6 +7,7 @@
 #include "yam_error.h"
 #include "yami_base.h"
 #include "yami_message.h"
+#include "yami_planted.h"
 #include "yami_properties.h"
 #include "yami_rpc_server.h"
 
@@ -53,7 +54,9 @@ static bool
 s_let_go(yam_rpc_server_t *self, yam_rpc_request_t *request)
 {
     if (request->is_released) {
-        (void) yam_pull_release(self->pull, s_delivery(request));
+        yam_message_t **delivery = s_delivery(request);
+        (void) (YAMI_PLANTED(REQUEST_ACKED_AT_CLOSE) ? yam_pull_ack(self->pull, delivery)
+                                                     : yam_pull_release(self->pull, delivery));
     } else if (!s_has_address(request)) {
         self->desk.stats.unsent += request->is_unwanted ? 0 : 1;
         (void) yam_pull_ack(self->pull, s_delivery(request));

@@ -89,6 +89,48 @@ test_request_of_a_server_that_goes_is_answered_by_the_next(void **state)
     assert_string_equal(rpc_heard(1).body, "released");
 }
 
+typedef struct {
+    yami_monitor_t monitor;
+    bool is_second_there;
+} s_turns_t;
+
+//  The first request is answered when somebody has begun the second. By the only worker of each
+//  server.
+static void
+s_second_first(void *arg, yam_rpc_request_t *request)
+{
+    s_turns_t *turns = arg;
+    yam_message_t *message = yam_rpc_request_message(request);
+    bool is_second = memcmp(yam_message_body(message), "second", yam_message_size(message)) == 0;
+    int64_t until_ms = yami_monitor_deadline(PATIENCE_MS / 2);
+    yami_monitor_lock(&turns->monitor);
+    turns->is_second_there |= is_second;
+    yami_monitor_tell(&turns->monitor);
+    while (!turns->is_second_there && yami_monitor_wait(&turns->monitor, until_ms)) {
+    }
+    yami_monitor_unlock(&turns->monitor);
+    yam_message_t *body = rpc_message(is_second ? "second" : "first");
+    (void) yam_rpc_reply(&request, YAM_STATUS_OK, NULL, &body);
+}
+
+static void
+test_request_that_a_closing_server_has_not_begun_is_answered_by_the_next(void **state)
+{
+    (void) state;
+    static s_turns_t turns; //  servers have it until they are closed
+    yami_monitor_init(&turns.monitor);
+    yam_rpc_t *rpc = rpc_caller_of(s_sure);
+    yam_rpc_server_t *first =
+        rpc_keep_server(yam_rpc_serve(rpc_yam, "orders", s_sure, s_second_first, &turns));
+    (void) rpc_call(rpc, "first", PATIENCE_MS);
+    (void) rpc_call(rpc, "second", PATIENCE_MS);
+    RPC_WAIT_SERVER(first, requests, 2);
+    (void) rpc_keep_server(yam_rpc_serve(rpc_yam, "orders", s_sure, s_second_first, &turns));
+    uint64_t unfinished = rpc_close_server(&first, PATIENCE_MS);
+    assert_int_equal(rpc_heard(2).by_status[YAM_STATUS_OK], 2);
+    assert_int_equal(unfinished, 0);
+}
+
 static void
 test_request_nobody_waits_for_is_not_begun(void **state)
 {
@@ -221,6 +263,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         RELAYED_TEST(test_request_waits_at_the_relay_for_a_server),
         RELAYED_TEST(test_request_of_a_server_that_goes_is_answered_by_the_next),
+        RELAYED_TEST(test_request_that_a_closing_server_has_not_begun_is_answered_by_the_next),
         RELAYED_TEST(test_request_nobody_waits_for_is_not_begun),
         RELAYED_TEST(test_request_is_kept_for_as_long_as_it_is_held),
         RELAYED_TEST(test_what_is_no_call_goes_to_the_dead_letters),
