@@ -77,13 +77,16 @@ s_recover(yami_relay_core_t *core, uint32_t number)
     return channel;
 }
 
-//  Where delayed messages go; NULL when that cannot be.
+//  Where the messages go that the channel of that number delays; NULL when that cannot be: it was
+//  there first, and a checkpoint names it first.
 static yami_relay_channel_t *
-s_target(yami_relay_core_t *core, uint64_t number)
+s_target(yami_relay_core_t *core, uint64_t target_number, uint32_t number)
 {
-    yami_relay_channel_t *target = yami_relay_map_get(&core->channel_numbers, number);
-    return target == NULL && number <= YAMI_LIMIT_CHANNELS ? s_recover(core, (uint32_t) number)
-                                                           : target;
+    yami_relay_channel_t *target = yami_relay_map_get(&core->channel_numbers, target_number);
+    if (target_number >= number) {
+        return NULL;
+    }
+    return target == NULL ? s_recover(core, (uint32_t) target_number) : target;
 }
 
 static void
@@ -113,7 +116,8 @@ s_channel(yami_relay_core_t *core, yami_reader_t *reader, const yami_entry_t *en
         (void) yami_relay_group_add(core, channel, (uint32_t) number, yami_slice("", 0),
                                     yami_slice("", 0), 1);
     }
-    if (kind == YAMI_KIND_DELAYED && !yami_relay_delay_link(channel, s_target(core, target))) {
+    if (kind == YAMI_KIND_DELAYED &&
+        !yami_relay_delay_link(channel, s_target(core, target, entry->channel))) {
         yami_reader_fail(reader);
     }
 }
@@ -250,10 +254,10 @@ s_delayed(yami_relay_core_t *core, yami_reader_t reader, uint32_t number)
     (void) yami_reader_bin(&reader);
     (void) yami_reader_uint(&reader);
     (void) yami_reader_uint(&reader);
-    yami_relay_channel_t *target = s_target(core, yami_reader_uint(&reader));
+    yami_relay_channel_t *target = s_target(core, yami_reader_uint(&reader), number);
     yami_relay_channel_t *channel = yami_relay_map_get(&core->channel_numbers, number);
     channel = channel == NULL ? s_recover(core, number) : channel;
-    if (channel == NULL || target == NULL || channel == target) {
+    if (channel == NULL || target == NULL) {
         return NULL;
     }
     if (channel->dues == NULL && s_is_blank(channel) && target->delayed == NULL &&

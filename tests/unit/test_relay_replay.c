@@ -169,6 +169,26 @@ test_journal_with_a_channel_number_beyond_the_limit_is_refused(void **state)
 }
 
 static void
+test_journal_that_delays_for_a_channel_of_a_higher_number_is_refused(void **state)
+{
+    static const yami_relay_options_t options;
+    (void) state;
+    for (uint64_t target = 1; target <= 3; target++) { //  a checkpoint would name it too late
+        yami_relay_core_t *core = yami_relay_core_new(&options, YAM_LEVEL_SYNCED, "test", 1);
+        yami_writer_t writer;
+        yami_writer_init(&writer, 256);
+        yami_writer_array(&writer, 4);
+        yami_writer_str(&writer, "orders.delayed");
+        yami_writer_uint(&writer, YAMI_KIND_DELAYED);
+        yami_writer_uint(&writer, 1);
+        yami_writer_uint(&writer, target);
+        assert_int_equal(s_replay(core, YAMI_KIND_CHANNEL, 2, &writer), target == 1 ? 0 : -1);
+        assert_true(target == 1 || errno == EPROTO);
+        yami_relay_core_destroy(&core);
+    }
+}
+
+static void
 test_failure_at_a_time_no_clock_says_is_refused(void **state)
 {
     static const yami_relay_options_t options;
@@ -203,6 +223,7 @@ main(void)
         cmocka_unit_test(test_checkpoint_that_no_relay_writes_is_refused),
         cmocka_unit_test(test_journal_that_leaves_a_queue_without_its_group_is_refused),
         cmocka_unit_test(test_journal_with_a_channel_number_beyond_the_limit_is_refused),
+        cmocka_unit_test(test_journal_that_delays_for_a_channel_of_a_higher_number_is_refused),
         cmocka_unit_test(test_failure_at_a_time_no_clock_says_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
