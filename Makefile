@@ -80,11 +80,11 @@ BIN_SRC   = $(wildcard daemons/*/*.c)
 TEST_SRC  = $(foreach kind,unit system interop fuzz bench,$(wildcard tests/$(kind)/*.c))
 HELP_SRC  = $(wildcard tests/support/*.c tests/*/*/*.c)
 SIM_SRC   = $(wildcard tests/sim/*.c)
-EXAMPLES  = $(wildcard examples/*.c)
+EXAMPLES  = $(wildcard examples/*.c examples/*/*.c)
 PUBLIC    = $(wildcard lib/yam.h lib/*/yam_*.h patterns/*/yam_*.h $(foreach name,$(EXTRAS),lib/*/$(name)/yam_*.h \
             patterns/*/$(name)/yam_*.h))
 ALL_SRC   = $(LIB_SRC) $(EXTRA_SRC) $(BIN_SRC) $(TEST_SRC) $(HELP_SRC) $(SIM_SRC)
-ALL_TEXT  = $(ALL_SRC) $(EXAMPLES) $(wildcard lib/*.h $(addsuffix *.h,$(sort $(dir $(ALL_SRC) $(PUBLIC)))))
+ALL_TEXT  = $(ALL_SRC) $(EXAMPLES) $(wildcard lib/*.h $(addsuffix *.h,$(sort $(dir $(ALL_SRC) $(PUBLIC) $(EXAMPLES)))))
 SCRIPTS   = $(filter-out %.c %.h,$(wildcard tests/system/test_* tests/interop/test_*))
 
 objects   = $(foreach source,$(1),$(if $(filter $(source),$(BUG_SRC)),$(BUILD),$(SHARED))/obj/$(source:.c=.o))
@@ -134,12 +134,12 @@ check_again = --build build/san-$(1)-$(2) \
 
 demo: deps
 	+@$(SUBMAKE) build examples
-	@YAM_BIN=$(abspath $(BUILD)/bin) YAM_BUILD=$(abspath $(BUILD)) examples/demo.sh
+	@YAM_BIN=$(abspath $(BUILD)/bin) YAM_BUILD=$(abspath $(BUILD)) examples/demo/run.sh
 
 #   Three services with databases of their own, killed at random for KILLING=30 seconds.
 demo-orders: deps
 	+@$(SUBMAKE) build examples
-	@YAM_BIN=$(abspath $(BUILD)/bin) YAM_BUILD=$(abspath $(BUILD)) KILLING='$(KILLING)' SEED='$(SEED)' examples/demo_orders.sh
+	@YAM_BIN=$(abspath $(BUILD)/bin) YAM_BUILD=$(abspath $(BUILD)) KILLING='$(KILLING)' SEED='$(SEED)' examples/demo_orders/run.sh
 
 bench: deps
 	+@$(SUBMAKE) build $(filter $(BUILD)/bench/%,$(TESTS)) $(if $(SAN),,$(BUILD)/bench/count_syncs.so)
@@ -305,10 +305,10 @@ $(BUILD)/stage/.done: $(LIB_A) $(LIB_SO) $(EXTRA_A) $(EXTRA_SO) $(BINS) $(MANS) 
 	@$(MAKE) --no-print-directory install DESTDIR=$(STAGE) PREFIX=/usr > /dev/null
 	@touch $@
 
-$(EXAMPLE_BINS): $(BUILD)/examples/%: examples/%.c $(BUILD)/stage/.done
+$(EXAMPLE_BINS): $(BUILD)/examples/%: examples/%.c $(wildcard examples/*/*.h) $(BUILD)/stage/.done
 	@mkdir -p $(@D)
 	$(call SHOW,link $@)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) -o $@ $< $$($(STAGED) --cflags --libs yam) \
-	    -Wl,-rpath,'$$ORIGIN/../stage/usr/lib' -Wl,--as-needed -lzmq -lsodium -lsqlite3
+	    -Wl,-rpath,'$$ORIGIN/$(if $(findstring /,$*),../)../stage/usr/lib' -Wl,--as-needed -lzmq -lsodium -lsqlite3
 
 #   -- Installing ------------------------------------------------------------------------------------
 

@@ -2,9 +2,11 @@
 //
 //      01_queue ">inproc://q" "@inproc://q"
 //      01_queue ">tcp://127.0.0.1:5555" "@tcp://127.0.0.1:5555"
-//      01_queue ">tcp://127.0.0.1:9260?grade=sure" ">tcp://127.0.0.1:9260?grade=sure"      through
-//      yamd 01_queue "@tcp://127.0.0.1:5555?relay=DIR" ">tcp://127.0.0.1:5555?grade=sure"
-//      relay in the producer
+//
+//  Through yamd, and with the relay in the producer:
+//
+//      01_queue ">tcp://127.0.0.1:9260?grade=sure" ">tcp://127.0.0.1:9260?grade=sure"
+//      01_queue "@tcp://127.0.0.1:5555?relay=DIR" ">tcp://127.0.0.1:5555?grade=sure"
 #include <stdio.h>
 #include <yam.h>
 

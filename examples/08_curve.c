@@ -1,8 +1,10 @@
 //  08_curve - encrypted and authenticated: the relay has a certificate, and lets in only clients
 //  whose public certificates lie in a directory.
 //
-//      mkdir clients; yam keygen relay.cert; yam keygen client.cert      (each writes FILE and
-//      FILE_secret) cp client.cert clients/
+//      mkdir clients
+//      yam keygen relay.cert       (each writes FILE and FILE_secret)
+//      yam keygen client.cert
+//      cp client.cert clients/
 //      08_curve relay.cert_secret clients client.cert_secret PUBLIC-KEY-OF-RELAY
 #include <stdio.h>
 #include <yam.h>

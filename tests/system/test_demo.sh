@@ -2,11 +2,11 @@
 #   The demo, shortened: three kills, every body compared. Counted as one.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-if [[ ! -x $YAM_BUILD/examples/demo_send ]]; then
+if [[ ! -x $YAM_BUILD/examples/demo/send ]]; then
     echo "no examples in $YAM_BUILD: make examples" #  a sanitizer's build has none; the plain one runs them
     exit 77
 fi
-output=$(COUNT=100000 examples/demo.sh) || { echo "$output"; exit 1; }
+output=$(COUNT=150000 examples/demo/run.sh) || { echo "$output"; exit 1; }
 last=$(tail -n 1 <<< "$output")
-pattern='^demo: 100000 sent, 100000 confirmed, relay killed 3 times, 100000 received, 0 lost, [0-9]+ duplicates, 0 dead letters, [0-9]+ msg/s$'
+pattern='^demo: 150000 sent, 150000 confirmed, relay killed 3 times, 150000 received, 0 lost, [0-9]+ duplicates, 1 dead letters, [0-9]+ msg/s$'
 [[ $last =~ $pattern ]] || { echo "last line: $last"; exit 1; }

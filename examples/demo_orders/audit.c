@@ -1,4 +1,4 @@
-//  orders_audit SHOP PAYMENTS POINTS - whether the books of three services that were killed at
+//  audit SHOP PAYMENTS POINTS - whether the books of three services that were killed at
 //  random balance: waits until the points service has caught up, then compares all of them row by
 //  row.
 #include <sqlite3.h>
@@ -14,7 +14,7 @@ s_ask(const char *question)
     sqlite3_stmt *statement = NULL;
     if (sqlite3_prepare_v2(s_database, question, -1, &statement, NULL) != SQLITE_OK ||
         sqlite3_step(statement) != SQLITE_ROW) {
-        fprintf(stderr, "orders_audit: %s: %s\n", question, sqlite3_errmsg(s_database));
+        fprintf(stderr, "audit: %s: %s\n", question, sqlite3_errmsg(s_database));
         exit(1);
     }
     long long answer = sqlite3_column_int64(statement, 0);
@@ -47,7 +47,7 @@ int
 main(int argc, char **argv)
 {
     if (argc != 4 || sqlite3_open(argv[1], &s_database) != SQLITE_OK) {
-        fprintf(stderr, "usage: orders_audit SHOP PAYMENTS POINTS\n");
+        fprintf(stderr, "usage: audit SHOP PAYMENTS POINTS\n");
         return 64;
     }
     char attach[1024];
@@ -64,7 +64,7 @@ main(int argc, char **argv)
     for (size_t index = 0; index < sizeof s_faults / sizeof *s_faults; index++) {
         long long count = s_ask(s_faults[index][1]);
         if (count != 0) {
-            fprintf(stderr, "orders_audit: %lld %s\n", count, s_faults[index][0]);
+            fprintf(stderr, "audit: %lld %s\n", count, s_faults[index][0]);
             failed = 1;
         }
     }

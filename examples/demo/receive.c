@@ -1,6 +1,6 @@
-//  demo_receive ENDPOINT COUNT JOURNAL - takes orders until all COUNT have been seen by anybody;
-//  notes hash and times received; rejects every 142857th: those end in the dead letters.
-#include "demo_journal.h"
+//  receive ENDPOINT COUNT JOURNAL - takes orders until all COUNT have been seen by anybody;
+//  notes hash and times received; rejects the bad ones: they end in the dead letters.
+#include "journal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -26,7 +26,7 @@ int
 main(int argc, char **argv)
 {
     if (argc != 4) {
-        fprintf(stderr, "usage: demo_receive ENDPOINT COUNT JOURNAL\n");
+        fprintf(stderr, "usage: receive ENDPOINT COUNT JOURNAL\n");
         return 64;
     }
     unsigned long count = strtoul(argv[2], NULL, 10);
@@ -45,7 +45,7 @@ main(int argc, char **argv)
         memcpy(head, yam_message_body(message), size < sizeof head ? size : sizeof head - 1);
         unsigned long number = strncmp(head, "Order: ", 7) == 0 ? strtoul(head + 7, NULL, 10) : 0;
         s_note(journal, number <= count ? number : 0, demo_hash(yam_message_body(message), size));
-        if (number % 142857 == 0) {
+        if (number % DEMO_REJECT_EVERY == 0) {
             yam_pull_reject(pull, &message, "a known bad order");
         } else {
             yam_pull_ack(pull, &message);

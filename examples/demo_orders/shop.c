@@ -1,7 +1,7 @@
-//  orders_shop DATABASE ENDPOINT SECONDS - the order service: takes an order about every
+//  shop DATABASE ENDPOINT SECONDS - the order service: takes an order about every
 //  millisecond for so long, asks for its payment, and notes what became of it. Ends when every
 //  order is settled.
-#include "orders_service.h"
+#include "service.h"
 
 #include <time.h>
 
@@ -33,7 +33,7 @@ int
 main(int argc, char **argv)
 {
     if (argc != 4) {
-        fprintf(stderr, "usage: orders_shop DATABASE ENDPOINT SECONDS\n");
+        fprintf(stderr, "usage: shop DATABASE ENDPOINT SECONDS\n");
         return 64;
     }
     service_t self = service_open(argv[1], argv[2],
@@ -43,7 +43,7 @@ main(int argc, char **argv)
     (void) snprintf(endpoint, sizeof endpoint, "%s&group=shop", argv[2]);
     yam_sub_t *results = yam_sub_new(self.yam, "payments.made", endpoint);
     if (results == NULL) {
-        service_fail("orders_shop", yam_error());
+        service_fail("shop", yam_error());
     }
     time_t end = time(NULL) + strtol(argv[3], NULL, 10);
     while (time(NULL) < end ||

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-#   demo_orders.sh - an order, a payment and a points service, each with a database of its own, and the relay
+#   run.sh - an order, a payment and a points service, each with a database of its own, and the relay
 #   between them, are killed at random for KILLING [30] seconds; then their books must balance. Run by `make demo-orders`.
 set -euo pipefail
 
@@ -22,9 +22,9 @@ read -r _ endpoint <&3 || { cat "$work/log" >&2; exit 1; }
 endpoint=${endpoint#@}
 sure=">$endpoint?grade=sure"
 command[relay]="$YAM_BIN/yamd --listen @$endpoint --store $work/store"
-command[shop]="$bin/orders_shop $work/shop.db $sure $seconds"
-command[pay]="$bin/orders_pay $work/pay.db $sure"
-command[points]="$bin/orders_points $work/points.db $sure"
+command[shop]="$bin/demo_orders/shop $work/shop.db $sure $seconds"
+command[pay]="$bin/demo_orders/pay $work/pay.db $sure"
+command[points]="$bin/demo_orders/points $work/points.db $sure"
 
 #   Who starts to listen after the first message has left a topic does not get it: so first of all those who listen.
 start shop
@@ -51,7 +51,7 @@ while ((EPOCHSECONDS < end)); do
     start "$name"
 done
 echo "  killed: relay ${kills[relay]}, shop ${kills[shop]}, payments ${kills[pay]}, points ${kills[points]} times"
-command[shop]="$bin/orders_shop $work/shop.db $sure 0" #  no more orders: only settle
+command[shop]="$bin/demo_orders/shop $work/shop.db $sure 0" #  no more orders: only settle
 kill -9 "${pid[shop]}" 2> /dev/null || true
 until wait "${pid[shop]}" 2> /dev/null; do
     ((EPOCHSECONDS < end + 60)) || { tail -n 20 "$work/log" >&2; echo "orders do not settle" >&2; exit 1; }
@@ -60,5 +60,5 @@ until wait "${pid[shop]}" 2> /dev/null; do
     done
 done
 total=$((kills[relay] + kills[shop] + kills[pay] + kills[points]))
-audit=$("$bin/orders_audit" "$work/shop.db" "$work/pay.db" "$work/points.db") || { tail -n 20 "$work/log" >&2; echo "$audit"; exit 1; }
+audit=$("$bin/demo_orders/audit" "$work/shop.db" "$work/pay.db" "$work/points.db") || { tail -n 20 "$work/log" >&2; echo "$audit"; exit 1; }
 echo "demo-orders: $audit, $total kills"

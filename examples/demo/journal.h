@@ -1,16 +1,19 @@
-//  demo_journal - what the demo's programs note about each order, in a file mapped by all of them.
-#ifndef DEMO_JOURNAL_H
-#define DEMO_JOURNAL_H
+//  journal - what the demo's programs note about each order, in a file mapped by all of them.
+#ifndef JOURNAL_H
+#define JOURNAL_H
 
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#define DEMO_REJECT_EVERY 142857 //  orders with such numbers are bad, and rejected
 
 typedef struct {
     _Atomic uint64_t hash;  //  of the body as sent / as first received

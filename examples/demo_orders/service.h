@@ -1,7 +1,7 @@
-//  orders_service - what the services of the order demo have in common: a database of their own with
+//  service - what the services of the order demo have in common: a database of their own with
 //  an inbox and an outbox, and the transaction in which a message has its effect once.
-#ifndef ORDERS_SERVICE_H
-#define ORDERS_SERVICE_H
+#ifndef SERVICE_H
+#define SERVICE_H
 
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -104,8 +104,8 @@ service_tell(service_t *self, const char *channel, bool is_topic, const order_t 
     yam_message_destroy(&message);
 }
 
-//  Has the effect of a message, unless it had it already: claim, effect and what it tells others are
-//  one transaction. The message may be acknowledged then.
+//  Has the effect of a message, unless it had it already: claim, effect and what it tells others
+//  are one transaction. The message may be acknowledged then.
 static inline void
 service_handle(service_t *self, const yam_message_t *message,
                void (*effect)(service_t *self, order_t *order))

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-#   demo.sh - a million orders survive a relay that is killed again and again. Run by `make demo`.
+#   run.sh - a million orders survive a relay that is killed again and again. Run by `make demo`.
 set -euo pipefail
 
 count=${COUNT:-1000000}
@@ -19,7 +19,7 @@ start_relay() { #  LISTEN
 
 echo "One program, six strings:"
 start_relay '@tcp://127.0.0.1:*'
-port=$((20000 + $$ % 20000))
+port=$((20000 + $$ % 12000)) #  below those that connections take
 while read -r what push pull; do
     printf '  %-24s %s\n' "$what" "$("$bin/01_queue" "$push" "$pull")"
 done << END
@@ -33,11 +33,11 @@ END
 
 echo "$count orders through yamd at $endpoint, killed three times on the way:"
 begin=$EPOCHREALTIME
-"$bin/demo_receive" ">$endpoint?grade=sure" "$count" "$work/received" &
+"$bin/demo/receive" ">$endpoint?grade=sure" "$count" "$work/received" &
 first=$!
-"$bin/demo_receive" ">$endpoint?grade=sure" "$count" "$work/received" &
+"$bin/demo/receive" ">$endpoint?grade=sure" "$count" "$work/received" &
 second=$!
-exec 4< <(exec "$bin/demo_send" ">$endpoint?grade=sure&name=shop" "$orders" "$count" "$work/sent")
+exec 4< <(exec "$bin/demo/send" ">$endpoint?grade=sure&name=shop" "$orders" "$count" "$work/sent")
 send=$!
 kills=0
 while read -r _ confirmed <&4; do
@@ -56,5 +56,5 @@ wait "$second" || failed=1
 end=$EPOCHREALTIME
 seconds=$(awk "BEGIN {print $end - $begin - 0.5}") #  the consumers' last half second is silence
 dead=$("$YAM_BIN/yam" pull orders.dead -e ">$endpoint" -n 100 --wait 1000 --no-ack | grep -c '^Order: ' || true)
-"$bin/demo_check" "$work/sent" "$work/received" "$count" "$kills" "$dead" "$seconds" || failed=1
+"$bin/demo/check" "$work/sent" "$work/received" "$count" "$kills" "$dead" "$seconds" || failed=1
 exit "$failed"

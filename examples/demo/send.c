@@ -1,7 +1,7 @@
-//  demo_send ENDPOINT FILE COUNT JOURNAL - sends the stanzas of FILE, over and over, as COUNT
+//  send ENDPOINT FILE COUNT JOURNAL - sends the stanzas of FILE, over and over, as COUNT
 //  numbered orders; notes the hash of each, and which were confirmed. Prints "confirmed N" now and
 //  then, for whoever kills the relay.
-#include "demo_journal.h"
+#include "journal.h"
 
 #include <yam.h>
 
@@ -11,7 +11,7 @@ s_confirmed(void *arg, uint64_t first, uint64_t last, yam_status_t status, yam_l
 {
     demo_journal_t *journal = arg;
     if (status != YAM_STATUS_OK || level != YAM_LEVEL_SYNCED) {
-        fprintf(stderr, "demo_send: %s: %s\n", yam_status_name(status), text);
+        fprintf(stderr, "send: %s: %s\n", yam_status_name(status), text);
         return;
     }
     for (uint64_t number = first; number <= last; number++) {
@@ -30,7 +30,7 @@ main(int argc, char **argv)
 {
     FILE *file = argc == 5 ? fopen(argv[2], "r") : NULL;
     if (file == NULL) {
-        perror(argc == 5 ? argv[2] : "usage: demo_send ENDPOINT FILE COUNT JOURNAL");
+        perror(argc == 5 ? argv[2] : "usage: send ENDPOINT FILE COUNT JOURNAL");
         return 64;
     }
     unsigned long count = strtoul(argv[3], NULL, 10);
@@ -38,7 +38,7 @@ main(int argc, char **argv)
     yam_t *yam = yam_new();
     yam_push_t *push = yam_push_new(yam, "orders", argv[1]);
     if (push == NULL) {
-        fprintf(stderr, "demo_send: %s\n", yam_error());
+        fprintf(stderr, "send: %s\n", yam_error());
         return 1;
     }
     yam_push_set_confirm(push, s_confirmed, journal);
@@ -47,7 +47,7 @@ main(int argc, char **argv)
         size_t size = demo_order_write(body, sizeof body, number, file);
         journal->orders[number].hash = demo_hash(body, size);
         if (yam_push_send(push, body, size) == -1) {
-            fprintf(stderr, "demo_send: order %lu: %s\n", number, yam_error());
+            fprintf(stderr, "send: order %lu: %s\n", number, yam_error());
             return 1;
         }
     }

@@ -1,5 +1,5 @@
-//  orders_points DATABASE ENDPOINT - the points service: a point for each euro that was paid.
-#include "orders_service.h"
+//  points DATABASE ENDPOINT - the points service: a point for each euro that was paid.
+#include "service.h"
 
 #define TABLES "CREATE TABLE IF NOT EXISTS points (customer INTEGER PRIMARY KEY, points, orders)"
 
@@ -18,7 +18,7 @@ int
 main(int argc, char **argv)
 {
     if (argc != 3) {
-        fprintf(stderr, "usage: orders_points DATABASE ENDPOINT\n");
+        fprintf(stderr, "usage: points DATABASE ENDPOINT\n");
         return 64;
     }
     service_t self = service_open(argv[1], argv[2], TABLES);
@@ -26,12 +26,12 @@ main(int argc, char **argv)
     (void) snprintf(endpoint, sizeof endpoint, "%s&group=points", argv[2]);
     yam_sub_t *payments = yam_sub_new(self.yam, "payments.made", endpoint);
     if (payments == NULL) {
-        service_fail("orders_points", yam_error());
+        service_fail("points", yam_error());
     }
     yam_message_t *message;
     while ((message = yam_sub_recv(payments, -1)) != NULL) {
         service_handle(&self, message, s_give_points);
         yam_sub_ack(payments, &message);
     }
-    service_fail("orders_points", yam_error());
+    service_fail("points", yam_error());
 }

@@ -1,6 +1,6 @@
-//  orders_pay DATABASE ENDPOINT - the payment service: takes the money of an order from its
+//  pay DATABASE ENDPOINT - the payment service: takes the money of an order from its
 //  customer's account, if there is enough, and tells everybody.
-#include "orders_service.h"
+#include "service.h"
 
 #define TABLES                                                                                     \
     "CREATE TABLE IF NOT EXISTS payments (id INTEGER PRIMARY KEY, customer, cents, state);"        \
@@ -26,18 +26,18 @@ int
 main(int argc, char **argv)
 {
     if (argc != 3) {
-        fprintf(stderr, "usage: orders_pay DATABASE ENDPOINT\n");
+        fprintf(stderr, "usage: pay DATABASE ENDPOINT\n");
         return 64;
     }
     service_t self = service_open(argv[1], argv[2], TABLES);
     yam_pull_t *orders = yam_pull_new(self.yam, "payments", argv[2]);
     if (orders == NULL) {
-        service_fail("orders_pay", yam_error());
+        service_fail("pay", yam_error());
     }
     yam_message_t *message;
     while ((message = yam_pull_recv(orders, -1)) != NULL) {
         service_handle(&self, message, s_pay);
         yam_pull_ack(orders, &message);
     }
-    service_fail("orders_pay", yam_error());
+    service_fail("pay", yam_error());
 }
