@@ -63,6 +63,8 @@ s_exit_code(int error)
     case EPROTONOSUPPORT:
     case EMSGSIZE:
         return EX_DATAERR;
+    case ENAMETOOLONG:
+        return EX_USAGE;
     case EEXIST:
     case EROFS:
     case ENOSPC:

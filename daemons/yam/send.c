@@ -69,7 +69,7 @@ static s_values_t s_values;
         CLI_NUMBER(s_values_t, "size", size_bytes, -1, YAMI_LIMIT_BODY, "-1", "bytes",             \
                    "with --count: make messages of N bytes up"),                                   \
         CLI_TEXT(s_values_t, "name", name, "", "PRODUCER",                                         \
-                 "durable name: a newer sender of that name takes over"),                          \
+                 "one sender of that name at a time: a newer one takes over"),                     \
         CLI_TEXT(s_values_t, "key", key, "", "KEY", "messages of one key keep their order"),       \
         CLI_NUMBER(s_values_t, "delay", delay_ms, -1, YAMI_LIMIT_TIME_MS / 2, "-1", "ms",          \
                    "nobody gets them before so long from now"),                                    \

@@ -31,7 +31,7 @@ const yami_option_t yami_endpoint_option_table[] = {
     {"relay", STRING, OPTION(relay), 0, 1023, NULL, "", NULL,
      "directory of a relay in this process, or \"memory\" (implies sure)"},
     {"name", STRING, OPTION(name), 0, YAMI_LIMIT_NAME, NULL, "", NULL,
-     "durable name of this producer; a newer one of that name takes over (sure)"},
+     "durable name of this producer; a newer one takes over, and sends new messages (sure)"},
     {"group", STRING, OPTION(group), 0, YAMI_LIMIT_NAME, NULL, "", NULL,
      "durable subscription, shared by its members (sure)"},
     {"start", STRING, OPTION(start), 0, 31, NULL, "", NULL,

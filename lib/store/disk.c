@@ -10,20 +10,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "yami_base.h"
-
-#define PID_TEXT_SIZE 24
+#include "yami_lock.h"
 
 typedef struct {
     yami_disk_t disk; //  first
     char *path;       //  owned; for sentences
     int directory;
-    int lock; //  -1: read only
+    yami_lock_t lock; //  not held: read only
 } s_disk_t;
 
 bool
@@ -211,57 +209,13 @@ s_destroy(yami_disk_t **disk_p)
     if (!self) {
         return;
     }
-    if (self->lock != -1) {
-        (void) close(self->lock);
-    }
+    yami_lock_release(&self->lock);
     if (self->directory != -1) {
         (void) close(self->directory);
     }
     yami_free(self->path);
     yami_free(self);
     *disk_p = NULL;
-}
-
-//  Says who holds the lock.
-static int
-s_refuse_second(const s_disk_t *self)
-{
-    char text[PID_TEXT_SIZE] = "";
-    ssize_t size = pread(self->lock, text, sizeof text - 1, 0);
-    text[size > 0 ? size : 0] = '\0';
-    long pid = strtol(text, NULL, 10);
-    if (pid <= 0) {
-        return yami_fail(EWOULDBLOCK,
-                         "cannot open store %s: locked by another process (stop it, "
-                         "or give another directory)",
-                         self->path);
-    }
-    return yami_fail(EWOULDBLOCK,
-                     "cannot open store %s: locked by process %ld (stop it, or give "
-                     "another directory)",
-                     self->path, pid);
-}
-
-//  The lock goes with the descriptor, so it ends with the process, however that ends.
-static int
-s_lock(s_disk_t *self)
-{
-    self->lock = openat(self->directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (self->lock == -1) {
-        return yami_fail(errno, "cannot open store %s: %s (it must be writable by this user)",
-                         self->path, strerror(errno));
-    }
-    if (flock(self->lock, LOCK_EX | LOCK_NB) == -1) {
-        return errno == EWOULDBLOCK
-                   ? s_refuse_second(self)
-                   : yami_fail(errno, "cannot lock store %s: %s", self->path, strerror(errno));
-    }
-    char text[PID_TEXT_SIZE];
-    int size = snprintf(text, sizeof text, "%ld\n", (long) getpid());
-    if (ftruncate(self->lock, 0) == -1 || pwrite(self->lock, text, (size_t) size, 0) != size) {
-        return yami_fail(errno, "cannot write into %s/lock: %s", self->path, strerror(errno));
-    }
-    return 0;
 }
 
 //  Makes the directory durable in its parent.
@@ -296,7 +250,7 @@ s_open_directory(s_disk_t *self, bool read_only)
     if (self->directory == -1) {
         return yami_fail(errno, "cannot open store %s: %s", self->path, strerror(errno));
     }
-    return read_only ? 0 : s_lock(self);
+    return read_only ? 0 : yami_lock_take(&self->lock, self->directory, self->path);
 }
 
 yami_disk_t *
@@ -319,7 +273,7 @@ yami_disk_open(const char *path, bool read_only)
                                 .destroy = s_destroy};
     self->path = yami_strdup(path);
     self->directory = -1;
-    self->lock = -1;
+    self->lock.fd = -1;
     if (s_open_directory(self, read_only) == -1) {
         int error = errno;
         yami_disk_t *disk = &self->disk;

@@ -81,7 +81,8 @@ yam_message_time_ms(const yam_message_t *self);
 //  Asks that nobody gets a message that is to be sent before due_ms, milliseconds since 1970 by the
 //  relay's wall clock: until then the relay keeps it in CHANNEL.delayed, where it can be cancelled
 //  by its property "id" (see yam_admin.h). A time that is past delays nothing; 0 takes an earlier
-//  wish back. Only the sure grade can: sending such a message in the fast grade fails with ENOTSUP.
+//  wish back. Only the sure grade can, and names of up to 192 bytes: sending such a message
+//  otherwise fails with ENOTSUP or ENAMETOOLONG.
 //  Returns 0, or -1 with errno EINVAL (not 0..2^53-1, a received message); nothing changed then.
 YAM_EXPORT int
 yam_message_set_due(yam_message_t *self, int64_t due_ms);

@@ -17,6 +17,7 @@
 #define YAMI_LIMIT_REPLY (4u << 20)    //  bytes of one administration reply
 #define YAMI_LIMIT_RANGES 2048u      //  settled ranges of one control frame (27 bytes each at most)
 #define YAMI_LIMIT_NAME 200u         //  bytes of a channel, group or producer name
+#define YAMI_LIMIT_DELAYED_NAME 192u //  the same of one with delayed messages: ".delayed" follows
 #define YAMI_LIMIT_ID 200u           //  bytes of an id by which a delayed message can be cancelled
 #define YAMI_LIMIT_SUBJECT 250u      //  bytes of a subject or subject filter
 #define YAMI_LIMIT_SUBJECT_WORDS 16u //  words of a subject

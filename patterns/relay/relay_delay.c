@@ -11,6 +11,9 @@
 #define S_SUFFIX ".delayed"
 #define S_SUFFIX_SIZE 8
 
+_Static_assert(sizeof S_SUFFIX - 1 == S_SUFFIX_SIZE, "the suffix is as long as it says");
+_Static_assert(YAMI_LIMIT_DELAYED_NAME + S_SUFFIX_SIZE == YAMI_LIMIT_NAME, "and always fits");
+
 bool
 yami_relay_is_delayed_name(const void *name, size_t size)
 {
@@ -33,7 +36,7 @@ yami_relay_delay_link(yami_relay_channel_t *channel, yami_relay_channel_t *targe
 yami_relay_channel_t *
 yami_relay_delayed_channel(yami_relay_core_t *core, yami_relay_channel_t *channel)
 {
-    if (channel->delayed == NULL && channel->name.size + S_SUFFIX_SIZE <= YAMI_LIMIT_NAME) {
+    if (channel->delayed == NULL && channel->name.size <= YAMI_LIMIT_DELAYED_NAME) {
         char name[YAMI_LIMIT_NAME + 1];
         size_t size = (size_t) snprintf(name, sizeof name, "%.*s%s", (int) channel->name.size,
                                         channel->name.text, S_SUFFIX);

@@ -231,8 +231,17 @@ def test_newer_sender_of_a_name_takes_over_and_the_older_one_says_so():
     assert older.returncode == UNAVAILABLE and b"a newer producer of this name took over" in errors, errors
 
 
+def test_another_run_of_a_name_sends_new_messages():
+    relay = Relay()
+    for _ in range(2):
+        relay.yam("push", "q", "--name", "p", stdin="the same line\n")
+    row = rows(relay.yam("stat", "--json")[0])[0]
+    assert (row["published"], row["duplicates"]) == (2, 0), row
+
+
 def test_bad_names_and_endpoints_are_refused():
     refused("yam", "push", "a b", code=USAGE, says="0x20", stdin="x\n")
+    refused("yam", "push", "q" * 193, "--delay", "1h", code=USAGE, says="NAME.delayed", stdin="x\n")
     refused("yam", "push", "q", "-e", "tcp://", code=USAGE, says="column", stdin="x\n")
     refused("yam", "push", "q", "-e", "tcp://h:1?window=x", code=USAGE, says="window", stdin="x\n")
     refused("yam", "pull", "q", "-e", "tpc://h:1", code=USAGE, says="tpc")

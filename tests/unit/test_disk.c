@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "yam_error.h"
@@ -118,6 +119,41 @@ test_second_owner_is_refused_naming_the_first(void **state)
 }
 
 static void
+test_child_that_lives_on_does_not_keep_the_lock(void **state)
+{
+    int there[2];
+    int told[2];
+    char byte = 0;
+    yami_disk_t *disk = yami_disk_open(*state, false);
+    assert_non_null(disk);
+    assert_int_equal(pipe(there), 0);
+    assert_int_equal(pipe(told), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        (void) close(told[1]);
+        bool is_well = write(there[1], &byte, 1) == 1 && read(told[0], &byte, 1) == 0;
+        disk->destroy(&disk); //  it may, and changes nothing
+        _exit(is_well ? 0 : 1);
+    }
+    assert_int_not_equal(child, -1);
+    assert_int_equal(read(there[0], &byte, 1), 1);
+    assert_null(yami_disk_open(*state, false)); //  its owner has it, as before
+    assert_int_equal(errno, EWOULDBLOCK);
+    disk->destroy(&disk);
+    disk = yami_disk_open(*state, false); //  as after the end of a process whose child lives on
+    assert_non_null(disk);
+    int status;
+    (void) close(told[1]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_null(yami_disk_open(*state, false));
+    disk->destroy(&disk);
+    (void) close(told[0]);
+    (void) close(there[0]);
+    (void) close(there[1]);
+}
+
+static void
 test_directory_that_cannot_be_written_is_named(void **state)
 {
     assert_int_equal(chmod(*state, 0555), 0);
@@ -199,6 +235,8 @@ main(void)
         cmocka_unit_test_setup_teardown(test_missing_directory_is_made_for_its_owner_only,
                                         s_make_directory, s_remove_directory),
         cmocka_unit_test_setup_teardown(test_second_owner_is_refused_naming_the_first,
+                                        s_make_directory, s_remove_directory),
+        cmocka_unit_test_setup_teardown(test_child_that_lives_on_does_not_keep_the_lock,
                                         s_make_directory, s_remove_directory),
         cmocka_unit_test_setup_teardown(test_directory_that_cannot_be_written_is_named,
                                         s_make_directory, s_remove_directory),

@@ -19,6 +19,8 @@
 #include "yam_error.h"
 #include "yami_bytes.h"
 #include "yami_frame_socket.h"
+#include "yami_limits.h"
+#include "yami_monitor.h"
 #include "yami_properties.h"
 #include "yami_sender.h"
 
@@ -49,12 +51,18 @@ s_teardown(void **state)
 }
 
 static void
-s_open(int kind, const char *options)
+s_open_as(int kind, const char *channel, const char *options, const yami_identity_t *identity)
 {
     yami_endpoint_t endpoint;
     scripted_relay_endpoint(&s_relay, &endpoint, options);
-    s_sender = yami_sure_sender_new(s_yam, kind, "orders", &endpoint, NULL);
+    s_sender = yami_sure_sender_new(s_yam, kind, channel, &endpoint, identity);
     assert_non_null(s_sender);
+}
+
+static void
+s_open(const char *options)
+{
+    s_open_as(YAMI_KIND_QUEUE, "orders", options, NULL);
 }
 
 static int
@@ -80,7 +88,7 @@ static void
 test_lone_message_leaves_at_once_and_is_confirmed(void **state)
 {
     (void) state;
-    s_open(YAMI_KIND_QUEUE, "");
+    s_open("");
     scripted_relay_attach(&s_relay, 1, 0);
     assert_int_equal(s_send("hello"), 0);
     scripted_relay_expect_batch(&s_relay, 1);
@@ -102,7 +110,7 @@ static void
 test_messages_gather_while_enough_are_on_their_way(void **state)
 {
     (void) state;
-    s_open(YAMI_KIND_QUEUE, "");
+    s_open("");
     scripted_relay_attach(&s_relay, 1, 0);
     for (uint64_t sequence = 1; sequence <= 4; sequence++) {
         assert_int_equal(s_send("first"), 0);
@@ -120,7 +128,7 @@ static void
 test_full_batches_do_not_wait(void **state)
 {
     (void) state;
-    s_open(YAMI_KIND_QUEUE, "batch-bytes=1k");
+    s_open("batch-bytes=1k");
     scripted_relay_attach(&s_relay, 1, 0);
     char body[300];
     memset(body, 'x', sizeof body - 1);
@@ -138,7 +146,7 @@ static void
 test_full_window_is_eagain_and_room_comes_with_confirms(void **state)
 {
     (void) state;
-    s_open(YAMI_KIND_QUEUE, "window=10&send-timeout=0");
+    s_open("window=10&send-timeout=0");
     scripted_relay_attach(&s_relay, 1, 0);
     assert_int_equal(s_send("0"), 0);
     scripted_relay_expect_batch(&s_relay, 1);
@@ -158,7 +166,7 @@ static void
 test_full_window_in_bytes_takes_one_message_alone(void **state)
 {
     (void) state;
-    s_open(YAMI_KIND_QUEUE, "window-bytes=100&send-timeout=0");
+    s_open("window-bytes=100&send-timeout=0");
     char body[1000];
     memset(body, 'x', sizeof body - 1);
     body[sizeof body - 1] = 0;
@@ -179,7 +187,7 @@ static void
 test_send_waits_for_room(void **state)
 {
     (void) state;
-    s_open(YAMI_KIND_QUEUE, "window=1");
+    s_open("window=1");
     scripted_relay_attach(&s_relay, 1, 0);
     assert_int_equal(s_send("first"), 0);
     scripted_relay_expect_batch(&s_relay, 1);
@@ -196,7 +204,7 @@ static void
 test_no_session_resends_in_a_new_session(void **state)
 {
     (void) state;
-    s_open(YAMI_KIND_QUEUE, "");
+    s_open("");
     scripted_relay_attach(&s_relay, 1, 0);
     assert_int_equal(s_send("kept"), 0);
     scripted_relay_expect_batch(&s_relay, 1);
@@ -220,7 +228,7 @@ static void
 test_relay_that_comes_back_gets_everything_again(void **state)
 {
     (void) state;
-    s_open(YAMI_KIND_QUEUE, "");
+    s_open("");
     scripted_relay_attach(&s_relay, 1, 0);
     assert_int_equal(s_send("kept"), 0);
     scripted_relay_expect_batch(&s_relay, 1);
@@ -260,7 +268,7 @@ static void
 test_named_producer_waits_for_its_epoch(void **state)
 {
     (void) state;
-    s_open(YAMI_KIND_QUEUE, "name=billing");
+    s_open("name=billing");
     assert_int_equal(s_send("early"), 0);
     scripted_relay_welcome(&s_relay);
     scripted_relay_expect(&s_relay, YAMI_FRAME_ATTACH);
@@ -278,24 +286,7 @@ test_named_producer_waits_for_its_epoch(void **state)
     assert_int_equal(s_relay.batch.epoch, 9);
 }
 
-static void
-test_fenced_producer_gets_estale(void **state)
-{
-    (void) state;
-    s_open(YAMI_KIND_QUEUE, "name=billing");
-    scripted_relay_attach(&s_relay, 1, 0);
-    assert_int_equal(s_send("x"), 0);
-    scripted_relay_expect_batch(&s_relay, 1);
-    scripted_relay_send(&s_relay,
-                        &(yami_frame_t) {.type = YAMI_FRAME_DETACHED,
-                                         .handle = 1,
-                                         .present = YAMI_F_STATUS,
-                                         .status = YAM_STATUS_FENCED},
-                        NULL);
-    assert_int_equal(s_sender->ops->flush(s_sender, 10000), 1); //  ends at once: nothing will come
-    assert_int_equal(s_send("y"), -1);
-    assert_int_equal(errno, ESTALE);
-}
+//  -- Who hears, and who is refused
 
 typedef struct {
     uint64_t calls;
@@ -325,28 +316,214 @@ s_confirm(void *arg, uint64_t first, uint64_t last, yam_status_t status, yam_lev
 }
 
 static void
+s_refuse(uint32_t epoch, uint64_t sequence)
+{
+    yami_frame_t refuse = {.type = YAMI_FRAME_REFUSE,
+                           .handle = 1,
+                           .present = YAMI_F_EPOCH | YAMI_F_FIRST | YAMI_F_LAST | YAMI_F_STATUS |
+                                      YAMI_F_TEXT,
+                           .epoch = epoch,
+                           .first = sequence,
+                           .last = sequence,
+                           .status = YAM_STATUS_TOO_BIG,
+                           .text = yami_slice_text("no more than 3")};
+    scripted_relay_send(&s_relay, &refuse, NULL);
+}
+
+//  -- An identity that its owner remembers
+
+#define EPOCH 12
+#define FIRST 41 //  40 are settled
+
+static yami_monitor_t s_monitor;
+static uint64_t s_change_count;
+
+static void
+s_on_change(void *arg)
+{
+    uint64_t *count = arg;
+    yami_monitor_lock(&s_monitor);
+    (*count)++;
+    yami_monitor_tell(&s_monitor);
+    yami_monitor_unlock(&s_monitor);
+}
+
+static void
+s_open_known(void)
+{
+    yami_identity_t identity = {.producer.bytes = "sixteen letters",
+                                .epoch = EPOCH,
+                                .first_sequence = FIRST,
+                                .changed = s_on_change,
+                                .arg = &s_change_count};
+    yami_monitor_init(&s_monitor);
+    s_change_count = 0;
+    s_open_as(YAMI_KIND_QUEUE, "orders", "name=ignored", &identity);
+}
+
+//  Until a change made is_so true of the state; that state, and the relay's words.
+static yami_sure_state_t
+s_wait_state(bool (*is_so)(const yami_sure_state_t *state), char text[64])
+{
+    yami_sure_state_t state;
+    int64_t until_ms = yami_monitor_deadline(10000);
+    yami_monitor_lock(&s_monitor);
+    for (;;) {
+        uint64_t seen = s_change_count;
+        yami_monitor_unlock(&s_monitor);
+        yami_sure_sender_state(s_sender, &state, text, 64);
+        yami_monitor_lock(&s_monitor);
+        if (is_so(&state)) {
+            break;
+        }
+        while (s_change_count == seen) {
+            assert_true(yami_monitor_wait(&s_monitor, until_ms));
+        }
+    }
+    yami_monitor_unlock(&s_monitor);
+    return state;
+}
+
+static bool
+s_is_attached(const yami_sure_state_t *state)
+{
+    return state->is_attached;
+}
+
+static bool
+s_is_final(const yami_sure_state_t *state)
+{
+    return state->final_status != YAM_STATUS_OK;
+}
+
+static void
+s_expect_known_attach(uint64_t first)
+{
+    scripted_relay_welcome(&s_relay);
+    scripted_relay_expect(&s_relay, YAMI_FRAME_ATTACH);
+    assert_memory_equal(s_relay.frame.producer.bytes, "sixteen letters", 16);
+    assert_int_equal(s_relay.frame.epoch, EPOCH);
+    assert_int_equal(s_relay.frame.first, first);
+}
+
+static void
+s_attach_known(uint64_t sequence)
+{
+    yami_frame_t attached = {.type = YAMI_FRAME_ATTACHED,
+                             .handle = s_relay.frame.handle,
+                             .present = YAMI_F_LEVEL | YAMI_F_SEQUENCE | YAMI_F_EPOCH |
+                                        YAMI_F_MESSAGES | YAMI_F_BYTES,
+                             .level = YAM_LEVEL_SYNCED,
+                             .sequence = sequence,
+                             .epoch = EPOCH,
+                             .messages = 1000,
+                             .bytes = 1000000};
+    scripted_relay_send(&s_relay, &attached, NULL);
+}
+
+static void
+test_given_identity_is_the_one_the_relay_sees_and_confirms_count_in(void **state)
+{
+    (void) state;
+    char text[64];
+    s_heard_t heard = {.next = FIRST};
+    s_open_known();
+    s_sender->ops->set_confirm(s_sender, s_confirm, &heard);
+    s_expect_known_attach(FIRST);
+    s_attach_known(0);
+    yami_sure_state_t known = s_wait_state(s_is_attached, text);
+    assert_int_equal(known.known, 0);
+    assert_int_equal(known.sessions, 1);
+    assert_int_equal(s_send("first"), 0);
+    scripted_relay_expect_batch(&s_relay, FIRST);
+    assert_int_equal(s_relay.batch.epoch, EPOCH);
+    assert_memory_equal(s_relay.batch.producer.bytes, "sixteen letters", 16);
+    assert_int_equal(s_send("second"), 0);
+    scripted_relay_expect_batch(&s_relay, FIRST + 1);
+    scripted_relay_confirm(&s_relay, EPOCH, FIRST + 1);
+    assert_int_equal(s_sender->ops->flush(s_sender, 10000), 0);
+    assert_int_equal(heard.ok, 2);
+    assert_int_equal(heard.next, FIRST + 2);
+}
+
+static void
+test_given_identity_is_told_what_the_relay_has_and_goes_on_behind_it(void **state)
+{
+    (void) state;
+    char text[64];
+    s_heard_t heard = {.next = FIRST};
+    s_open_known();
+    s_sender->ops->set_confirm(s_sender, s_confirm, &heard);
+    assert_int_equal(s_send("stored before a crash"), 0);
+    assert_int_equal(s_send("stored as well"), 0);
+    s_expect_known_attach(FIRST);
+    s_attach_known(FIRST + 1);
+    yami_sure_state_t known = s_wait_state(s_is_attached, text);
+    assert_int_equal(known.known, FIRST + 1);
+    scripted_relay_expect_batch(&s_relay, FIRST); //  again, which does no harm
+    scripted_relay_confirm(&s_relay, EPOCH, FIRST + 1);
+    assert_int_equal(s_sender->ops->flush(s_sender, 10000), 0);
+    assert_int_equal(s_send("new"), 0);
+    scripted_relay_expect_batch(&s_relay, FIRST + 2);
+    assert_true(yami_slice_equal(s_record(0).body, "new"));
+    assert_int_equal(heard.ok, 2);
+}
+
+static void
+test_refusal_for_good_ends_a_given_identity_and_names_what_was_refused(void **state)
+{
+    (void) state;
+    char text[64];
+    s_open_known();
+    s_expect_known_attach(FIRST);
+    s_attach_known(0);
+    assert_int_equal(s_send("too big"), 0);
+    scripted_relay_expect_batch(&s_relay, FIRST);
+    s_refuse(EPOCH, FIRST);
+    yami_sure_state_t final = s_wait_state(s_is_final, text);
+    assert_int_equal(final.final_status, YAM_STATUS_TOO_BIG);
+    assert_int_equal(final.final_first, FIRST);
+    assert_int_equal(final.final_last, FIRST);
+    assert_string_equal(text, "no more than 3");
+    assert_false(final.is_attached);
+    assert_int_equal(s_send("whatever comes"), -1); //  its owner decides what is next
+    assert_int_equal(errno, EMSGSIZE);
+}
+
+//  -- Refusals
+
+static void
+test_fenced_producer_gets_estale(void **state)
+{
+    (void) state;
+    s_open("name=billing");
+    scripted_relay_attach(&s_relay, 1, 0);
+    assert_int_equal(s_send("x"), 0);
+    scripted_relay_expect_batch(&s_relay, 1);
+    scripted_relay_send(&s_relay,
+                        &(yami_frame_t) {.type = YAMI_FRAME_DETACHED,
+                                         .handle = 1,
+                                         .present = YAMI_F_STATUS,
+                                         .status = YAM_STATUS_FENCED},
+                        NULL);
+    assert_int_equal(s_sender->ops->flush(s_sender, 10000), 1); //  ends at once: nothing will come
+    assert_int_equal(s_send("y"), -1);
+    assert_int_equal(errno, ESTALE);
+}
+
+static void
 test_refusal_is_heard_in_order_and_confirm_may_send(void **state)
 {
     (void) state;
     s_heard_t heard = {.next = 1, .nested = -2};
-    s_open(YAMI_KIND_QUEUE, "");
+    s_open("");
     s_sender->ops->set_confirm(s_sender, s_confirm, &heard);
     scripted_relay_attach(&s_relay, 1, 0);
     assert_int_equal(s_send("good"), 0);
     scripted_relay_expect_batch(&s_relay, 1);
     assert_int_equal(s_send("bad"), 0);
     scripted_relay_expect_batch(&s_relay, 2);
-    scripted_relay_send(&s_relay,
-                        &(yami_frame_t) {.type = YAMI_FRAME_REFUSE,
-                                         .handle = 1,
-                                         .present = YAMI_F_EPOCH | YAMI_F_FIRST | YAMI_F_LAST |
-                                                    YAMI_F_STATUS | YAMI_F_TEXT,
-                                         .epoch = 1,
-                                         .first = 2,
-                                         .last = 2,
-                                         .status = YAM_STATUS_TOO_BIG,
-                                         .text = yami_slice_text("no more than 3")},
-                        NULL);
+    s_refuse(1, 2);
     scripted_relay_confirm(&s_relay, 1, 1);
     scripted_relay_attach(&s_relay, 1, 1); //  past what was refused
     scripted_relay_expect_batch(&s_relay, 3);
@@ -364,7 +541,7 @@ test_subject_becomes_a_property(void **state)
 {
     (void) state;
     yami_property_t property;
-    s_open(YAMI_KIND_TOPIC, "");
+    s_open_as(YAMI_KIND_TOPIC, "orders", "", NULL);
     scripted_relay_attach(&s_relay, 1, 0);
     yami_record_t record = {.priority = 4,
                             .properties = yami_slice("\x81\xa3tag\xa3new", 9),
@@ -384,7 +561,7 @@ test_what_is_due_later_travels_in_batches_of_its_own(void **state)
     (void) state;
     static const uint8_t flags[] = {0, 0, YAMI_RECORD_DUE, YAMI_RECORD_DUE, YAMI_RECORD_DUE, 0};
     static const uint32_t counts[] = {2, 3, 1};
-    s_open(YAMI_KIND_QUEUE, ""); //  nobody takes them yet: they gather
+    s_open(""); //  nobody takes them yet: they gather
     for (size_t index = 0; index < sizeof flags; index++) {
         yami_record_t record = {.flags = flags[index], .due_ms = 1000, .body = yami_slice("x", 1)};
         assert_int_equal(s_sender->ops->send(s_sender, &record, ""), 0);
@@ -401,10 +578,29 @@ test_what_is_due_later_travels_in_batches_of_its_own(void **state)
 }
 
 static void
+test_name_without_room_for_that_of_delayed_messages_is_told_at_once(void **state)
+{
+    (void) state;
+    char name[YAMI_LIMIT_NAME + 1] = {0};
+    yami_record_t record = {.flags = YAMI_RECORD_DUE, .due_ms = 1};
+    memset(name, 'q', YAMI_LIMIT_DELAYED_NAME + 1);
+    s_open_as(YAMI_KIND_QUEUE, name, "", NULL);
+    assert_int_equal(s_sender->ops->send(s_sender, &record, ""), -1);
+    assert_int_equal(errno, ENAMETOOLONG);
+    assert_non_null(strstr(yam_error(), "NAME.delayed (192 is the most)"));
+    assert_int_equal(s_sender->ops->send(s_sender, &record, "a.subject"), -1);
+    assert_int_equal(s_send("at once"), 0);
+    (void) s_sender->ops->close(&s_sender, 0);
+    name[YAMI_LIMIT_DELAYED_NAME] = '\0';
+    s_open_as(YAMI_KIND_QUEUE, name, "", NULL);
+    assert_int_equal(s_sender->ops->send(s_sender, &record, ""), 0);
+}
+
+static void
 test_close_waits_for_confirms_then_says_goodbye(void **state)
 {
     (void) state;
-    s_open(YAMI_KIND_QUEUE, "");
+    s_open("");
     scripted_relay_attach(&s_relay, 1, 0);
     assert_int_equal(s_send("x"), 0);
     scripted_relay_expect_batch(&s_relay, 1);
@@ -419,7 +615,7 @@ static void
 test_close_without_a_relay_returns_what_is_left(void **state)
 {
     (void) state;
-    s_open(YAMI_KIND_QUEUE, "");
+    s_open("");
     for (int index = 0; index < 3; index++) {
         assert_int_equal(s_send("x"), 0);
     }
@@ -430,7 +626,7 @@ static void
 test_child_after_fork_gets_echild(void **state)
 {
     (void) state;
-    s_open(YAMI_KIND_QUEUE, "");
+    s_open("");
     pid_t child = fork();
     if (child == 0) {
         _exit(s_send("x") == -1 && errno == ECHILD ? 0 : 1);
@@ -445,7 +641,7 @@ test_garbage_from_the_relay_changes_nothing(void **state)
 {
     (void) state;
     uint64_t seed = 5;
-    s_open(YAMI_KIND_QUEUE, "");
+    s_open("");
     scripted_relay_attach(&s_relay, 1, 0);
     assert_int_equal(s_send("x"), 0);
     scripted_relay_expect_batch(&s_relay, 1);
@@ -488,7 +684,7 @@ test_many_threads_send_and_everything_arrives_once(void **state)
 {
     (void) state;
     static char bodies[THREAD_COUNT][2] = {"0", "1", "2", "3"};
-    s_open(YAMI_KIND_QUEUE, "window=1000&batch-bytes=4k");
+    s_open("window=1000&batch-bytes=4k");
     pthread_t threads[THREAD_COUNT];
     for (int index = 0; index < THREAD_COUNT; index++) {
         assert_int_equal(pthread_create(&threads[index], NULL, s_send_many, bodies[index]), 0);
@@ -531,10 +727,14 @@ main(void)
         TEST(test_no_session_resends_in_a_new_session),
         TEST(test_relay_that_comes_back_gets_everything_again),
         TEST(test_named_producer_waits_for_its_epoch),
+        TEST(test_given_identity_is_the_one_the_relay_sees_and_confirms_count_in),
+        TEST(test_given_identity_is_told_what_the_relay_has_and_goes_on_behind_it),
+        TEST(test_refusal_for_good_ends_a_given_identity_and_names_what_was_refused),
         TEST(test_fenced_producer_gets_estale),
         TEST(test_refusal_is_heard_in_order_and_confirm_may_send),
         TEST(test_subject_becomes_a_property),
         TEST(test_what_is_due_later_travels_in_batches_of_its_own),
+        TEST(test_name_without_room_for_that_of_delayed_messages_is_told_at_once),
         TEST(test_close_waits_for_confirms_then_says_goodbye),
         TEST(test_close_without_a_relay_returns_what_is_left),
         TEST(test_child_after_fork_gets_echild),
