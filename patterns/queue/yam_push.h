@@ -56,7 +56,8 @@ YAM_EXPORT int
 yam_push_send(yam_push_t *self, const void *body, size_t size);
 
 //  Sends a message with properties; the same outcomes, and for one with a due time ENOTSUP (in the
-//  fast grade), ENAMETOOLONG (the name has more than 192 bytes). On success *message_p is freed and cleared, otherwise it stays the caller's.
+//  fast grade) and ENAMETOOLONG (the name has more than 192 bytes). On success *message_p is freed
+//  and cleared, otherwise it stays the caller's.
 YAM_EXPORT int
 yam_push_send_message(yam_push_t *self, yam_message_t **message_p);
 
