@@ -1,7 +1,8 @@
 #   Yam: brokerless messaging with a memory.
 #
 #   make            library and programs, into build/       make demo       see it work (demo-orders: more of it)
-#   make check      everything CI runs, one last line       make bench      measure (WORKLOAD= SIZES= QUICK=1)
+#   make check      everything CI runs, one last line       make bench      measure (WORKLOAD= SIZES= QUICK=1),
+#                                                           bench-plots draws it
 #   make install    PREFIX [/usr/local], DESTDIR            make uninstall  the reverse
 #   make layers headers metrics lint fmt                    the parts of check one looks at alone
 #   make examples   examples/*.c against a staged install   make sim        SEEDS=N SEED=K
@@ -118,6 +119,7 @@ all: deps
 
 check lint fuzz faults soak: PACKAGES += $(CHECK_PACKAGES)
 bench: PACKAGES += liblmdb-dev python3 postgresql redis-server
+bench-plots: PACKAGES += python3 gnuplot-nox
 
 deps:
 	@$(if $(filter no,$(DEPS)),:,tests/tools/install_packages $(PACKAGES))
@@ -145,6 +147,10 @@ bench: deps
 	+@$(SUBMAKE) build $(filter $(BUILD)/bench/%,$(TESTS)) $(if $(SAN),,$(BUILD)/bench/count_syncs.so)
 	@YAM_BIN=$(abspath $(BUILD)/bin) YAM_BUILD=$(abspath $(BUILD)) \
 	    WORKLOAD='$(WORKLOAD)' SIZES='$(SIZES)' QUICK='$(QUICK)' tests/bench/run
+
+.PHONY: bench-plots
+bench-plots: deps
+	@YAM_BUILD=$(abspath $(BUILD)) WORKLOAD='$(WORKLOAD)' tests/bench/plots
 
 sim: deps
 	+@$(SUBMAKE) $(SIM)
