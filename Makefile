@@ -24,15 +24,15 @@ SUBMAKE   = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS
 RUN       = tests/tools/run_tests
 SHOW      = $(if $(V),,@echo "  $(1)";)
 
-#   PLANTED=NAME: that bug; FAILPOINTS=yes: places where a test ends the process (lib/base/yami_failpoint.h). Each in
-#   a folder of its own; what does not have it is shared with the usual build.
+#   PLANTED=NAME: that bug; FAILPOINTS=yes: places where a test ends the process (lib/base/yami_failpoint.h); or both.
+#   Each in a folder of its own; what does not have it is shared with the usual build.
 PLANTED  ?=
 FAILPOINTS ?=
 SHARED   := $(BUILD)
 OBJ       = $(SHARED)/obj
-VARIANT   = $(if $(PLANTED),planted-$(PLANTED),$(if $(FAILPOINTS),failpoints))
-VARIANT_MARK = $(if $(PLANTED),YAMI_PLANTED($(PLANTED)),YAMI_FAILPOINT)
-VARIANT_FLAG = $(if $(PLANTED),-DYAMI_PLANTED_BUG=YAMI_BUG_$(PLANTED),-DYAMI_FAILPOINTS)
+VARIANT   = $(PLANTED:%=planted-%)$(if $(FAILPOINTS),$(PLANTED:%=-)failpoints)
+VARIANT_MARK = $(if $(PLANTED),-e 'YAMI_PLANTED($(PLANTED))') $(if $(FAILPOINTS),-e YAMI_FAILPOINT)
+VARIANT_FLAG = $(PLANTED:%=-DYAMI_PLANTED_BUG=YAMI_BUG_%) $(if $(FAILPOINTS),-DYAMI_FAILPOINTS)
 ifneq ($(VARIANT),)
 override BUILD := $(SHARED)/$(VARIANT)
 endif
@@ -89,7 +89,7 @@ ALL_TEXT  = $(ALL_SRC) $(EXAMPLES) $(wildcard lib/*.h $(addsuffix *.h,$(sort $(d
 SCRIPTS   = $(filter-out %.c %.h,$(wildcard tests/system/test_* tests/interop/test_*))
 
 objects   = $(foreach source,$(1),$(if $(filter $(source),$(BUG_SRC)),$(BUILD),$(SHARED))/obj/$(source:.c=.o))
-BUG_SRC   = $(if $(VARIANT),$(call once,BUG_SRC,$(shell grep -l '$(VARIANT_MARK)' $(LIB_SRC))))
+BUG_SRC   = $(if $(VARIANT),$(call once,BUG_SRC,$(shell grep -l $(VARIANT_MARK) $(LIB_SRC))))
 helpers   = $(call objects,$(filter tests/support/% tests/$(1)/%,$(HELP_SRC)) $(helpers_$(1)))
 helpers_fuzz = daemons/common/config.c daemons/common/options.c
 LIBRARIES = yam $(EXTRAS:%=yam-%)

@@ -2,13 +2,15 @@
 
     Not a switch: in every build that is meant for use YAMI_FAILPOINT(name) is nothing. With `make
     FAILPOINTS=yes`, in a folder of its own, the process kills itself, as `kill -9` would, at the
-    N-th time that it comes by the point which YAM_FAILPOINT="NAME:N" names.
+    N-th time that it comes by the point which YAM_FAILPOINT="NAME:N" names. "NAME:N+MS" first holds
+    that thread for so many milliseconds: what it has handed to others leaves the process then.
 */
 #ifndef YAMI_FAILPOINT_H
 #define YAMI_FAILPOINT_H
 
 #ifdef YAMI_FAILPOINTS
 
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -21,6 +23,8 @@ yami_failpoint(const char *name, atomic_long *count)
     size_t size = strlen(name);
     if (wanted != NULL && strncmp(wanted, name, size) == 0 && wanted[size] == ':' &&
         atomic_fetch_add(count, 1) + 1 == atol(wanted + size + 1)) {
+        const char *pause = strchr(wanted, '+');
+        (void) poll(NULL, 0, pause != NULL ? atoi(pause + 1) : 0);
         (void) raise(SIGKILL);
     }
 }

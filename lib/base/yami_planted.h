@@ -72,7 +72,7 @@
 #define YAMI_BUG_CANCEL_NOT_WRITTEN 28
 //  a check is judged while confirms that came before it wait
 #define YAMI_BUG_JUDGED_BEFORE_CONFIRMS 29
-//  checks and confirms that could not be stored are acknowledged
+//  checks and confirms are acknowledged before they are stored
 #define YAMI_BUG_UNSTORED_ACKED 30
 //  an answer to an earlier call moves a case on
 #define YAMI_BUG_STALE_ANSWER_TAKEN 31

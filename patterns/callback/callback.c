@@ -14,6 +14,7 @@
 #include "yam_rpc_server.h"
 #include "yami_base.h"
 #include "yami_callback_wire.h"
+#include "yami_failpoint.h"
 #include "yami_message.h"
 #include "yami_option.h"
 #include "yami_properties.h"
@@ -123,6 +124,7 @@ s_send_check(yam_callback_t *self, const char *id)
     if (check == NULL) {
         return -1;
     }
+    YAMI_FAILPOINT("check");
     int rc = yam_message_set_due(check, yami_clock_wall_ms() + row.delay_ms);
     if (rc == 0) {
         rc = yam_push_send_message(self->checks, &check);
@@ -143,6 +145,7 @@ yam_callback_expect(yam_callback_t *self, const char *id, int timeout_ms)
     if (yam_push_flush(self->checks, timeout_ms) > 0) {
         return yami_fail(EAGAIN, "the relay has not confirmed the check within %d ms", timeout_ms);
     }
+    YAMI_FAILPOINT("expected");
     return 0;
 }
 
@@ -159,7 +162,9 @@ s_read_id(yam_message_t *const *message_p, char *id)
 static int
 s_send_message(yam_callback_t *self, yam_message_t **message_p)
 {
+    YAMI_FAILPOINT("message");
     int rc = yam_push_send_message(self->messages, message_p);
+    YAMI_FAILPOINT("sent");
     self->sent += rc == 0 ? 1 : 0;
     return rc;
 }
@@ -263,6 +268,7 @@ s_handle(void *arg, yam_rpc_request_t *request)
     int64_t left_ms = yam_rpc_request_left_ms(request);
     yam_callback_answer_t answer = s_answer(self, &row, left_ms, note, sizeof note);
     yam_message_t *reply = yami_callback_answer_build(answer, note);
+    YAMI_FAILPOINT("reply");
     (void) yam_rpc_reply(&request, reply != NULL ? YAM_STATUS_OK : YAM_STATUS_INTERNAL, "", &reply);
 }
 

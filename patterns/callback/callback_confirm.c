@@ -7,6 +7,7 @@
 
 #include "yami_base.h"
 #include "yami_callback_wire.h"
+#include "yami_failpoint.h"
 
 static int
 s_send(yam_push_t *confirms, const yam_message_t *message, int outcome, const char *reason)
@@ -23,7 +24,9 @@ s_send(yam_push_t *confirms, const yam_message_t *message, int outcome, const ch
     if (built == NULL) {
         return -1;
     }
+    YAMI_FAILPOINT("confirm");
     int rc = yam_push_send_message(confirms, &built);
+    YAMI_FAILPOINT("confirmed");
     int error = errno;
     yam_message_destroy(&built);
     errno = error;

@@ -5,7 +5,6 @@
 #include <errno.h>
 
 #include "yami_base.h"
-#include "yami_planted.h"
 
 #define S_CLOSE_MS 1000 //  for what is given back to leave
 
@@ -66,7 +65,7 @@ yami_callback_intake_settle(yami_callback_intake_t *self, bool is_stored)
 void
 yami_callback_intake_close(yami_callback_intake_t *self)
 {
-    yami_callback_intake_settle(self, YAMI_PLANTED(UNSTORED_ACKED));
+    yami_callback_intake_settle(self, false);
     for (int queue = 0; queue < YAMI_CALLBACK_QUEUES; queue++) {
         (void) yam_pull_close(&self->pulls[queue], S_CLOSE_MS);
     }

@@ -9,7 +9,9 @@
 #include "yam_error.h"
 #include "yami_base.h"
 #include "yami_callback_wire.h"
+#include "yami_failpoint.h"
 #include "yami_log.h"
+#include "yami_planted.h"
 
 #define S_LOOK_MS 500        //  between looks at what is due, when nothing comes
 #define S_ASK_MS 20          //  between questions to the relay
@@ -45,7 +47,9 @@ s_begin(yami_callback_turn_t *self)
 static int
 s_end(yami_callback_turn_t *self, int rc)
 {
+    YAMI_FAILPOINT("commit");
     if (rc == 0 && self->store->db->commit(self->store->database) == 0) {
+        YAMI_FAILPOINT("committed");
         self->pause_ms = 0;
         return 0;
     }
@@ -150,9 +154,15 @@ s_take(yami_callback_turn_t *self, yami_callback_queue_t queue)
         if (count == 0) {
             return;
         }
-        if (s_end(self, s_store_batch(self, queue)) == 0) {
+        YAMI_FAILPOINT("take");
+        int rc = s_store_batch(self, queue);
+        if (YAMI_PLANTED(UNSTORED_ACKED)) {
+            yami_callback_intake_settle(intake, true);
+        }
+        if (s_end(self, rc) == 0) {
             s_count_batch(self, queue);
             yami_callback_intake_settle(intake, true);
+            YAMI_FAILPOINT("acked");
         }
     } while (count == YAMI_CALLBACK_BATCH);
 }
@@ -189,11 +199,13 @@ s_take_answers(yami_callback_turn_t *self)
     if (count == 0 || self->retry_ms != 0) {
         return;
     }
+    YAMI_FAILPOINT("answered");
     int rc = s_begin(self);
     for (size_t index = 0; rc == 0 && index < count; index++) {
         rc = s_store_answer(self, answers[index]);
     }
     if (s_end(self, rc) == 0) {
+        YAMI_FAILPOINT("moved");
         for (size_t index = 0; index < count; index++) {
             s_count_answer(self, answers[index]->answer);
         }
@@ -266,7 +278,9 @@ s_look(yami_callback_turn_t *self, const yami_callback_noted_t *noted, size_t co
     for (size_t index = 0; index < called_count; index++) {
         if (is_stored) {
             s_log_call(called[index]);
+            YAMI_FAILPOINT("call");
             yami_callback_calls_begin(self->calls, called[index]);
+            YAMI_FAILPOINT("called");
             self->stats.calls++;
         }
         yami_free(called[index]);
@@ -317,6 +331,7 @@ s_judge(yami_callback_turn_t *self, int64_t now_ms)
     }
     if (yami_callback_horizon_hear(&self->horizon, last, floor)) {
         size_t count = self->noted_count;
+        YAMI_FAILPOINT("judge");
         self->noted_count = 0;
         self->look_ms = 0; //  there may be more
         s_look(self, self->noted, count);

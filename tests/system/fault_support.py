@@ -46,9 +46,9 @@ def unshare(flags):
         sys.exit(SKIPPED)
 
 
-def command(*words):
+def command(*words, **options):
     """Runs a program of the system that has to work."""
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **options)
     assert done.returncode == 0, f"{' '.join(words)}: {done.stdout.decode()}"
     return done.stdout.decode()
 
@@ -78,6 +78,21 @@ class LoopDisk:
             fcntl.ioctl(directory, EXT4_IOC_SHUTDOWN, struct.pack("I", WITHOUT_FLUSHING_THE_JOURNAL))
         finally:
             os.close(directory)
+
+
+def failing_build(*programs, planted=None):
+    """Makes programs of the build anew with failpoints, and with a planted bug; returns the folder that has them."""
+    build = os.path.relpath(os.environ.get("YAM_BUILD", "build"))
+    home = os.path.join(build, f"planted-{planted}-failpoints" if planted else "failpoints")
+    sanitizers = re.findall(r"san-([\w-]+)", build)
+    settings = [f"BUILD={build}", "FAILPOINTS=yes", *(f"SAN={names.replace('-', ',')}" for names in sanitizers),
+                *([f"PLANTED={planted}"] if planted else [])]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    with open(os.path.join(build, "failpoints.lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        command("make", "--no-print-directory", "DEPS=no", *settings,
+                *(os.path.join(home, program) for program in programs), env=environment)
+    return os.path.abspath(home)
 
 
 def strace(log, calls, *injections):

@@ -5,14 +5,13 @@ import glob
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 
 import outbox_support as outbox
 import yamd_support
 from fault_proxy import DOWN, FaultProxy
-from fault_support import CLONE_NEWNS, command, need, unshare
+from fault_support import CLONE_NEWNS, command, failing_build, need, unshare
 from outbox_support import Scene, wait_for_death
 from yamd_support import IS_SANITIZED, SKIPPED, TIMEOUT, folder, main, rows, write, yam
 
@@ -21,19 +20,8 @@ HOUR = 3600
 LIBRARY = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or [None])[0]
 
 
-def failing_yam():
-    """A yam with failpoints."""
-    build = os.path.relpath(os.environ.get("YAM_BUILD", "build"))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    target = os.path.join(build, "failpoints/bin/yam")
-    done = subprocess.run(["make", "--no-print-directory", "DEPS=no", f"BUILD={build}", "FAILPOINTS=yes", target],
-                          env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-    assert done.returncode == 0, done.stdout.decode()
-    return os.path.abspath(target)
-
-
 def test_dispatcher_killed_between_any_two_steps_stores_everything_once():
-    scene, program = Scene(), failing_yam()
+    scene, program = Scene(), os.path.join(failing_build("bin/yam"), "bin/yam")
     for point in POINTS:
         for number in (1, 2, 3, 5, 30 if point == "send" else 7):
             victim = scene.dispatch(program=program, environment={"YAM_FAILPOINT": f"{point}:{number}"})
