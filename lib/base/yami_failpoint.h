@@ -22,9 +22,9 @@ yami_failpoint(const char *name, atomic_long *count)
     const char *wanted = getenv("YAM_FAILPOINT");
     size_t size = strlen(name);
     if (wanted != NULL && strncmp(wanted, name, size) == 0 && wanted[size] == ':' &&
-        atomic_fetch_add(count, 1) + 1 == atol(wanted + size + 1)) {
+        atomic_fetch_add(count, 1) + 1 == strtol(wanted + size + 1, NULL, 10)) {
         const char *pause = strchr(wanted, '+');
-        (void) poll(NULL, 0, pause != NULL ? atoi(pause + 1) : 0);
+        (void) poll(NULL, 0, pause != NULL ? (int) strtol(pause + 1, NULL, 10) : 0);
         (void) raise(SIGKILL);
     }
 }

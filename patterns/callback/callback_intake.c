@@ -29,6 +29,20 @@ yami_callback_intake_fd(yami_callback_intake_t *self, yami_callback_queue_t queu
     return self->pulls[queue] != NULL ? yam_pull_fd(self->pulls[queue]) : -1;
 }
 
+bool
+yami_callback_intake_is_connected(yami_callback_intake_t *self)
+{
+    bool is_connected = true;
+    for (int queue = 0; queue < YAMI_CALLBACK_QUEUES; queue++) {
+        yam_pull_stats_t stats = {0};
+        if (self->pulls[queue] != NULL) {
+            yam_pull_stats(self->pulls[queue], &stats);
+        }
+        is_connected = is_connected && stats.is_connected;
+    }
+    return is_connected;
+}
+
 int
 yami_callback_intake_take(yami_callback_intake_t *self, yami_callback_queue_t queue)
 {

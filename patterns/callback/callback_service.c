@@ -65,6 +65,7 @@ s_open(yam_callback_service_t *self, yam_t *yam, const char *endpoint, const cha
 {
     yami_callback_turn_t *turn = &self->turn;
     turn->wake_fd = -1;
+    turn->heard_ms = yami_clock_mono_ms();
     if (yam == NULL || endpoint == NULL) {
         return yami_fail(EINVAL, "a callback service needs a yam_t, an endpoint and a store");
     }

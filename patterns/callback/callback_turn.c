@@ -20,6 +20,7 @@
 #define S_CALLS 64           //  most calls made again at a time
 #define S_PRUNE_MS 10000     //  between times when old rows are forgotten
 #define S_PRUNE_ROWS 1000    //  of each table at a time
+#define S_SILENT_MS 5000     //  without a session, until and between the lines that say so
 
 //  -- Transactions ------------------------------------------------------------------------------
 
@@ -357,6 +358,19 @@ s_prune(yami_callback_turn_t *self, int64_t now_ms)
 
 //  -- Turns -------------------------------------------------------------------------------------
 
+//  Whether the database takes part again. That it begins and ends a transaction does not say that
+//  it has room: so the next pause is longer all the same, until something is stored.
+static bool
+s_is_back(yami_callback_turn_t *self)
+{
+    int64_t pause_ms = self->pause_ms;
+    if (s_end(self, s_begin(self)) == -1) {
+        return false;
+    }
+    self->pause_ms = pause_ms;
+    return true;
+}
+
 //  Whether the queues are open; after a failure only when its pause is over.
 static bool
 s_is_open(yami_callback_turn_t *self, int64_t now_ms)
@@ -366,7 +380,7 @@ s_is_open(yami_callback_turn_t *self, int64_t now_ms)
     }
     //  The database first: who cannot store must not take.
     self->retry_ms = 0;
-    if (self->pause_ms != 0 && s_end(self, s_begin(self)) == -1) {
+    if (self->pause_ms != 0 && !s_is_back(self)) {
         return false;
     }
     if (yami_callback_intake_open(&self->intake) == -1) {
@@ -376,13 +390,29 @@ s_is_open(yami_callback_turn_t *self, int64_t now_ms)
     return true;
 }
 
+//  Without a relay nothing comes, and nothing would be said.
+static void
+s_watch_relay(yami_callback_turn_t *self, int64_t now_ms)
+{
+    if (yami_callback_intake_is_connected(&self->intake)) {
+        self->heard_ms = now_ms;
+    } else if (now_ms - self->heard_ms >= S_SILENT_MS) {
+        self->heard_ms = now_ms;
+        yami_log(YAMI_LOG_WARN, "callback.no-relay",
+                 "relay=\"%.*s\" error=\"no session (is it there, and does it let us in?)\"",
+                 (int) strcspn(self->intake.endpoint, "?"), self->intake.endpoint);
+    }
+}
+
 void
 yami_callback_turn(yami_callback_turn_t *self)
 {
     int64_t now_ms = yami_clock_mono_ms();
     if (!s_is_open(self, now_ms)) {
+        self->heard_ms = now_ms; //  nobody listens
         return;
     }
+    s_watch_relay(self, now_ms);
     uint64_t checks = self->stats.checks;
     s_take(self, YAMI_CALLBACK_CONFIRMS);
     s_take(self, YAMI_CALLBACK_CHECKS);

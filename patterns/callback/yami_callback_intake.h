@@ -47,6 +47,10 @@ yami_callback_intake_close(yami_callback_intake_t *self);
 int
 yami_callback_intake_fd(yami_callback_intake_t *self, yami_callback_queue_t queue);
 
+//  Whether there is a session with the relay in each queue; false while closed.
+bool
+yami_callback_intake_is_connected(yami_callback_intake_t *self);
+
 //  Takes a batch of what is there into messages. 0, or -1 with errno and a sentence: the queue
 //  cannot be used.
 int

@@ -48,6 +48,7 @@ typedef struct {
     int64_t look_ms;  //  next look at what is due
     int64_t ask_ms;   //  next question to the relay
     int64_t prune_ms; //  next time old rows are forgotten
+    int64_t heard_ms; //  the relay was there, or that it is not was told
     yam_callback_service_stats_t stats;
 } yami_callback_turn_t;
 

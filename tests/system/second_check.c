@@ -3,8 +3,9 @@
 //      second_check produce DATABASE ENDPOINT [hasty]     until stdin ends; then it only answers
 //      second_check consume DATABASE ENDPOINT [hasty]
 //
-//  What happens to message N is decided by N % 5. Both tables are what the oracle reads. A hasty
-//  one does its steps in an order that loses something, which the oracle must find.
+//  What happens to message N is decided by N % 5. The oracle reads both databases. A hasty one does
+//  its steps in an order that loses something, which the oracle must find. In the environment
+//  DELAY_MS [1000] says how long after a message its check is due; CERTIFICATE is for CURVE.
 
 #include <poll.h>
 #include <sqlite3.h>
@@ -24,8 +25,7 @@
 #include "yami_base.h"
 #include "yami_failpoint.h"
 
-#define S_PAUSE_MS 8 //  between messages
-#define S_DELAY_MS 1000
+#define S_PAUSE_MS 15 //  between messages
 #define S_KINDS 5
 
 enum {
@@ -36,6 +36,7 @@ enum {
     S_ROLLED_BACK = 4, //  expected, and never committed
 };
 
+static int64_t s_delay_ms;
 static atomic_int_fast64_t s_current; //  the number whose transaction may still commit
 
 static void
@@ -81,6 +82,17 @@ s_open(const char *path)
     return database;
 }
 
+static yam_t *
+s_yam(void)
+{
+    yam_t *yam = yam_new();
+    const char *certificate = getenv("CERTIFICATE");
+    if (certificate != NULL && *certificate != 0) {
+        s_must(yam_set_certificate(yam, certificate) == 0);
+    }
+    return yam;
+}
+
 //  -- The producer ------------------------------------------------------------------------------
 
 //  Reads the business row again. What is not there, and may still be committed, is not gone.
@@ -110,7 +122,7 @@ s_produce_one(sqlite3 *database, yam_callback_t *producer, int64_t number, bool 
     (void) snprintf(id, sizeof id, "%lld", (long long) number);
     s_must(yam_message_set(message, "id", id) == 0);
     (void) s_run(database, "INSERT INTO plan (id, due_ms) VALUES (?, ?)", number,
-                 yami_clock_wall_ms() + S_DELAY_MS);
+                 yami_clock_wall_ms() + s_delay_ms);
     if (!is_hasty) {
         s_must(yam_callback_expect(producer, id, -1) == 0);
         (void) s_run(database, "UPDATE plan SET expected = 1 WHERE id = ?", number, 0);
@@ -131,15 +143,19 @@ s_produce_one(sqlite3 *database, yam_callback_t *producer, int64_t number, bool 
 static void
 s_produce(const char *path, const char *endpoint, bool is_hasty)
 {
-    yam_t *yam = yam_new();
+    yam_t *yam = s_yam();
     sqlite3 *database = s_open(path);
     struct pollfd input = {.fd = 0, .events = POLLIN};
+    char options[64];
+    const char *delay = getenv("DELAY_MS");
+    s_delay_ms = delay != NULL ? strtoll(delay, NULL, 10) : 1000;
+    (void) snprintf(options, sizeof options, "delay=%lld", (long long) s_delay_ms);
     s_must(sqlite3_exec(database,
                         "CREATE TABLE IF NOT EXISTS plan (id INTEGER PRIMARY KEY, due_ms, expected "
                         "DEFAULT 0); CREATE TABLE IF NOT EXISTS business (id INTEGER PRIMARY KEY); "
                         "CREATE TABLE IF NOT EXISTS call (id, round)",
                         NULL, NULL, NULL) == SQLITE_OK);
-    yam_callback_t *producer = yam_callback_new(yam, "orders", "shop", endpoint, "delay=1s");
+    yam_callback_t *producer = yam_callback_new(yam, "orders", "shop", endpoint, options);
     s_must(producer != NULL && yam_callback_serve(producer, s_answer, s_open(path)) == 0);
     int64_t number = s_run(database, "SELECT max(id) FROM plan", 0, 0);
     while (poll(&input, 1, S_PAUSE_MS) == 0) {
@@ -224,7 +240,7 @@ s_handle(const s_consumer_t *self, yam_message_t **message_p)
 static void
 s_consume(const char *path, const char *endpoint, bool is_hasty)
 {
-    yam_t *yam = yam_new();
+    yam_t *yam = s_yam();
     s_consumer_t self = {.database = s_open(path), .is_hasty = is_hasty};
     s_must(sqlite3_exec(self.database,
                         "CREATE TABLE IF NOT EXISTS effect (id); CREATE TABLE IF NOT EXISTS "

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <libpq-fe.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 #include "yam_error.h"
 #include "yam_relay.h"
 #include "yami_base.h"
+#include "yami_callback_store.h"
 
 #define S_CASES 100
 
@@ -94,6 +96,16 @@ s_start(void)
     return service;
 }
 
+static void
+s_execute(const char *text)
+{
+    PGconn *connection = PQconnectdb(s_server.uri);
+    PGresult *result = PQexec(connection, text);
+    assert_int_equal(PQresultStatus(result), PGRES_COMMAND_OK);
+    PQclear(result);
+    PQfinish(connection);
+}
+
 //  -- Tests
 
 static void
@@ -152,6 +164,42 @@ test_two_services_whose_server_is_killed_forget_nothing_and_alarm_nobody(void **
     yam_callback_destroy(&producer);
 }
 
+//  Whoever freezes in a transaction keeps the others waiting for seconds, not for ever.
+static void
+test_a_service_that_freezes_in_a_transaction_holds_its_locks_for_seconds_only(void **state)
+{
+    (void) state;
+    yam_callback_store_t *frozen = s_open(true);
+    yam_callback_store_t *other = s_open(false);
+    assert_int_equal(frozen->db->begin(frozen->database), 0);
+    int64_t begun_ms = yami_clock_mono_ms();
+    while (other->db->begin(other->database) == -1) {
+        assert_int_equal(errno, EAGAIN);
+        other->db->rollback(other->database);
+        assert_true(yami_clock_mono_ms() - begun_ms < CHILD_PATIENCE_MS);
+    }
+    other->db->rollback(other->database);
+    assert_int_equal(frozen->db->commit(frozen->database), -1); //  it was thrown out
+    frozen->db->rollback(frozen->database);
+    assert_int_equal(frozen->db->begin(frozen->database), 0); //  and comes back
+    frozen->db->rollback(frozen->database);
+    yam_callback_store_destroy(&frozen);
+    yam_callback_store_destroy(&other);
+}
+
+static void
+test_tables_of_a_newer_version_are_refused_in_plain_words(void **state)
+{
+    (void) state;
+    yam_callback_store_t *store = s_open(true);
+    yam_callback_store_destroy(&store);
+    s_execute("UPDATE yam_callback_meta SET value = 99 WHERE name = 'version'");
+    assert_null(yam_callback_store_postgres(s_server.uri, true));
+    assert_int_equal(errno, EPROTONOSUPPORT);
+    assert_non_null(strstr(yam_error(), "version 99"));
+    s_execute("UPDATE yam_callback_meta SET value = 1 WHERE name = 'version'");
+}
+
 static int
 s_setup(void **state)
 {
@@ -177,6 +225,9 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tables_are_made_only_when_they_may_be),
+        cmocka_unit_test(test_tables_of_a_newer_version_are_refused_in_plain_words),
+        cmocka_unit_test(
+            test_a_service_that_freezes_in_a_transaction_holds_its_locks_for_seconds_only),
         cmocka_unit_test(test_two_services_whose_server_is_killed_forget_nothing_and_alarm_nobody),
     };
     server_init(&s_server, "postgres");

@@ -106,6 +106,58 @@ yami_postgres_check_transaction(PGconn *connection, const char *what)
     }
 }
 
+//  ---- Transactions of our own
+
+//  Runs one command that gives no rows.
+static int
+s_command(PGconn *connection, const char *what, const char *text)
+{
+    PGresult *result = PQexec(connection, text);
+    if (PQresultStatus(result) != PGRES_COMMAND_OK) {
+        return yami_postgres_fail(connection, result, what);
+    }
+    PQclear(result);
+    return 0;
+}
+
+int
+yami_postgres_begin(PGconn *connection, const char *what)
+{
+    if (PQstatus(connection) != CONNECTION_OK) {
+        PQreset(connection);
+    }
+    return s_command(connection, what,
+                     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL "
+                     "synchronous_commit = on; SET LOCAL lock_timeout = '5s'; SET LOCAL "
+                     "idle_in_transaction_session_timeout = '5s'");
+}
+
+int
+yami_postgres_commit(PGconn *connection, const char *what)
+{
+    PGresult *result = PQexec(connection, "COMMIT");
+    if (PQresultStatus(result) != PGRES_COMMAND_OK) {
+        (void) yami_postgres_fail(connection, result, what);
+        yami_postgres_rollback(connection);
+        return -1;
+    }
+    bool is_done = strcmp(PQcmdStatus(result), "COMMIT") == 0;
+    PQclear(result);
+    return is_done ? 0
+                   : yami_postgres_error(
+                         EPERM, "%s: the transaction was aborted, and is rolled back", what);
+}
+
+void
+yami_postgres_rollback(PGconn *connection)
+{
+    int error = errno;
+    if (PQtransactionStatus(connection) != PQTRANS_IDLE) {
+        PQclear(PQexec(connection, "ROLLBACK"));
+    }
+    errno = error;
+}
+
 //  ---- Statements
 
 static void

@@ -31,6 +31,24 @@ yami_postgres_fail(PGconn *connection, PGresult *result, const char *what);
 int
 yami_postgres_check_transaction(PGconn *connection, const char *what);
 
+//  ---- Transactions of our own
+
+//  Makes a lost connection anew, and begins a transaction, in one round trip. What it commits is
+//  durable, whatever the server does by default. Nobody's lock holds it up for longer than 5 s, nor
+//  do its own others: the server throws out who freezes in it. 0, or -1 as above; what began is to
+//  be rolled back then, too.
+int
+yami_postgres_begin(PGconn *connection, const char *what);
+
+//  0, or -1 as above, EPERM when the transaction was aborted: rolled back. When the connection is
+//  lost meanwhile, nobody knows what came of it.
+int
+yami_postgres_commit(PGconn *connection, const char *what);
+
+//  Whatever state it is in. Keeps errno.
+void
+yami_postgres_rollback(PGconn *connection);
+
 //  ---- Statements
 
 #define YAMI_POSTGRES_PARAMETERS 12

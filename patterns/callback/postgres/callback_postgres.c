@@ -12,8 +12,7 @@
 #include "yami_postgres.h"
 
 #define S_PREFIX "yam_callback"
-#define S_TEXT 25           //  OID of text, whose binary form are its bytes
-#define S_LOCK "8817425001" //  the line in which those stand who write
+#define S_TEXT 25 //  OID of text, whose binary form are its bytes
 #define S_CASE                                                                                     \
     "id, state, round, call, tries, due_ms, delay_ms, first_ms, changed_ms, queue, service"
 
@@ -114,33 +113,23 @@ static int
 s_begin(void *arg)
 {
     s_postgres_t *self = arg;
-    const char *what = "cannot begin a transaction";
-    if (s_connect(self) == -1 || s_run(self, what, NULL, "BEGIN") == -1 ||
-        s_run(self, what, NULL, "SET LOCAL synchronous_commit = on") == -1 ||
-        s_run(self, what, NULL, "SET LOCAL lock_timeout = '5s'") == -1) {
-        return -1;
-    }
-    PGresult *result = yami_postgres_query(self->connection, what, NULL,
-                                           "SELECT pg_advisory_xact_lock(" S_LOCK ")");
-    PQclear(result);
-    return result != NULL ? 0 : -1;
+    return yami_postgres_begin(self->connection, "cannot begin a transaction") == -1
+               ? -1
+               : yami_postgres_wait_for_turn(self->connection, S_PREFIX);
 }
 
 static int
 s_commit(void *arg)
 {
-    return s_run(arg, "cannot commit", NULL, "COMMIT");
+    s_postgres_t *self = arg;
+    return yami_postgres_commit(self->connection, "cannot commit");
 }
 
 static void
 s_rollback(void *arg)
 {
     s_postgres_t *self = arg;
-    int error = errno;
-    if (PQtransactionStatus(self->connection) != PQTRANS_IDLE) {
-        PQclear(PQexec(self->connection, "ROLLBACK"));
-    }
-    errno = error;
+    yami_postgres_rollback(self->connection);
 }
 
 //  ---- Rows

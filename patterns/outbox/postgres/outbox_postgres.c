@@ -132,28 +132,14 @@ static int
 s_begin(void *arg)
 {
     const yami_outbox_postgres_t *self = arg;
-    //  Whoever freezes in here is thrown out by the server: its locks would keep others from its
-    //  lanes.
-    PGresult *result = PQexec(self->connection,
-                              "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL "
-                              "synchronous_commit = on; SET LOCAL lock_timeout = '5s'; SET LOCAL "
-                              "idle_in_transaction_session_timeout = '5s'");
-    if (PQresultStatus(result) != PGRES_COMMAND_OK) {
-        return yami_postgres_fail(self->connection, result, S_WHAT);
-    }
-    PQclear(result);
-    return 0;
+    return yami_postgres_begin(self->connection, S_WHAT);
 }
 
 static void
 s_rollback(void *arg)
 {
     const yami_outbox_postgres_t *self = arg;
-    int error = errno;
-    if (PQtransactionStatus(self->connection) != PQTRANS_IDLE) {
-        PQclear(PQexec(self->connection, "ROLLBACK"));
-    }
-    errno = error;
+    yami_postgres_rollback(self->connection);
 }
 
 //  When the connection is lost meanwhile, nobody knows what came of it: all that a dispatcher does
@@ -162,15 +148,7 @@ static int
 s_commit(void *arg)
 {
     const yami_outbox_postgres_t *self = arg;
-    PGresult *result = PQexec(self->connection, "COMMIT");
-    if (PQresultStatus(result) != PGRES_COMMAND_OK) {
-        (void) yami_postgres_fail(self->connection, result, "cannot commit to the outbox");
-        s_rollback(arg);
-        return -1;
-    }
-    bool is_done = strcmp(PQcmdStatus(result), "COMMIT") == 0;
-    PQclear(result);
-    return is_done ? 0 : yam_error_set(EPERM, "the transaction was aborted, and is rolled back");
+    return yami_postgres_commit(self->connection, "cannot commit to the outbox");
 }
 
 //  -- Rows ----------------------------------------------------------------------------------------

@@ -1,0 +1,164 @@
+"""callback_support - the delayed second check around a relay: a service, and second_check.c as producer and consumer.
+
+Each has a database of its own in the running case's folder; the oracle reads all three.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import sqlite3
+import subprocess
+import time
+
+from yamd_support import IS_SANITIZED, TIMEOUT, Relay, folder, read_line, spawn
+
+BUILD = os.path.abspath(os.environ.get("YAM_BUILD") or "build")
+DELAY = 4 if IS_SANITIZED else 1  # seconds until a check
+SETTLE = 4 * TIMEOUT  # a call whose maker died is made again after ten seconds
+ROLES = ("service", "produce", "consume")
+DONE, LOST, NEVER, FAILS, ROLLED_BACK = range(5)
+WAITING, CALLING, OPEN, CASE_DONE, GONE = range(1, 6)
+FAST = ("--rounds", "1", "--tries", "1000", "--backoff", "50ms", "--call-timeout", "500ms")
+
+
+class Scene:
+    """A relay, and three roles of which each is started anew when it was killed."""
+
+    def __init__(self, build=BUILD, hasty=(), database=None, relay=None, options="", certificate=None):
+        self.build, self.hasty, self.processes = build, hasty, {}
+        self.database = database or folder("service.db")
+        self.relay = relay or Relay()
+        self.endpoint = f"{self.relay.endpoint}?grade=sure&heartbeat=200ms{options}"
+        self.certificate = certificate
+        for role in ROLES:
+            self.start(role)
+
+    def start(self, role, **environment):
+        """Starts a role; returns its process."""
+        if role == "service":
+            words = ["bin/yam-callbackd", "--db", self.database, "--relay", self.endpoint, *FAST,
+                     *(["--certificate", self.certificate] if self.certificate else [])]
+        else:
+            words = ["system/second_check", role, folder(f"{role}.db"), ">" + self.endpoint,
+                     *(["hasty"] if role in self.hasty else [])]
+            environment.update(CERTIFICATE=self.certificate or "", DELAY_MS=str(1000 * DELAY))
+        with open(folder(f"{role}.log"), "ab") as log:
+            process = spawn(os.path.join(self.build, words[0]), *words[1:], bufsize=0, stderr=log,
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, environment=environment)
+        self.processes[role] = process
+        return process
+
+    def end(self, role):
+        process = self.processes[role]
+        process.kill()
+        assert process.wait(TIMEOUT) == -signal.SIGKILL, process.returncode
+        process.stdin.close()
+        process.stdout.close()
+
+    def kill_at(self, role, point):
+        """Has a role run until it dies at that point, NAME:N; then a sound one takes over."""
+        self.end(role)
+        victim = self.start(role, YAM_FAILPOINT=point)
+        try:
+            victim.wait(TIMEOUT)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{role} never came by {point}") from None
+        assert victim.returncode == -signal.SIGKILL, (role, point, victim.returncode, self.read_log(role))
+        self.end(role)
+        self.start(role)
+
+    def read_log(self, role):
+        with open(folder(f"{role}.log"), encoding="utf-8", errors="replace") as log:
+            return log.read()
+
+    def wait_for(self, count=10, log=None):
+        """Waits until the service has stored so many more confirms, or has said something."""
+        deadline = time.monotonic() + TIMEOUT
+        before = self.confirms()
+        while (log not in self.read_log("service")) if log else self.confirms() < before + count:
+            assert time.monotonic() < deadline, self.read_log("service")[-2000:]
+            select.select([], [], [], 0.01)
+
+    def confirms(self):
+        try:
+            return self.query("SELECT count(*) FROM yam_callback_confirms")[0][0]
+        except sqlite3.OperationalError:
+            return 0  # it has made no tables yet
+
+    def settle(self, patience=SETTLE):
+        """The producer sends no more; waits until no case is under way, and no message either."""
+        self.processes["produce"].stdin.close()
+        line = read_line(self.processes["produce"].stdout)
+        assert line == b"quiet\n", (line, self.read_log("produce"))
+        deadline = time.monotonic() + patience
+        while (left := self.left()) != []:
+            assert time.monotonic() < deadline, f"{len(left)} are left: {left[:9]}; {self.read_log('service')[-2000:]}"
+            select.select([], [], [], 0.1)
+
+    def left(self):
+        """Checks that are not judged, cases that are under way, and confirms the service does not have yet."""
+        last = query("produce", "SELECT max(due_ms) FROM plan")[0][0]
+        if last > time.time() * 1000 - 500:
+            return [f"a check is due at {last}"]
+        under_way = self.query("SELECT id, state FROM yam_callback_cases WHERE state IN (?, ?)", (WAITING, CALLING))
+        known = {int(name) for name, in self.query("SELECT id FROM yam_callback_confirms WHERE outcome = 1")}
+        return under_way + [number for number, in query("consume", "SELECT id FROM confirmed") if number not in known]
+
+    def query(self, text, values=()):
+        """What the service's database says."""
+        return query_file(self.database, text, values)
+
+    def judge(self):
+        """What is wrong, in words."""
+        plan = {number: (due, expected) for number, due, expected in query("produce", "SELECT id, due_ms, expected FROM plan")}
+        called = {number for number, in query("produce", "SELECT id FROM call")}
+        rows = {number for number, in query("produce", "SELECT id FROM business")}
+        effects = [number for number, in query("consume", "SELECT id FROM effect")]
+        safe = dict(query("consume", "SELECT id, time_ms FROM confirmed"))
+        cases = {int(name): (state, round) for name, state, round in
+                 self.query("SELECT id, state, round FROM yam_callback_cases")}
+        resent = {int(name): count for name, count in
+                  self.query("SELECT id, count(*) FROM yam_callback_history WHERE event = 'resent' GROUP BY id")}
+        wrong = []
+        for number, (due, expected) in plan.items():
+            state, round = cases.get(number, (None, 0))
+            is_in_time = number in safe and safe[number] < due
+            count = effects.count(number)
+            if round != resent.get(number, 0):
+                wrong.append(f"{number}: round {round}, but resent {resent.get(number, 0)} times")
+            if number in rows and number % 5 == NEVER and state != OPEN:
+                wrong.append(f"{number}: nobody confirmed it, and its case is {state}: forgotten")
+            if number in rows and number % 5 != NEVER and (count != 1 or state not in (None, CASE_DONE)):
+                wrong.append(f"{number}: its effect is there {count} times, its case is {state}")
+            if number not in rows and (count != 0 or (expected and state != GONE)):
+                wrong.append(f"{number}: never committed; its effect is there {count} times, its case is {state}")
+            if is_in_time and (number in called or state is not None):
+                wrong.append(f"{number}: confirmed {due - safe[number]} ms before its check: a false alarm")
+        return wrong + (["no confirm was in time"] if not safe or len(called) >= len(plan) else [])
+
+
+def query_file(path, text, values=()):
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=TIMEOUT)
+    try:
+        return database.execute(text, values).fetchall()
+    finally:
+        database.close()
+
+
+def query(role, text, values=()):
+    """What a producer's or a consumer's database says."""
+    return query_file(folder(f"{role}.db"), text, values)
+
+
+def assert_sound(scene):
+    scene.settle()
+    wrong = scene.judge()
+    assert wrong == [], wrong[:20]
+
+
+def assert_found(scene, words):
+    with contextlib.suppress(AssertionError):  # it may never come to rest
+        scene.settle(patience=20)
+    wrong = scene.judge()
+    assert any(words in fault for fault in wrong), wrong

@@ -1,0 +1,144 @@
+#!/usr/bin/python3
+"""yam-callbackd whose database is locked, full or of another version, whose clock jumps, that is doubled and frozen, and
+that has the right certificate or none: nothing is forgotten, and nobody is called without reason."""
+
+import glob
+import os
+import select
+import signal
+import sqlite3
+import time
+
+from callback_support import DELAY, Scene, assert_sound
+from fault_support import CLONE_NEWNS, command, unshare
+from yamd_support import DATAERR, IS_SANITIZED, TIMEOUT, Relay, folder, main, refused, rows, write, yam
+
+HOUR = 3600
+LIBRARY = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or [None])[0]
+
+
+def test_locked_database_holds_up_checks_longer_than_their_delay_and_alarms_nobody():
+    scene = Scene()
+    scene.wait_for()
+    database = sqlite3.connect(scene.database, timeout=TIMEOUT, isolation_level=None)
+    database.execute("BEGIN IMMEDIATE")
+    scene.wait_for(log="store-failed")
+    select.select([], [], [], 2 * DELAY)  # checks are due in the meantime: this is the fault
+    assert "another connection writes" in scene.read_log("service")
+    database.execute("COMMIT")
+    scene.wait_for()
+    assert_sound(scene)
+
+
+def test_full_disk_holds_everything_up_and_goes_on_when_there_is_room():
+    if os.geteuid() != 0:
+        return  # it takes a file system of its own
+    os.makedirs(folder("disk"))
+    command("mount", "-t", "tmpfs", "-o", "size=8M", "none", folder("disk"))
+    scene = Scene(database=folder("disk/service.db"))
+    scene.wait_for()
+    with open(folder("disk/ballast"), "ab", buffering=0) as ballast:
+        try:
+            while True:
+                ballast.write(b"x" * 512)
+        except OSError:
+            pass
+    scene.wait_for(log="make room and try again")
+    select.select([], [], [], 2 * DELAY)  # checks are due in the meantime: this is the fault
+    os.unlink(folder("disk/ballast"))
+    scene.wait_for()
+    assert_sound(scene)
+
+
+def test_database_of_a_newer_version_is_refused_and_what_waits_is_done_when_it_is_back():
+    scene = Scene()
+    scene.wait_for()
+    scene.end("service")
+    set_version(scene.database, 99)
+    refused("yam-callbackd", "--db", scene.database, "--relay", scene.endpoint, code=DATAERR, says=["version 99", "newer"])
+    refused("yam", "callback", "list", "--db", scene.database, code=DATAERR, says="version 99")
+    set_version(scene.database, 1)
+    scene.start("service")
+    scene.wait_for()
+    assert_sound(scene)
+
+
+def set_version(path, version):
+    database = sqlite3.connect(path, timeout=TIMEOUT)
+    database.execute("UPDATE yam_callback_meta SET value = ? WHERE name = 'version'", (version,))
+    database.commit()
+    database.close()
+
+
+def test_two_services_of_which_one_freezes_and_wakes_up_late_alarm_nobody():
+    scene = Scene()
+    frozen = scene.processes["service"]
+    scene.start("service")
+    for _ in range(5):
+        scene.wait_for()
+        frozen.send_signal(signal.SIGSTOP)
+        select.select([], [], [], 1)  # longer than its session lives: this is the fault
+        frozen.send_signal(signal.SIGCONT)
+    scene.wait_for()
+    assert_sound(scene)
+
+
+def test_clock_that_jumps_an_hour_forgets_nothing_and_alarms_nobody():
+    if IS_SANITIZED or not LIBRARY:
+        return  # one library before all others is enough
+    write("clock", "+0\n")
+    scene = Scene()
+    scene.end("service")
+    scene.start("service", LD_PRELOAD=LIBRARY, FAKETIME_TIMESTAMP_FILE=folder("clock"), FAKETIME_NO_CACHE="1",
+                FAKETIME_DONT_FAKE_MONOTONIC="1")
+    for seconds in (HOUR, 0, -HOUR, 0):
+        scene.wait_for()
+        write("clock.new", f"{seconds:+d}\n")
+        os.rename(folder("clock.new"), folder("clock"))
+        scene.wait_for(count=100)
+        newest = scene.query("SELECT max(time_ms) FROM yam_callback_confirms")[0][0] / 1000
+        assert seconds <= 0 or abs(newest - time.time() - seconds) < 60, "the clock did not jump"
+    assert_sound(scene)
+
+
+def keys(*names):
+    """Certificates, each a file with both keys, and a relay that lets the first one in; returns relay and its key."""
+    server_key = yam("keygen", folder("relay"))[0].strip()
+    for name in names:
+        yam("keygen", folder(name))
+    os.mkdir(folder("clients"))
+    os.rename(folder(names[0]), folder(f"clients/{names[0]}"))
+    for name in names:
+        os.rename(folder(f"{name}_secret"), folder(name))
+    return Relay("--certificate", folder("relay"), "--clients", folder("clients")), server_key
+
+
+def test_certificate_is_used_towards_the_relay_and_the_producers_service():
+    relay, server_key = keys("friend")
+    scene = Scene(relay=relay, options=f"&server-key={server_key}", certificate=folder("friend"))
+    scene.wait_for(count=30)
+    assert_sound(scene)
+
+
+def test_service_without_the_right_certificate_gets_nothing():
+    relay, server_key = keys("friend", "stranger")
+    scene = Scene(relay=relay, options=f"&server-key={server_key}", certificate=folder("friend"))
+    scene.wait_for()
+    scene.end("service")
+    known = scene.confirms()
+    for certificate in ("stranger", None):
+        os.truncate(folder("service.log"), 0)
+        scene.certificate = certificate and folder(certificate)
+        scene.start("service")
+        scene.wait_for(log="no session")
+        assert scene.confirms() == known
+        scene.end("service")
+    scene.certificate = folder("friend")
+    scene.start("service")
+    assert_sound(scene)
+
+
+if __name__ == "__main__":
+    if os.geteuid() == 0:
+        unshare(CLONE_NEWNS)
+    main(globals())
