@@ -50,6 +50,7 @@ s_exit_code(int error)
     case EWOULDBLOCK:
     case EADDRINUSE:
     case EADDRNOTAVAIL:
+    case ENODEV:
         return EX_UNAVAILABLE;
     case EBADMSG:
     case EPROTO:

@@ -13,6 +13,7 @@
 
 #include "yam_error.h"
 #include "yami_base.h"
+#include "yami_endpoint.h"
 
 #define S_ENDPOINT "tcp://127.0.0.1:9260"
 
@@ -50,6 +51,8 @@ s_exit_code(int error)
     case ETIMEDOUT:
     case ENOTCONN:
     case EADDRINUSE:
+    case EADDRNOTAVAIL:
+    case ENODEV:
     case EWOULDBLOCK:
     case ENOENT:
     case EOPNOTSUPP:
@@ -117,6 +120,11 @@ cli_endpoint(const cli_common_t *common, const char *options, const char *more, 
              size_t size)
 {
     const char *endpoint = s_choose(common->endpoint, "YAM_ENDPOINT", S_ENDPOINT);
+    yami_endpoint_t parsed;
+    //  As it was given: what is wrong with it is not shown amid what is added.
+    if (yami_endpoint_parse(&parsed, endpoint, true) == -1) {
+        return cli_complain_errno();
+    }
     int length = strchr(endpoint, '?') ? snprintf(text, size, "%s%s", endpoint, more)
                                        : snprintf(text, size, "%s?%s%s", endpoint, options, more);
     if (length < 0 || (size_t) length >= size) {
@@ -129,7 +137,11 @@ cli_endpoint(const cli_common_t *common, const char *options, const char *more, 
 int
 cli_add_option(char *more, size_t size, const char *name, const char *value)
 {
+    yami_endpoint_options_t scratch = {.grade = 0};
     size_t used = strlen(more);
+    if (yami_endpoint_set(&scratch, name, value) == -1) {
+        return cli_complain_errno();
+    }
     if (strchr(value, '&')) {
         return cli_complain(EX_USAGE, "the value of '%s' must not contain '&'", name);
     }

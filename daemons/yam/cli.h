@@ -81,7 +81,8 @@ int
 cli_endpoint(const cli_common_t *common, const char *options, const char *more, char *text,
              size_t size);
 
-//  Appends "&name=value" to more, of size bytes. 0, or an exit code after a complaint.
+//  Checks an option and appends "&name=value" to more, of size bytes. 0, or an exit code after a
+//  complaint.
 int
 cli_add_option(char *more, size_t size, const char *name, const char *value);
 

@@ -79,7 +79,8 @@ typedef struct {
     yami_endpoint_t *endpoint; //  borrowed
     const char *text;          //  borrowed, the whole string
     bool bind_by_default;
-    bool has_grade; //  grade= was given
+    const char *grade_at;   //  borrowed; where grade= was given, NULL: nowhere
+    const char *framing_at; //  borrowed; where framing= was given, NULL: nowhere
 } s_parser_t;
 
 //  -1 with errno EINVAL and a sentence that shows the string and the column of at.
@@ -175,6 +176,54 @@ s_parse_list(s_parser_t *parser, size_t size)
     }
 }
 
+static bool
+s_start_is_sound(const char *start)
+{
+    return *start == '\0' || strcmp(start, "first") == 0 || strcmp(start, "new") == 0 ||
+           (*start != '0' && strspn(start, "0123456789") == strlen(start) && strlen(start) <= 18);
+}
+
+static bool
+s_is_printable(const char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char) *text < 0x20 || *text == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+//  What a text must be besides not too long.
+static int
+s_check_text(const char *name, const char *value)
+{
+    if (strcmp(name, "name") == 0 || strcmp(name, "group") == 0) {
+        return *value ? yami_name_check(yami_slice_text(value), name) : 0;
+    }
+    if (strcmp(name, "start") == 0 && !s_start_is_sound(value)) {
+        return yami_fail(EINVAL, "start=%s is neither first nor new nor a sequence", value);
+    }
+    if (strcmp(name, "subject") == 0 && !s_is_printable(value)) {
+        return yami_fail(EINVAL, "a control character in subject=");
+    }
+    return 0;
+}
+
+int
+yami_endpoint_set(yami_endpoint_options_t *options, const char *name, const char *value)
+{
+    yami_endpoint_options_t before = *options;
+    if (yami_options_set(yami_endpoint_option_table, options, name, value) == -1) {
+        return -1;
+    }
+    if (value && s_check_text(name, value) == -1) {
+        *options = before;
+        return -1;
+    }
+    return 0;
+}
+
 //  Where the value at at ends. Z85 has '&' and '?' among its characters: a key is told by its
 //  length.
 static size_t
@@ -208,13 +257,13 @@ s_parse_option(s_parser_t *parser, const char **at_p)
     }
     memcpy(value, value_at, value_size);
     value[value_size] = '\0';
-    if (yami_options_set(yami_endpoint_option_table, &parser->endpoint->options, name,
-                         has_value ? value : NULL) == -1) {
+    if (yami_endpoint_set(&parser->endpoint->options, name, has_value ? value : NULL) == -1) {
         char reason[400];
         (void) snprintf(reason, sizeof reason, "%.399s", yam_error());
         return s_refuse(parser, at, reason);
     }
-    parser->has_grade = parser->has_grade || strcmp(name, "grade") == 0;
+    parser->grade_at = strcmp(name, "grade") == 0 ? at : parser->grade_at;
+    parser->framing_at = strcmp(name, "framing") == 0 ? at : parser->framing_at;
     *at_p = value_at + value_size;
     return 0;
 }
@@ -233,49 +282,82 @@ s_parse_options(s_parser_t *parser, const char *at)
     }
 }
 
-static bool
-s_start_is_sound(const char *start)
-{
-    return *start == '\0' || strcmp(start, "first") == 0 || strcmp(start, "new") == 0 ||
-           (*start != '0' && strspn(start, "0123456789") == strlen(start) && strlen(start) <= 18);
-}
-
-static bool
-s_is_printable(const char *text)
-{
-    for (; *text; text++) {
-        if ((unsigned char) *text < 0x20 || *text == 0x7f) {
-            return false;
-        }
-    }
-    return true;
-}
-
 //  What one option says about another.
 static int
-s_check_options(s_parser_t *parser, const char *at)
+s_check_options(s_parser_t *parser)
 {
     yami_endpoint_options_t *options = &parser->endpoint->options;
-    if (options->relay[0] && parser->has_grade && options->grade == YAMI_GRADE_FAST) {
-        return s_refuse(parser, at, "relay= is the sure grade, but grade=fast was asked for");
+    if (options->relay[0] && parser->grade_at && options->grade == YAMI_GRADE_FAST) {
+        return s_refuse(parser, parser->grade_at,
+                        "relay= is the sure grade, but grade=fast was asked for");
     }
     options->grade = options->relay[0] ? YAMI_GRADE_SURE : options->grade;
     if (options->grade == YAMI_GRADE_SURE && options->framing == YAMI_FRAMING_RAW) {
-        return s_refuse(parser, at, "framing=raw is for the fast grade only");
-    }
-    if ((options->name[0] && yami_name_check(yami_slice_text(options->name), "name") == -1) ||
-        (options->group[0] && yami_name_check(yami_slice_text(options->group), "group") == -1)) {
-        char reason[400];
-        (void) snprintf(reason, sizeof reason, "%.399s", yam_error());
-        return s_refuse(parser, at, reason);
-    }
-    if (!s_start_is_sound(options->start)) {
-        return s_refuse(parser, at, "start= is neither first nor new nor a sequence");
-    }
-    if (!s_is_printable(options->subject)) {
-        return s_refuse(parser, at, "a control character in subject=");
+        return s_refuse(parser, parser->framing_at, "framing=raw is for the fast grade only");
     }
     return 0;
+}
+
+//  In the sure grade who is on the relay's side binds, who is not connects, whatever the class does
+//  among its peers.
+static void
+s_choose_signs(yami_endpoint_t *endpoint)
+{
+    for (size_t index = 0; index < endpoint->address_count; index++) {
+        yami_address_t *address = &endpoint->addresses[index];
+        if (!address->has_sign && endpoint->options.grade == YAMI_GRADE_SURE) {
+            address->is_bind = endpoint->options.relay[0] != '\0';
+        }
+    }
+}
+
+//  The port behind the last ':' of size bytes. libzmq takes any number, and uses its last 16 bits.
+static int
+s_check_port(const s_parser_t *parser, const char *at, size_t size, bool is_bind)
+{
+    const char *colon = memrchr(at, ':', size);
+    const char *bracket = memrchr(at, ']', size); //  "[::1]"
+    if (!colon || (bracket && bracket > colon)) {
+        return s_refuse(parser, at + size, "the port is missing (\":9260\")");
+    }
+    const char *port = colon + 1;
+    const char *end = at + size;
+    uint32_t number = 0;
+    if (port + 1 == end && *port == '*') {
+        port++;
+    }
+    for (; port < end && isdigit((unsigned char) *port) && number <= UINT16_MAX; port++) {
+        number = number * 10 + (uint32_t) (*port - '0');
+    }
+    if (port == colon + 1 || port < end || number > UINT16_MAX) {
+        return s_refuse(parser, colon + 1, "the port is no number from 1 to 65535");
+    }
+    return number > 0 || is_bind
+               ? 0
+               : s_refuse(parser, colon + 1,
+                          "a port to connect to is missing (any will do only to bind)");
+}
+
+//  A tcp address that connects may begin with where it connects from, and ';'; one of ws may end
+//  with a path.
+static int
+s_check_ports(const s_parser_t *parser, const yami_address_t *address)
+{
+    bool is_ws = strncmp(address->address, "ws://", 5) == 0;
+    if (!is_ws && strncmp(address->address, "tcp://", 6) != 0) {
+        return 0;
+    }
+    const char *at = parser->text + address->column - 1;
+    const char *end = at + strlen(address->address);
+    at = strstr(at, "://") + 3;
+    const char *path = is_ws ? memchr(at, '/', (size_t) (end - at)) : NULL;
+    end = path ? path : end;
+    const char *target = is_ws ? NULL : memchr(at, ';', (size_t) (end - at));
+    if (target && s_check_port(parser, at, (size_t) (target - at), true) == -1) {
+        return -1;
+    }
+    at = target ? target + 1 : at;
+    return s_check_port(parser, at, (size_t) (end - at), address->is_bind);
 }
 
 int
@@ -295,5 +377,14 @@ yami_endpoint_parse(yami_endpoint_t *self, const char *text, bool bind_by_defaul
     if (*options != '\0' && s_parse_options(&parser, options) == -1) {
         return -1;
     }
-    return s_check_options(&parser, options);
+    if (s_check_options(&parser) == -1) {
+        return -1;
+    }
+    s_choose_signs(self);
+    for (size_t index = 0; index < self->address_count; index++) {
+        if (s_check_ports(&parser, &self->addresses[index]) == -1) {
+            return -1;
+        }
+    }
+    return 0;
 }

@@ -25,10 +25,13 @@ s_join(const yami_endpoint_t *endpoint, char *list, size_t size)
     }
 }
 
+//  The options are no part of it, and some of them a program may have added.
 static int
 s_refuse(const char *text, const yami_address_t *address, const char *reason)
 {
-    return yami_fail(EINVAL, "endpoint \"%.100s\": %s at column %zu", text, reason,
+    size_t size = strcspn(text, "?");
+    return yami_fail(EINVAL, "endpoint \"%.*s%s\": %s at column %zu",
+                     (int) (size < 100 ? size : 100), text, size > 100 ? "..." : "", reason,
                      address->column);
 }
 
@@ -64,17 +67,7 @@ s_parse(yami_endpoint_t *endpoint, const yami_place_kind_t *kind, const char *ch
         yami_endpoint_parse(endpoint, text, kind->bind_by_default) == -1) {
         return -1;
     }
-    if (endpoint->options.grade == YAMI_GRADE_FAST) {
-        return 0;
-    }
-    //  Who is on the relay's side binds, who is not connects, whatever the class does among its
-    //  peers.
-    for (size_t index = 0; index < endpoint->address_count; index++) {
-        if (!endpoint->addresses[index].has_sign) {
-            endpoint->addresses[index].is_bind = endpoint->options.relay[0] != '\0';
-        }
-    }
-    return s_check_addresses(endpoint, text);
+    return endpoint->options.grade == YAMI_GRADE_FAST ? 0 : s_check_addresses(endpoint, text);
 }
 
 //  Embeds the relay when one is asked for; the endpoint is then its address within this process.

@@ -151,9 +151,12 @@ s_attach(void *socket, const yami_address_t *address)
         return 0;
     }
     int error = errno;
+    bool is_name = address->is_bind && error == ENODEV; //  "localhost"
     return yami_fail(error, "cannot %s %s (column %zu): %s",
                      address->is_bind ? "bind" : "connect to", address->address, address->column,
-                     zmq_strerror(error));
+                     is_name ? "no address or interface of this host, and names are for connecting "
+                               "only (127.0.0.1, lo, ..)"
+                             : zmq_strerror(error));
 }
 
 int

@@ -61,7 +61,13 @@ typedef struct {
 
 extern const yami_option_t yami_endpoint_option_table[];
 
-//  Parses text; bind_by_default decides for addresses without a sign. 0, or -1 with errno EINVAL
+//  Sets one option (value NULL: it has none), and checks it. 0, or -1 with errno EINVAL and a
+//  sentence; nothing has changed then.
+int
+yami_endpoint_set(yami_endpoint_options_t *options, const char *name, const char *value);
+
+//  Parses text; bind_by_default decides for addresses without a sign, unless the grade is sure:
+//  then relay= binds, and who has none connects. 0, or -1 with errno EINVAL
 //  and a sentence such as `endpoint ">tpc://x": unknown transport "tpc" at column 2 (use tcp, ipc,
 //  inproc, ws, tipc, norm, pgm or epgm)`.
 int

@@ -92,6 +92,7 @@ s_texts(void)
         {"endpoint", 1,
          "inproc://a?framing=raw&hwm=10&linger=5s&server-key=rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/"
          "@{H8]yf7"},
+        {"endpoint", 0, "tcp://eth0:0;host:65536,ws://[::1]:0/path,tcp://host:*?grade=sure"},
         {"endpoint", 0, "@ws://*:80,@tipc://{1,2,3},>epgm://eth0;239.1.1.1:5"},
         {"option", 0, "lease=30s\ndelivery-limit=5\nbackoff=1s:5s\nsegment-size=64M\ninsecure"},
         {"option", 1, "--lease=30s\n-i\n--\nx\n--delivery-limit\n7"},

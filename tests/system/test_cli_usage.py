@@ -59,6 +59,19 @@ def test_values_are_checked():
     refused("yam", "stat", "q", "--relay", code=USAGE, says="--relay")
 
 
+def test_endpoints_are_checked_and_shown_as_they_were_given():
+    for command in ("push", "pull", "pub", "sub", "stat"):
+        for endpoint in ("tcp://127.0.0.1:99999", "tcp://127.0.0.1:*?grade=sure", "tcp://127.0.0.1:0?grade=sure"):
+            operands = () if command == "stat" else ("x",)
+            errors = refused("yam", command, *operands, "-e", endpoint, code=USAGE, says="column 17")
+            assert f'"{endpoint}"' in errors, errors
+    errors = refused("yam", "push", "q", "-e", "@tcp://127.0.0.1:9", code=USAGE, says="use '>'")
+    assert "send-timeout" not in errors, errors
+    errors = refused("yam", "sub", "t", "-g", "x y", code=USAGE, says="group: byte 1 of the name is 0x20")
+    assert "endpoint" not in errors, errors
+    refused("yam", "sub", "t", "--from", "yesterday", code=USAGE, says="start=yesterday is neither")
+
+
 def test_formats_are_checked_with_the_column():
     for text, column in (("%z", 1), ("ab%", 3), ("a\\q", 2), ("%{", 1), ("%{}", 1), ("x%{abc", 2)):
         refused("yam", "pull", "q", "--format", text, code=USAGE, says=f"column {column}")

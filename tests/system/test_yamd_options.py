@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """yamd's command line and file: what is wrong is told, with what is allowed, and the file's line."""
 
-from yamd_support import CONFIG, OK, USAGE, folder, main, refused, run, write
+from yamd_support import CONFIG, OK, UNAVAILABLE, USAGE, folder, main, refused, run, write
 
 PEACE = ("--memory", "--listen", "tcp://127.0.0.1:*", "--check-config")
 
@@ -52,6 +52,16 @@ def test_malformed_endpoint_is_refused_with_its_column():
     refused("yamd", "--memory", "--listen", "tpc://127.0.0.1:1", code=USAGE, says=["tpc", "column 1"])
     refused("yamd", "--memory", "--listen", "tcp://127.0.0.1:1,,", code=USAGE, says="column")
     refused("yamd", "--memory", "--listen", "tcp://127.0.0.1:1?grate=sure", code=USAGE, says="grate")
+
+
+def test_listening_at_a_port_that_is_none_is_refused():
+    for port in ("99999", "-5", "65536", "http", ""):
+        refused("yamd", "--memory", "--listen", f"tcp://127.0.0.1:{port}", code=USAGE, says="1 to 65535 at column 17")
+    refused("yamd", "--memory", "--listen", "tcp://127.0.0.1", code=USAGE, says="the port is missing")
+
+
+def test_listening_at_a_name_says_what_libzmq_takes():
+    refused("yamd", "--memory", "--listen", "tcp://localhost:*", code=UNAVAILABLE, says=["localhost", "127.0.0.1"])
 
 
 def test_bad_backoff_is_refused_by_the_check():

@@ -119,8 +119,13 @@ test_mistakes_name_their_column(void **state)
         {"tcp://a:1?relay=/x&grade=fast", "relay= is the sure grade"},
         {"tcp://a:1?grade=sure&framing=raw", "framing=raw is for the fast grade only"},
         {"tcp://a:1?name=.x", "at column 11"},
-        {"tcp://a:1?start=0", "start= is neither"},
-        {"tcp://a:1?subject=a\nb", "control character in subject="},
+        {"tcp://a:1?window=5&start=0",
+         "start=0 is neither first nor new nor a sequence at column 20"},
+        {"tcp://a:1?window=5&group=x y", "group: byte 1 of the name is 0x20; allowed are letters, "
+                                         "digits and . - _ : / at column 20"},
+        {"tcp://a:1?window=5&subject=a\nb", "control character in subject= at column 20"},
+        {"tcp://a:1?window=5&framing=raw&grade=sure", "fast grade only at column 20"},
+        {"tcp://a:1?relay=memory&grade=fast", "asked for at column 24"},
     };
     yami_endpoint_t endpoint;
     for (size_t index = 0; index < sizeof wrong / sizeof wrong[0]; index++) {
@@ -132,6 +137,72 @@ test_mistakes_name_their_column(void **state)
         }
     }
     assert_int_equal(yami_endpoint_parse(&endpoint, NULL, false), -1);
+}
+
+//  libzmq binds to what is left of a port in 16 bits.
+static void
+test_port_that_is_none_is_refused_with_its_column(void **state)
+{
+    (void) state;
+    static const char *const right[] = {
+        "tcp://a:1",
+        "tcp://[::1]:65535",
+        "@tcp://*:*",
+        "@tcp://lo:0",
+        "tcp://eth0:0;a:7",
+        "tcp://x:1;[::1]:7",
+        "ws://a:80/path:99999/x",
+        "@ws://*:*",
+        "ipc:///run/x:9999",
+        "inproc://x:y",
+        "tcp://a:00080",
+    };
+    static const struct {
+        const char *text;
+        const char *part;
+    } wrong[] = {
+        {"tcp://127.0.0.1:99999", "the port is no number from 1 to 65535 at column 17"},
+        {"@tcp://127.0.0.1:65536", "at column 18"},
+        {"tcp://127.0.0.1:-5", "at column 17"},
+        {"tcp://127.0.0.1:4294967297", "at column 17"},
+        {"tcp://127.0.0.1:", "at column 17"},
+        {"tcp://127.0.0.1:1x", "at column 17"},
+        {"@tcp://*:**", "at column 10"},
+        {"tcp://127.0.0.1", "the port is missing (\":9260\") at column 16"},
+        {"tcp://[::1]", "the port is missing (\":9260\") at column 12"},
+        {"ws://a/b:80", "the port is missing (\":9260\") at column 7"},
+        {"ws://a:99999/b", "at column 8"},
+        {"tcp://a:1,tcp://b:99999", "at column 19"},
+        {"tcp://a:99999;b:1", "at column 9"},
+        {"tcp://a:1;b:99999", "at column 13"},
+        {"tcp://a:0", "to connect to is missing (any will do only to bind) at column 9"},
+        {">tcp://a:*", "to connect to is missing (any will do only to bind) at column 10"},
+        {"tcp://a:*?grade=sure", "any will do only to bind"},
+    };
+    yami_endpoint_t endpoint;
+    for (size_t index = 0; index < sizeof right / sizeof right[0]; index++) {
+        assert_int_equal(yami_endpoint_parse(&endpoint, right[index], false), 0);
+    }
+    for (size_t index = 0; index < sizeof wrong / sizeof wrong[0]; index++) {
+        assert_int_equal(yami_endpoint_parse(&endpoint, wrong[index].text, false), -1);
+        assert_int_equal(errno, EINVAL);
+        if (!strstr(yam_error(), wrong[index].part)) {
+            fail_msg("\"%s\" is not in: %s", wrong[index].part, yam_error());
+        }
+    }
+}
+
+static void
+test_in_the_sure_grade_the_relay_decides_who_binds(void **state)
+{
+    (void) state;
+    yami_endpoint_t endpoint;
+    assert_int_equal(yami_endpoint_parse(&endpoint, "tcp://a:1?grade=sure", true), 0);
+    assert_false(endpoint.addresses[0].is_bind);
+    assert_int_equal(yami_endpoint_parse(&endpoint, "tcp://*:*?relay=memory", false), 0);
+    assert_true(endpoint.addresses[0].is_bind);
+    assert_int_equal(yami_endpoint_parse(&endpoint, "@tcp://*:*?grade=sure", false), 0);
+    assert_true(endpoint.addresses[0].is_bind);
 }
 
 static void
@@ -146,7 +217,7 @@ test_limits_hold_and_any_bytes_are_refused_or_parsed(void **state)
     }
     assert_int_equal(yami_endpoint_parse(&endpoint, text, false), -1);
     memset(text, 'a', sizeof text);
-    memcpy(text, "tcp://", 6);
+    memcpy(text, "ipc://", 6);
     text[255] = '\0';
     assert_int_equal(yami_endpoint_parse(&endpoint, text, false), 0);
     text[255] = 'a';
@@ -175,6 +246,8 @@ main(void)
         cmocka_unit_test(test_relay_implies_sure),
         cmocka_unit_test(test_a_server_key_may_hold_the_characters_that_separate),
         cmocka_unit_test(test_mistakes_name_their_column),
+        cmocka_unit_test(test_port_that_is_none_is_refused_with_its_column),
+        cmocka_unit_test(test_in_the_sure_grade_the_relay_decides_who_binds),
         cmocka_unit_test(test_limits_hold_and_any_bytes_are_refused_or_parsed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
