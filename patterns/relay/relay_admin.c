@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "yami_base.h"
+#include "yami_relay_due.h"
 #include "yami_relay_parts.h"
 
 void

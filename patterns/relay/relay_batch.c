@@ -4,6 +4,7 @@
 
 #include "yami_base.h"
 #include "yami_planted.h"
+#include "yami_relay_due.h"
 #include "yami_relay_parts.h"
 
 //  What a batch, or a part of it, gives back of the credit.

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "yami_base.h"
+#include "yami_relay_due.h"
 #include "yami_relay_parts.h"
 
 #define S_MARK_GAP_MS 100

@@ -12,6 +12,7 @@
 
 #include "yami_base.h"
 #include "yami_planted.h"
+#include "yami_relay_due.h"
 #include "yami_relay_parts.h"
 
 #define S_ROUND_MESSAGES 16384u

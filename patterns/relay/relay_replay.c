@@ -6,6 +6,7 @@
 
 #include "yami_base.h"
 #include "yami_planted.h"
+#include "yami_relay_due.h"
 #include "yami_relay_parts.h"
 
 static int
@@ -270,9 +271,8 @@ s_delayed(yami_relay_core_t *core, yami_reader_t reader, uint32_t number)
     return channel->dues != NULL && channel->dues->target == target ? channel : NULL;
 }
 
-//  As a wall clock could have said, so that differences do not overflow.
-static bool
-s_is_time(int64_t ms)
+bool
+yami_relay_is_time(int64_t ms)
 {
     return ms >= -YAMI_LIMIT_TIME_MS && ms <= YAMI_LIMIT_TIME_MS;
 }
@@ -290,12 +290,12 @@ s_failure(yami_relay_core_t *core, yami_reader_t *reader, int64_t time_ms)
     yami_slice_t reason = yami_reader_str(reader);
     uint32_t count = yami_reader_array(reader) / 2;
     uint64_t end = 0;
-    if (!s_is_time(like.due_ms) || !s_is_time(like.first_ms) ||
+    if (!yami_relay_is_time(like.due_ms) || !yami_relay_is_time(like.first_ms) ||
         (group != NULL && group->channel->dues != NULL)) {
         yami_reader_fail(reader);
         return;
     }
-    like.wait_ms = s_is_time(time_ms) && like.due_ms > time_ms ? like.due_ms - time_ms : 0;
+    like.wait_ms = yami_relay_is_time(time_ms) && like.due_ms > time_ms ? like.due_ms - time_ms : 0;
     like.reason =
         reason.size == 0 ? NULL : yami_block_copy(reason.data, reason.size, YAMI_LIMIT_TEXT);
     for (uint32_t index = 0; index < count && group != NULL; index++) {

@@ -19,6 +19,7 @@
 
 #include "yami_base.h"
 #include "yami_planted.h"
+#include "yami_relay_due.h"
 #include "yami_relay_parts.h"
 
 #define S_VERSION 1
@@ -294,13 +295,6 @@ s_read_channel(yami_relay_core_t *core, yami_reader_t *reader)
     }
 }
 
-//  As a wall clock could have said, so that differences do not overflow.
-static bool
-s_is_time(int64_t ms)
-{
-    return ms >= -YAMI_LIMIT_TIME_MS && ms <= YAMI_LIMIT_TIME_MS;
-}
-
 static void
 s_read_history(yami_reader_t *reader, yami_pieces_t *pieces, yami_piece_t *piece, int64_t time_ms)
 {
@@ -309,11 +303,12 @@ s_read_history(yami_reader_t *reader, yami_pieces_t *pieces, yami_piece_t *piece
     piece->first_ms = yami_reader_int(reader);
     bool is_moving = yami_reader_bool(reader);
     yami_slice_t reason = yami_reader_str(reader);
-    if (!s_is_time(piece->due_ms) || !s_is_time(piece->first_ms)) {
+    if (!yami_relay_is_time(piece->due_ms) || !yami_relay_is_time(piece->first_ms)) {
         yami_reader_fail(reader);
         piece->due_ms = 0;
     }
-    piece->wait_ms = s_is_time(time_ms) && piece->due_ms > time_ms ? piece->due_ms - time_ms : 0;
+    piece->wait_ms =
+        yami_relay_is_time(time_ms) && piece->due_ms > time_ms ? piece->due_ms - time_ms : 0;
     if (reason.size > 0) {
         piece->reason = yami_block_copy(reason.data, reason.size, YAMI_LIMIT_TEXT);
     }

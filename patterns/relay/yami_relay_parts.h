@@ -7,8 +7,7 @@
 
 #include "yami_relay_state.h"
 
-//  -- relay_effects.c: saying what shall happen
-//  -------------------------------------------------------
+//  -- relay_effects.c: saying what shall happen ---------------------------------------------------
 
 yami_relay_effect_t *
 yami_relay_effect(yami_relay_core_t *core, yami_relay_effect_type_t type);
@@ -43,8 +42,7 @@ enum {
     YAMI_FETCH_DUE = 4
 };
 
-//  -- relay_timers.c: waits for tickets, wakes by time
-//  -------------------------------------------------
+//  -- relay_timers.c: waits for tickets, wakes by time --------------------------------------------
 
 void
 yami_relay_wait(yami_relay_core_t *core, const yami_relay_wait_t *wait);
@@ -66,8 +64,7 @@ yami_relay_wake(yami_relay_core_t *core, int kind, uint64_t id, int64_t *wake_ms
 void
 yami_relay_run_timers(yami_relay_core_t *core);
 
-//  -- relay_peers.c: sessions
-//  --------------------------------------------------------------------------
+//  -- relay_peers.c: sessions ---------------------------------------------------------------------
 
 //  The peer of an event, made when it is new; NULL when there are too many (it was told).
 yami_relay_peer_t *
@@ -111,8 +108,7 @@ yami_relay_peers_clear(yami_relay_core_t *core);
 void
 yami_relay_peers_close(yami_relay_core_t *core);
 
-//  -- relay_attach.c, relay_handles.c
-//  ---------------------------------------------------------------
+//  -- relay_attach.c, relay_handles.c -------------------------------------------------------------
 
 yami_relay_handle_t *
 yami_relay_handle_get(const yami_relay_peer_t *peer, uint32_t number);
@@ -161,8 +157,7 @@ yami_relay_handles_flush(yami_relay_core_t *core, int role);
 void
 yami_relay_handles_late(yami_relay_core_t *core);
 
-//  -- relay_producers.c: who sent what
-//  ----------------------------------------------
+//  -- relay_producers.c: who sent what ------------------------------------------------------------
 
 //  NULL when the table is full.
 yami_relay_producer_t *
@@ -177,14 +172,12 @@ yami_relay_producer_stored(yami_relay_core_t *core, yami_relay_producer_t *produ
 void
 yami_relay_producers_clear(yami_relay_core_t *core);
 
-//  -- relay_batch.c
-//  ---------------------------------------------------------------------------------
+//  -- relay_batch.c -------------------------------------------------------------------------------
 
 void
 yami_relay_batch(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_relay_event_t *event);
 
-//  -- relay_channels.c
-//  ---------------------------------------------------------------------------------
+//  -- relay_channels.c ----------------------------------------------------------------------------
 
 yami_relay_channel_t *
 yami_relay_channel_find(const yami_relay_core_t *core, const void *name, size_t size);
@@ -237,8 +230,7 @@ yami_relay_channel_time(const yami_relay_channel_t *channel, uint64_t sequence);
 void
 yami_relay_channels_clear(yami_relay_core_t *core);
 
-//  -- relay_groups.c: where each sequence is
-//  --------------------------------------------------------------
+//  -- relay_groups.c: where each sequence is ------------------------------------------------------
 
 yami_relay_group_t *
 yami_relay_group_find(const yami_relay_channel_t *channel, yami_slice_t name);
@@ -286,8 +278,7 @@ yami_relay_group_delay(yami_relay_core_t *core, yami_relay_group_t *group, yami_
 void
 yami_relay_group_due(yami_relay_core_t *core, uint32_t number);
 
-//  -- relay_leases.c
-//  -----------------------------------------------------------------------------------
+//  -- relay_leases.c ------------------------------------------------------------------------------
 
 //  Leases piece to handle; ownership of the sequences moves.
 yami_relay_lease_t *
@@ -309,8 +300,7 @@ yami_relay_lease_extend(yami_relay_core_t *core, yami_relay_lease_t *lease);
 void
 yami_relay_handle_due(yami_relay_core_t *core, uint64_t id);
 
-//  -- relay_failures.c: blame
-//  ----------------------------------------------------------------------------
+//  -- relay_failures.c: blame ---------------------------------------------------------------------
 
 //  How and why leased sequences failed.
 typedef struct {
@@ -328,8 +318,7 @@ yami_relay_lease_fail(yami_relay_core_t *core, yami_relay_lease_t *lease, uint64
 int64_t
 yami_relay_backoff(yami_relay_core_t *core, uint32_t failures);
 
-//  -- relay_deliver.c, relay_entry.c
-//  ------------------------------------------------------------------------------------
+//  -- relay_deliver.c, relay_entry.c --------------------------------------------------------------
 
 //  Delivers to members as far as credit and what is at hand allow; fetches what is not. False when
 //  the group ended by it.
@@ -349,14 +338,12 @@ yami_relay_batch_view(yami_batch_t *batch, const yami_entry_t *entry);
 void
 yami_relay_cache_drop(yami_relay_core_t *core, yami_relay_group_t *group);
 
-//  -- relay_settle.c
-//  -------------------------------------------------------------------------------------
+//  -- relay_settle.c ------------------------------------------------------------------------------
 
 void
 yami_relay_settle(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame);
 
-//  -- relay_dead.c, relay_move.c: into the dead letters and back
-//  ---------------------------------------------
+//  -- relay_dead.c, relay_move.c: into the dead letters and back ----------------------------------
 
 void
 yami_relay_dead_pump(yami_relay_core_t *core, yami_relay_group_t *group);
@@ -405,72 +392,7 @@ yami_relay_dead_properties(yami_writer_t *writer, yami_slice_t properties,
                            const yami_relay_group_t *group, const yami_piece_t *piece,
                            int64_t wall_ms);
 
-//  -- relay_delay.c, relay_due.c, relay_cancel.c: messages whose time has not come
-//  ---------------------------------------------
-
-//  Whether a name is that of a channel of delayed messages.
-bool
-yami_relay_is_delayed_name(const void *name, size_t size);
-
-//  Says where the messages of a channel of kind DELAYED go. False when that cannot be.
-bool
-yami_relay_delay_link(yami_relay_channel_t *channel, yami_relay_channel_t *target);
-
-//  "orders" -> "orders.delayed", made when there is none; NULL when none can be made.
-yami_relay_channel_t *
-yami_relay_delayed_channel(yami_relay_core_t *core, yami_relay_channel_t *channel);
-
-//  Whether a record may not be delivered yet.
-bool
-yami_relay_is_later(const yami_relay_core_t *core, const yami_record_t *record);
-
-//  The property "id", empty when there is none; and what it is looked for by, 0: not at all.
-yami_slice_t
-yami_relay_record_id(const yami_record_t *record);
-uint32_t
-yami_relay_id_hash(yami_slice_t id);
-
-//  One waits in a channel of kind DELAYED; room for it was reserved.
-void
-yami_relay_delay_note(yami_relay_core_t *core, yami_relay_channel_t *channel,
-                      const yami_relay_delay_t *delay);
-
-//  All of a batch do, from sequence base on. 0, or -1 with errno EPROTO, for those from the first
-//  that is malformed on.
-int
-yami_relay_delay_batch(yami_relay_core_t *core, yami_relay_channel_t *channel, uint64_t base,
-                       const yami_batch_t *batch);
-
-//  Those of first..last wait no more. Returns how many did.
-uint64_t
-yami_relay_delay_end(yami_relay_core_t *core, yami_relay_channel_t *channel, uint64_t first,
-                     uint64_t last);
-
-//  Moves those whose time has come, as far as the turn's budget goes.
-void
-yami_relay_dues_pump(yami_relay_core_t *core);
-
-void
-yami_relay_due_entry(yami_relay_core_t *core, const yami_relay_event_t *event, bool is_whole,
-                     bool is_temporary);
-
-//  Monotonic ms at which a TURN could do something for them.
-int64_t
-yami_relay_dues_deadline(const yami_relay_core_t *core);
-
-void
-yami_relay_dues_clear(yami_relay_core_t *core);
-
-void
-yami_relay_cancel(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame);
-void
-yami_relay_cancel_go_on(yami_relay_core_t *core, yami_relay_job_t *job);
-void
-yami_relay_cancel_entry(yami_relay_core_t *core, yami_relay_job_t *job, const yami_entry_t *entry,
-                        const yami_batch_t *batch);
-
-//  -- relay_journal.c, relay_snapshot.c
-//  --------------------------------------------------------------------
+//  -- relay_journal.c, relay_snapshot.c -----------------------------------------------------------
 
 uint64_t
 yami_relay_write_channel(yami_relay_core_t *core, const yami_relay_channel_t *channel,
@@ -504,6 +426,10 @@ void
 yami_relay_replay_failure(yami_relay_core_t *core, yami_relay_group_t *group, uint64_t first,
                           uint64_t last, const yami_piece_t *like);
 
+//  As a wall clock could have said, so that differences do not overflow.
+bool
+yami_relay_is_time(int64_t ms);
+
 //  is_canonical leaves out what restarts may change: counts of deliveries without failures,
 //  estimates.
 void
@@ -512,8 +438,7 @@ yami_relay_snapshot_write(const yami_relay_core_t *core, yami_writer_t *writer, 
 int
 yami_relay_snapshot_read(yami_relay_core_t *core, const yami_entry_t *entry);
 
-//  -- relay_admin.c, relay_stat.c, relay_jobs.c
-//  ---------------------------------------------------------------
+//  -- relay_admin.c, relay_stat.c, relay_jobs.c ---------------------------------------------------
 
 void
 yami_relay_admin(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame);
@@ -560,8 +485,7 @@ yami_relay_job_moved(yami_relay_core_t *core, uint64_t id);
 void
 yami_relay_jobs_clear(yami_relay_core_t *core);
 
-//  -- relay_core.c
-//  -----------------------------------------------------------------------------------------
+//  -- relay_core.c --------------------------------------------------------------------------------
 
 yami_relay_name_t
 yami_relay_name(const void *text, size_t size);

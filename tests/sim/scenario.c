@@ -32,6 +32,12 @@
         [FAULT_CLIENT_FREEZE] = 20, [FAULT_CLIENT_LEAVE] = 10                                      \
     }
 
+//  A consumer that takes and acks all dead letters of a channel.
+#define UNDERTAKER(channel)                                                                        \
+    {                                                                                              \
+        channel, "", 20, 8, 2000, 0, 0, 0, 0, 0, true                                              \
+    }
+
 const scenario_t scenario_table[] = {
     {
         .name = "queue",
@@ -40,7 +46,7 @@ const scenario_t scenario_table[] = {
         .producers = {{0, "billing", 60, 5, 12000, 400}, {0, NULL, 60, 5, 12000, 400}},
         .consumers = {{0, "", 20, 6, 8000, 60, 20, 30, 40, 30, false},
                       {0, "", 8, 2, 15000, 100, 10, 50, 50, 30, false},
-                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+                      UNDERTAKER(0)},
         .poison = 20,
         .faults = 8,
         .faults_ms = 1500,
@@ -56,7 +62,7 @@ const scenario_t scenario_table[] = {
         .consumers = {{0, "audit", 30, 8, 4000, 30, 10, 20, 20, 10, false},
                       {0, "mail", 10, 3, 9000, 60, 20, 20, 40, 20, false},
                       {0, "mail", 10, 3, 9000, 60, 20, 20, 40, 20, false},
-                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+                      UNDERTAKER(0)},
         .poison = 15,
         .faults = 8,
         .faults_ms = 1500,
@@ -71,8 +77,8 @@ const scenario_t scenario_table[] = {
         .producers = {{0, "a", 80, 8, 8000, 3000}, {1, "b", 60, 6, 8000, 3000}},
         .consumers = {{0, "", 25, 8, 3000, 40, 5, 20, 20, 5, false},
                       {1, "g", 25, 8, 3000, 40, 5, 20, 20, 5, false},
-                      {1, "", 20, 8, 2000, 0, 0, 0, 0, 0, true},
-                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+                      UNDERTAKER(1),
+                      UNDERTAKER(0)},
         .poison = 60,
         .faults = 14,
         .faults_ms = 2500,
@@ -88,7 +94,7 @@ const scenario_t scenario_table[] = {
         .consumers = {{0, "", 12, 5, 8000, 40, 10, 40, 60, 50, false},
                       {0, "", 12, 5, 8000, 40, 10, 40, 60, 50, false},
                       {0, "", 4, 1, 20000, 40, 10, 40, 60, 50, false},
-                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+                      UNDERTAKER(0)},
         .poison = 10,
         .faults = 16,
         .faults_ms = 2000,
@@ -101,8 +107,7 @@ const scenario_t scenario_table[] = {
         .what = "two producers of one name fence each other, over crashes of the relay",
         .channels = {{"q", QUEUE}},
         .producers = {{0, "same", 60, 6, 8000, 200}, {0, "same", 60, 6, 8000, 200}},
-        .consumers = {{0, "", 40, 12, 2000, 10, 0, 0, 0, 0, false},
-                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+        .consumers = {{0, "", 40, 12, 2000, 10, 0, 0, 0, 0, false}, UNDERTAKER(0)},
         .faults = 12,
         .faults_ms = 2000,
         .lease_ms = 400,
@@ -115,8 +120,7 @@ const scenario_t scenario_table[] = {
         .what = "large messages: segments are begun, sealed, recycled; checkpoints; crashes",
         .channels = {{"q", QUEUE}},
         .producers = {{0, "a", 120, 8, 6000, 30000}},
-        .consumers = {{0, "", 30, 10, 1500, 20, 5, 10, 10, 5, false},
-                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+        .consumers = {{0, "", 30, 10, 1500, 20, 5, 10, 10, 5, false}, UNDERTAKER(0)},
         .faults = 10,
         .faults_ms = 2500,
         .lease_ms = 400,
@@ -128,8 +132,7 @@ const scenario_t scenario_table[] = {
         .what = "the disk fails, fills up, has no descriptors; a full channel refuses",
         .channels = {{"q", QUEUE}},
         .producers = {{0, "a", 100, 8, 6000, 12000}, {0, NULL, 40, 4, 8000, 2000}},
-        .consumers = {{0, "", 20, 8, 6000, 20, 5, 10, 10, 5, false},
-                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+        .consumers = {{0, "", 20, 8, 6000, 20, 5, 10, 10, 5, false}, UNDERTAKER(0)},
         .faults = 10,
         .faults_ms = 2000,
         .lease_ms = 400,
@@ -149,7 +152,7 @@ const scenario_t scenario_table[] = {
         .producers = {{0, "a", 80, 6, 6000, 300}, {0, NULL, 80, 4, 8000, 300}},
         .consumers = {{0, "", 20, 6, 5000, 30, 10, 30, 30, 10, false},
                       {0, "", 20, 6, 5000, 30, 10, 30, 30, 10, false},
-                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+                      UNDERTAKER(0)},
         .faults = 20,
         .faults_ms = 2000,
         .lease_ms = 300,
@@ -191,8 +194,8 @@ const scenario_t scenario_table[] = {
                       {1, "b", 50, 5, 8000, 300, 400, 1500}},
         .consumers = {{0, "", 25, 8, 3000, 30, 5, 20, 20, 5, false},
                       {1, "g", 25, 8, 3000, 30, 5, 20, 20, 5, false},
-                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true},
-                      {1, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+                      UNDERTAKER(0),
+                      UNDERTAKER(1)},
         .faults = 20,
         .faults_ms = 2500,
         .lease_ms = 400,
@@ -216,7 +219,7 @@ const scenario_t scenario_table[] = {
         .producers = {{0, "a", 100, 6, 6000, 300}, {0, NULL, 60, 4, 8000, 300}},
         .consumers = {{0, "", 20, 6, 5000, 30, 10, 30, 30, 10, false},
                       {0, "", 20, 6, 5000, 30, 10, 30, 30, 10, false},
-                      {0, "", 20, 8, 2000, 0, 0, 0, 0, 0, true}},
+                      UNDERTAKER(0)},
         .faults = 10,
         .faults_ms = 2000,
         .lease_ms = 300,

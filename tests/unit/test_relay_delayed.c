@@ -8,6 +8,7 @@
 
 #include "yami_base.h"
 #include "yami_properties.h"
+#include "yami_relay_due.h"
 #include "yami_relay_parts.h"
 
 //  -- Cancelling

@@ -8,6 +8,7 @@
 #include "yami_alloc_test.h"
 #include "yami_base.h"
 #include "yami_properties.h"
+#include "yami_relay_due.h"
 #include "yami_relay_parts.h"
 
 #define PLENTY (1u << 30)
