@@ -1,6 +1,6 @@
 //  Writes the first inputs of the fuzz programs into DIRECTORY/x for fuzz_x: frames and batches of
 //  tests/support/wire_samples, what a relay's core wrote into its journal and its checkpoint, the
-//  files of a real store, and texts from the documentation.
+//  files of a real store, lives of a second check, and texts from the documentation.
 //
 //  write_seeds DIRECTORY
 
@@ -13,6 +13,8 @@
 #include "sim_disk.h"
 #include "wire_samples.h"
 #include "yami_base.h"
+#include "yami_callback_wire.h"
+#include "yami_message.h"
 #include "yami_relay_parts.h"
 #include "yami_segment_log.h"
 
@@ -223,6 +225,7 @@ s_life(uint64_t seed)
     s_save("producer", name, -1, bytes, sizeof bytes);
     s_save("consumer", name, -1, bytes, sizeof bytes);
     s_save("live", name, -1, bytes, 300);
+    s_save("outbox", name, -1, bytes, 300);
 }
 
 //  To a live relay: a producer delays a message for a little and one for longer, the latter is
@@ -240,6 +243,66 @@ s_delays_live(void)
     s_save("live", "delays", -1, bytes, sizeof bytes);
 }
 
+//  A step of fuzz_callback that brings a message, which is freed.
+static void
+s_put_message(FILE *file, uint64_t what, yam_message_t *message)
+{
+    s_put(file, what, 1);
+    s_put(file, message->record.properties.size, 1);
+    s_put_bytes(file, message->record.properties.data, message->record.properties.size);
+    yam_message_destroy(&message);
+}
+
+//  The life of a case to each of its ends: what is answered to its calls, and confirmed then.
+static void
+s_callbacks(void)
+{
+    static const yam_callback_answer_t answers[] = {YAM_CALLBACK_RESEND, YAM_CALLBACK_GONE,
+                                                    YAM_CALLBACK_LATER};
+    const yam_case_t row = {.id = "7", .queue = "orders", .service = "shop", .delay_ms = 1000};
+    for (uint64_t end = 0; end < 6; end++) {
+        yam_case_confirm_t confirm = {.id = "7",
+                                      .round = 1,
+                                      .outcome = end % 2 ? YAM_CONFIRM_DONE : YAM_CONFIRM_FAILED,
+                                      .reason = "no stock \xe2\x82\xac"};
+        char name[32];
+        (void) snprintf(name, sizeof name, "case-%llu", (unsigned long long) end);
+        FILE *file = s_create("callback", name);
+        s_put_message(file, 0, yami_callback_check_build(&row));
+        for (int turn = 0; turn < 4; turn++) {
+            s_put(file, 7, 1); //  it is looked at, and answered
+            s_put_message(file, 2, yami_callback_answer_build(answers[end / 2], "row 7"));
+            s_put(file, 1023, 2);
+            s_put(file, 0, 1);
+            s_put(file, 0x0304, 2); //  an hour
+        }
+        s_put_message(file, 1, yami_callback_confirm_build(&confirm));
+        s_put_message(file, 3, yami_callback_call_build(&row));
+        s_put(file, 5 + end % 2, 1); //  people
+        (void) fclose(file);
+    }
+}
+
+//  To an outbox: both lanes are sent and confirmed, the second with an hour between; then a record
+//  becomes text, and rows are looked at. Each line is a byte of fuzz_outbox's and what it takes.
+static void
+s_outbox(void)
+{
+    static const uint8_t bytes[] = {1,                  //  what is delivered stays
+                                    5, 0, 1,            //  the first lane is attached, and
+                                    6, 6,               //  sends
+                                    5, 0, 2, 2, 6,      //  all three are confirmed
+                                    5, 1, 0, 0, 6,   6, //  the second one
+                                    3, 4, 4, 6,         //  an hour later
+                                    5, 1, 2, 0, 6,      //  one is confirmed, one refused
+                                    5, 1, 3, 0, 0,   6, //  for good
+                                    1, 0, 4, 0, 224, 1, 'x',
+                                    2,                  //  the second row has another record
+                                    4, 0, 3, 4, 5,   0, //  people look at all, and put the one back
+                                    6, 6};
+    s_save("outbox", "life", -1, bytes, sizeof bytes);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -254,6 +317,8 @@ main(int argc, char **argv)
         s_life(seed);
     }
     s_delays_live();
+    s_callbacks();
+    s_outbox();
     unsigned delaying = 0;
     for (uint64_t seed = 13; delaying < 4; seed++) {
         if (s_delays(seed)) {
