@@ -21,7 +21,10 @@
 #include "yami_log.h"
 #include "yami_socket.h"
 
-#define EVENTS (ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED)
+#define FAILURES                                                                                   \
+    (ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |                  \
+     ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+#define EVENTS (ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | FAILURES)
 #define EVENT_HWM 65536 //  reports waiting for us; more, and ZeroMQ's thread waits for us, too
 #define SPARE_SHARE 4   //  of all descriptors, so many are not for connections: one of four,
 #define SPARE_MOST 1024 //  but not more than that
@@ -202,6 +205,8 @@ s_report(yami_connections_t *self, int64_t now_ms)
         s_accepted(self, value, now_ms);
     } else if (size == (int) sizeof head && event == ZMQ_EVENT_DISCONNECTED) {
         s_forget(self, value);
+    } else if (size == (int) sizeof head && (event & FAILURES) != 0) {
+        self->counts.failed++;
     }
     return true;
 }

@@ -50,6 +50,7 @@ typedef struct {
     uint64_t silent;   //  of them, have not greeted
     uint64_t accepted; //  ever
     uint64_t ended;    //  by us, ever
+    uint64_t failed;   //  handshakes of ZeroMQ or CURVE that did not come to their end, ever
 } yami_connections_counts_t;
 
 //  Watches socket, which is not bound yet. outboxes is borrowed. NULL with errno EMFILE and a

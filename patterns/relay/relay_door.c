@@ -297,6 +297,7 @@ yami_relay_door_count(const yami_relay_door_t *self, yami_relay_gauges_t *gauges
                                      .connections_silent = counts.silent,
                                      .connections_accepted = counts.accepted,
                                      .connections_ended = counts.ended,
+                                     .handshakes_failed = counts.failed,
                                      .unsent_bytes = yami_outboxes_bytes(self->outboxes),
                                      .pressed = self->pressed,
                                      .unnumbered = self->unnumbered};

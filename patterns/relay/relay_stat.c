@@ -281,6 +281,7 @@ s_gauges(s_rows_t *rows, const yami_relay_gauges_t *gauges)
     s_number(rows, "connections-silent", gauges->connections_silent);
     s_number(rows, "connections-accepted", gauges->connections_accepted);
     s_number(rows, "connections-ended", gauges->connections_ended);
+    s_number(rows, "handshakes-failed", gauges->handshakes_failed);
     s_number(rows, "unsent-bytes", gauges->unsent_bytes);
     s_number(rows, "pressed", gauges->pressed);
     s_number(rows, "unnumbered", gauges->unnumbered);

@@ -111,6 +111,7 @@ typedef struct {
     uint64_t connections_silent;   //  of them, have not said HELLO
     uint64_t connections_accepted; //  ever
     uint64_t connections_ended;    //  by the relay, ever
+    uint64_t handshakes_failed;    //  of ZeroMQ or CURVE, ever
     uint64_t unsent_bytes;         //  queued for all links
     uint64_t pressed;              //  links that take too little of it
     uint64_t unnumbered;           //  messages dropped since too many links are known

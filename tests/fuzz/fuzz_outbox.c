@@ -49,7 +49,8 @@ static const char *const s_channels[] = {"orders", "bills"};
 static s_table_t s_tables[S_TABLES];
 static size_t s_table_count;
 
-//  -- Whoever writes into the tables ---------------------------------------------------------------
+//  -- Whoever writes into the tables
+//  ---------------------------------------------------------------
 
 static void
 s_run(const s_life_t *life, const char *text)

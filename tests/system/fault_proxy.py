@@ -21,6 +21,8 @@ class _Connection:
         self.proxy, self.sockets = proxy, {UP: (client, relay), DOWN: (relay, client)}
         self.flows = {UP: threading.Event(), DOWN: threading.Event()}
         self.budget = proxy.next_budget()
+        self.chunks = 0  # from the client, so far
+        self.said = bytearray()  # by the client, if the proxy records
         for direction, flows in self.flows.items():
             flows.set()
             threading.Thread(target=self._pump, args=(direction,), daemon=True).start()
@@ -30,6 +32,8 @@ class _Connection:
         try:
             while True:
                 data = source.recv(CHUNK)
+                if direction == UP and self.proxy.records:
+                    self.said += data
                 time.sleep(self.proxy.delay)  # this is the fault, not a wait
                 self.flows[direction].wait()
                 if self.budget is not None and len(data) >= self.budget:
@@ -38,11 +42,20 @@ class _Connection:
                     break
                 self.budget = None if self.budget is None else self.budget - len(data)
                 target.sendall(data)
+                if direction == UP and self._is_to_be_repeated():
+                    target.sendall(data)
                 if not data:
                     break
         except OSError:
             pass  # the other direction has ended it
         self.reset()
+
+    def _is_to_be_repeated(self):
+        is_it = self.chunks == self.proxy.repeat
+        self.chunks += 1
+        if is_it:
+            self.proxy.repeat = None
+        return is_it
 
     def reset(self):
         for one in self.sockets[UP]:
@@ -64,6 +77,8 @@ class FaultProxy:
         self.target = host, int(port)
         self.delay = 0  # seconds, of each chunk
         self.cuts = 0  # so far
+        self.records = False  # what clients say is kept
+        self.repeat = None  # once: the chunk, counted from 0, of what one of them says that comes twice
         self.limits = None  # bytes after which connections are cut: (least, most, how many of them)
         self.random = random.Random(1)
         self.connections = []

@@ -131,13 +131,16 @@ class Journal:
 
 
 class Client:
-    """A session that produces and consumes. process: the relay's, whose end raises Gone."""
+    """A session that produces and consumes. process: the relay's, whose end raises Gone. keys: CURVE, of the server,
+    one's own public and secret one."""
 
-    def __init__(self, endpoint, journal, process=None, choose=None, lease_ms=0):
+    def __init__(self, endpoint, journal, process=None, choose=None, lease_ms=0, keys=None):
         self.journal = journal
         self.choose = choose or (lambda number, deliveries: ACK)
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
         self.socket.linger = 0
+        if keys:
+            self.socket.curve_serverkey, self.socket.curve_publickey, self.socket.curve_secretkey = keys
         self.socket.connect(endpoint)
         self.poller = zmq.Poller()
         self.poller.register(self.socket, zmq.POLLIN)
@@ -300,9 +303,11 @@ class Client:
             assert self.step(deadline - time.monotonic()), "not all is confirmed in time"
 
     def stat(self, timeout=None):
-        """What the relay says about the queue's group, such as "messages" that are not settled."""
+        """What the relay says about the queue's group, such as "messages" that are not settled; without a queue, about
+        itself."""
         self.serial += 1
-        self.socket.send(control(ADMIN, serial=self.serial, command="stat", channel=self.journal.queue))
+        channel = {"channel": self.journal.queue} if self.journal.queue else {}
+        self.socket.send(control(ADMIN, serial=self.serial, command="stat", **channel))
         fields = self._wait(REPLY, timeout)
         assert fields["status"] == 0, fields
         return msgpack.unpackb(fields["rows"])[0]
