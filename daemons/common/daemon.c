@@ -154,7 +154,7 @@ s_apply(void *arg, const char *name, const char *value, bool is_class)
 {
     daemon_t *self = arg;
     const char *error = "";
-    if (!is_class && strcmp(name, "log-level") != 0) {
+    if (is_class ? self->kind->set == NULL : strcmp(name, "log-level") != 0) {
         error = "it needs a restart";
     } else if (is_class && self->kind->set(self->object, name, value) == -1) {
         error = yam_error();
@@ -195,7 +195,7 @@ s_serve(daemon_t *self)
         if (number == SIGHUP) {
             s_reload(self);
         }
-        const char *failure = self->kind->failure(self->object);
+        const char *failure = self->kind->failure ? self->kind->failure(self->object) : NULL;
         if (failure) {
             return s_complain(self, EX_IOERR, "failed", failure);
         }

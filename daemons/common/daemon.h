@@ -21,11 +21,13 @@ typedef struct {
     void *(*open)(yam_t *yam, const void *own, const char *options);
     //  What is said behind "ready". Borrowed.
     const char *(*where)(void *object);
-    //  What went wrong for good; NULL while nothing has. Borrowed.
+    //  What went wrong for good; NULL while nothing has. Borrowed. NULL for a class that goes on
+    //  whatever goes wrong.
     const char *(*failure)(void *object);
     //  When the object's loop turned last, monotonic.
     int64_t (*last_turn_ms)(void *object);
-    //  Changes an option of the class. 0, or -1 with errno EINVAL and a sentence.
+    //  Changes an option of the class. 0, or -1 with errno EINVAL and a sentence. NULL for a class
+    //  whose options need a restart.
     int (*set)(void *object, const char *name, const char *value);
     //  Drains for up to timeout_ms and frees the object. 0, or -1 with errno.
     int (*close)(void *object, int timeout_ms);

@@ -88,27 +88,10 @@ s_where(void *object)
     return s_relay;
 }
 
-//  Whatever fails is tried again, and told in the log.
-static const char *
-s_failure(void *object)
-{
-    (void) object;
-    return NULL;
-}
-
 static int64_t
 s_last_turn_ms(void *object)
 {
     return yam_callback_service_last_turn_ms(object);
-}
-
-static int
-s_set(void *object, const char *name, const char *value)
-{
-    (void) object;
-    (void) name;
-    (void) value;
-    return yami_fail(EINVAL, "it needs a restart");
 }
 
 static int
@@ -134,9 +117,9 @@ static const daemon_class_t s_class = {
     .try_out = s_try_out,
     .open = s_open,
     .where = s_where,
-    .failure = s_failure,
+    .failure = NULL, //  whatever fails is tried again, and told in the log
     .last_turn_ms = s_last_turn_ms,
-    .set = s_set,
+    .set = NULL,
     .close = s_close,
 };
 

@@ -1,5 +1,4 @@
-//  The core of a case: each arrow of its diagram, and random histories against an oracle that only
-//  knows what came and when.
+//  The core of a case: each arrow of its diagram; and the horizon.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,89 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "callback/case_fixture.h"
 #include "yam_callback.h"
 #include "yam_error.h"
-#include "yami_callback_core.h"
 #include "yami_callback_horizon.h"
-
-#define S_DELAY_MS 1000
-#define S_LEASE_MS 400
-
-static const yami_callback_rules_t s_rules = {.round_limit = 3,
-                                              .try_limit = 4,
-                                              .lease_ms = S_LEASE_MS,
-                                              .backoff_ms = {10, 100},
-                                              .backoff_count = 2};
-
-static yami_callback_view_t s_view;
-static yami_callback_effects_t s_effects;
-static int64_t s_now_ms;
-
-static int
-s_setup(void **state)
-{
-    (void) state;
-    memset(&s_view, 0, sizeof s_view);
-    memset(&s_effects, 0, sizeof s_effects);
-    s_now_ms = 1700000000000;
-    return 0;
-}
-
-static int
-s_step(const yami_callback_event_t *event)
-{
-    int rc = yami_callback_step(&s_rules, s_now_ms, event, &s_view, &s_effects);
-    if (rc == 0) {
-        yami_callback_check(&s_rules, &s_view);
-    }
-    return rc;
-}
-
-static void
-s_check(void)
-{
-    yam_case_t check = {.id = "a", .queue = "orders", .service = "shop", .delay_ms = S_DELAY_MS};
-    assert_int_equal(
-        s_step(&(yami_callback_event_t) {.type = YAMI_CALLBACK_CHECK, .check = &check}), 0);
-}
-
-static void
-s_confirm(int outcome, uint32_t round)
-{
-    yam_case_confirm_t confirm = {
-        .id = "a", .outcome = outcome, .round = round, .time_ms = s_now_ms, .reason = "no stock"};
-    assert_int_equal(
-        s_step(&(yami_callback_event_t) {.type = YAMI_CALLBACK_CONFIRM, .confirm = &confirm}), 0);
-}
-
-static void
-s_look(void)
-{
-    assert_int_equal(
-        s_step(&(yami_callback_event_t) {.type = YAMI_CALLBACK_LOOK, .call = s_view.row.call}), 0);
-}
-
-static void
-s_answer(uint32_t call, int answer)
-{
-    assert_int_equal(
-        s_step(&(yami_callback_event_t) {
-            .type = YAMI_CALLBACK_ANSWER, .call = call, .answer = answer, .text = "because"}),
-        0);
-}
-
-static int
-s_people(yami_callback_event_type_t type)
-{
-    return s_step(&(yami_callback_event_t) {.type = type, .text = "looked at it"});
-}
 
 static void
 s_assert_note(size_t index, const char *event, const char *text)
 {
-    assert_true(index < s_effects.note_count);
-    assert_string_equal(s_effects.notes[index].event, event);
-    assert_string_equal(s_effects.notes[index].text, text);
+    assert_true(index < case_effects.note_count);
+    assert_string_equal(case_effects.notes[index].event, event);
+    assert_string_equal(case_effects.notes[index].text, text);
 }
 
 //  -- Arrows ------------------------------------------------------------------------------------
@@ -104,58 +31,58 @@ static void
 test_check_after_its_confirm_leaves_nothing(void **state)
 {
     (void) state;
-    s_confirm(YAM_CONFIRM_DONE, 0);
-    assert_true(s_effects.writes_confirm);
-    s_check();
-    assert_int_equal(s_view.row.state, YAM_CASE_NONE);
-    assert_false(s_effects.writes_case);
+    case_confirm(YAM_CONFIRM_DONE, 0);
+    assert_true(case_effects.writes_confirm);
+    case_check();
+    assert_int_equal(case_view.row.state, YAM_CASE_NONE);
+    assert_false(case_effects.writes_case);
 }
 
 static void
 test_confirm_after_its_check_leaves_nothing(void **state)
 {
     (void) state;
-    s_check();
-    assert_int_equal(s_view.row.state, YAM_CASE_WAITING);
-    s_confirm(YAM_CONFIRM_DONE, 0);
-    assert_true(s_effects.drops_case);
-    assert_int_equal(s_view.row.state, YAM_CASE_NONE);
+    case_check();
+    assert_int_equal(case_view.row.state, YAM_CASE_WAITING);
+    case_confirm(YAM_CONFIRM_DONE, 0);
+    assert_true(case_effects.drops_case);
+    assert_int_equal(case_view.row.state, YAM_CASE_NONE);
 }
 
 static void
 test_missing_confirm_calls_and_the_next_look_is_after_the_delay(void **state)
 {
     (void) state;
-    s_check();
-    s_look();
-    assert_true(s_effects.calls);
+    case_check();
+    case_look();
+    assert_true(case_effects.calls);
     s_assert_note(0, "missing", "");
-    s_answer(1, YAM_CALLBACK_RESEND);
-    assert_int_equal(s_view.row.state, YAM_CASE_WAITING);
-    assert_int_equal(s_view.row.round, 1);
-    assert_int_equal(s_view.row.due_ms, s_now_ms + S_DELAY_MS);
-    s_now_ms += S_DELAY_MS - 1;
-    s_look();
-    assert_false(s_effects.calls);
-    s_now_ms++;
-    s_look();
-    assert_true(s_effects.calls);
+    case_answer(1, YAM_CALLBACK_RESEND);
+    assert_int_equal(case_view.row.state, YAM_CASE_WAITING);
+    assert_int_equal(case_view.row.round, 1);
+    assert_int_equal(case_view.row.due_ms, case_now_ms + CASE_DELAY_MS);
+    case_now_ms += CASE_DELAY_MS - 1;
+    case_look();
+    assert_false(case_effects.calls);
+    case_now_ms++;
+    case_look();
+    assert_true(case_effects.calls);
 }
 
 static void
 test_after_the_last_round_the_case_is_open(void **state)
 {
     (void) state;
-    s_check();
-    for (uint32_t round = 1; round <= s_rules.round_limit; round++) {
-        s_look();
-        assert_true(s_effects.calls);
-        s_answer(round, YAM_CALLBACK_RESEND);
-        s_now_ms += S_DELAY_MS;
+    case_check();
+    for (uint32_t round = 1; round <= case_rules.round_limit; round++) {
+        case_look();
+        assert_true(case_effects.calls);
+        case_answer(round, YAM_CALLBACK_RESEND);
+        case_now_ms += CASE_DELAY_MS;
     }
-    s_look();
-    assert_false(s_effects.calls);
-    assert_int_equal(s_view.row.state, YAM_CASE_OPEN);
+    case_look();
+    assert_false(case_effects.calls);
+    assert_int_equal(case_view.row.state, YAM_CASE_OPEN);
     s_assert_note(1, "open", "not confirmed after the last round");
 }
 
@@ -163,16 +90,16 @@ static void
 test_failed_confirm_waits_for_the_check_and_is_told(void **state)
 {
     (void) state;
-    s_confirm(YAM_CONFIRM_FAILED, 0);
-    assert_false(s_effects.calls);
-    s_check();
-    assert_false(s_effects.calls);
-    s_look();
-    assert_true(s_effects.calls);
+    case_confirm(YAM_CONFIRM_FAILED, 0);
+    assert_false(case_effects.calls);
+    case_check();
+    assert_false(case_effects.calls);
+    case_look();
+    assert_true(case_effects.calls);
     s_assert_note(0, "failed", "no stock");
-    s_answer(1, YAM_CALLBACK_RESEND);
-    s_now_ms += S_DELAY_MS;
-    s_look();
+    case_answer(1, YAM_CALLBACK_RESEND);
+    case_now_ms += CASE_DELAY_MS;
+    case_look();
     s_assert_note(0, "missing", ""); //  that failure was of the round before
 }
 
@@ -180,40 +107,40 @@ static void
 test_failed_confirm_never_replaces_done(void **state)
 {
     (void) state;
-    s_confirm(YAM_CONFIRM_DONE, 0);
-    s_confirm(YAM_CONFIRM_FAILED, 1);
-    assert_false(s_effects.writes_confirm);
-    assert_int_equal(s_view.confirm.outcome, YAM_CONFIRM_DONE);
-    s_check();
-    assert_int_equal(s_view.row.state, YAM_CASE_NONE);
+    case_confirm(YAM_CONFIRM_DONE, 0);
+    case_confirm(YAM_CONFIRM_FAILED, 1);
+    assert_false(case_effects.writes_confirm);
+    assert_int_equal(case_view.confirm.outcome, YAM_CONFIRM_DONE);
+    case_check();
+    assert_int_equal(case_view.row.state, YAM_CASE_NONE);
 }
 
 static void
 test_late_confirm_of_an_earlier_round_ends_the_case(void **state)
 {
     (void) state;
-    s_check();
-    s_look();
-    s_answer(1, YAM_CALLBACK_RESEND);
-    s_confirm(YAM_CONFIRM_DONE, 0);
-    assert_int_equal(s_view.row.state, YAM_CASE_DONE);
+    case_check();
+    case_look();
+    case_answer(1, YAM_CALLBACK_RESEND);
+    case_confirm(YAM_CONFIRM_DONE, 0);
+    assert_int_equal(case_view.row.state, YAM_CASE_DONE);
     s_assert_note(0, "done", "");
-    s_now_ms += S_DELAY_MS;
-    s_look();
-    assert_false(s_effects.calls);
+    case_now_ms += CASE_DELAY_MS;
+    case_look();
+    assert_false(case_effects.calls);
 }
 
 static void
 test_confirm_during_a_call_ends_the_case_and_its_answer_is_stale(void **state)
 {
     (void) state;
-    s_check();
-    s_look();
-    s_confirm(YAM_CONFIRM_DONE, 0);
-    assert_int_equal(s_view.row.state, YAM_CASE_DONE);
-    s_answer(1, YAM_CALLBACK_RESEND);
-    assert_true(s_effects.is_stale);
-    assert_int_equal(s_view.row.state, YAM_CASE_DONE);
+    case_check();
+    case_look();
+    case_confirm(YAM_CONFIRM_DONE, 0);
+    assert_int_equal(case_view.row.state, YAM_CASE_DONE);
+    case_answer(1, YAM_CALLBACK_RESEND);
+    assert_true(case_effects.is_stale);
+    assert_int_equal(case_view.row.state, YAM_CASE_DONE);
 }
 
 static void
@@ -221,18 +148,18 @@ test_confirm_of_an_open_case_ends_it(void **state)
 {
     (void) state;
     test_after_the_last_round_the_case_is_open(state);
-    s_confirm(YAM_CONFIRM_DONE, 2);
-    assert_int_equal(s_view.row.state, YAM_CASE_DONE);
+    case_confirm(YAM_CONFIRM_DONE, 2);
+    assert_int_equal(case_view.row.state, YAM_CASE_DONE);
 }
 
 static void
 test_gone_ends_the_case_with_the_note(void **state)
 {
     (void) state;
-    s_check();
-    s_look();
-    s_answer(1, YAM_CALLBACK_GONE);
-    assert_int_equal(s_view.row.state, YAM_CASE_GONE);
+    case_check();
+    case_look();
+    case_answer(1, YAM_CALLBACK_GONE);
+    assert_int_equal(case_view.row.state, YAM_CASE_GONE);
     s_assert_note(0, "gone", "because");
 }
 
@@ -241,22 +168,22 @@ test_calls_without_an_answer_cost_no_round_and_open_the_case_in_the_end(void **s
 {
     (void) state;
     static const int64_t waits_ms[] = {10, 100, 100};
-    s_check();
-    s_look();
-    for (uint32_t call = 1; call < s_rules.try_limit; call++) {
-        s_answer(call, call == 1 ? 0 : YAM_CALLBACK_LATER);
+    case_check();
+    case_look();
+    for (uint32_t call = 1; call < case_rules.try_limit; call++) {
+        case_answer(call, call == 1 ? 0 : YAM_CALLBACK_LATER);
         s_assert_note(0, call == 1 ? "unanswered" : "later", "because");
-        assert_int_equal(s_view.row.state, YAM_CASE_CALLING);
-        assert_int_equal(s_view.row.due_ms, s_now_ms + waits_ms[call - 1]);
-        s_look();
-        assert_false(s_effects.calls);
-        s_now_ms = s_view.row.due_ms;
-        s_look();
-        assert_true(s_effects.calls);
+        assert_int_equal(case_view.row.state, YAM_CASE_CALLING);
+        assert_int_equal(case_view.row.due_ms, case_now_ms + waits_ms[call - 1]);
+        case_look();
+        assert_false(case_effects.calls);
+        case_now_ms = case_view.row.due_ms;
+        case_look();
+        assert_true(case_effects.calls);
     }
-    s_answer(s_rules.try_limit, 0);
-    assert_int_equal(s_view.row.round, 0);
-    assert_int_equal(s_view.row.state, YAM_CASE_OPEN);
+    case_answer(case_rules.try_limit, 0);
+    assert_int_equal(case_view.row.round, 0);
+    assert_int_equal(case_view.row.state, YAM_CASE_OPEN);
     s_assert_note(1, "open", "the producer's service does not answer");
 }
 
@@ -264,68 +191,69 @@ static void
 test_call_whose_maker_died_is_made_again_and_the_old_answer_is_stale(void **state)
 {
     (void) state;
-    s_check();
-    s_look();
-    s_now_ms += S_LEASE_MS - 1;
-    s_look();
-    assert_false(s_effects.calls);
-    s_now_ms++;
-    s_look();
-    assert_true(s_effects.calls);
-    assert_int_equal(s_view.row.call, 2);
-    s_answer(1, YAM_CALLBACK_RESEND);
-    assert_true(s_effects.is_stale);
-    assert_int_equal(s_view.row.round, 0);
-    s_answer(2, YAM_CALLBACK_RESEND);
-    assert_int_equal(s_view.row.round, 1);
-    s_answer(2, YAM_CALLBACK_RESEND);
-    assert_true(s_effects.is_stale);
-    assert_int_equal(s_view.row.round, 1);
+    case_check();
+    case_look();
+    case_now_ms += CASE_LEASE_MS - 1;
+    case_look();
+    assert_false(case_effects.calls);
+    case_now_ms++;
+    case_look();
+    assert_true(case_effects.calls);
+    assert_int_equal(case_view.row.call, 2);
+    case_answer(1, YAM_CALLBACK_RESEND);
+    assert_true(case_effects.is_stale);
+    assert_int_equal(case_view.row.round, 0);
+    case_answer(2, YAM_CALLBACK_RESEND);
+    assert_int_equal(case_view.row.round, 1);
+    case_answer(2, YAM_CALLBACK_RESEND);
+    assert_true(case_effects.is_stale);
+    assert_int_equal(case_view.row.round, 1);
 }
 
 static void
 test_duplicate_checks_change_nothing(void **state)
 {
     (void) state;
-    s_check();
-    s_look();
-    s_answer(1, YAM_CALLBACK_RESEND);
-    s_now_ms += 1;
-    s_check();
-    assert_false(s_effects.writes_case);
-    assert_int_equal(s_view.row.round, 1);
-    s_confirm(YAM_CONFIRM_DONE, 1);
-    s_check();
-    assert_int_equal(s_view.row.state, YAM_CASE_DONE);
+    case_check();
+    case_look();
+    case_answer(1, YAM_CALLBACK_RESEND);
+    case_now_ms += 1;
+    case_check();
+    assert_false(case_effects.writes_case);
+    assert_int_equal(case_view.row.round, 1);
+    case_confirm(YAM_CONFIRM_DONE, 1);
+    case_check();
+    assert_int_equal(case_view.row.state, YAM_CASE_DONE);
 }
 
 static void
 test_case_that_somebody_moved_on_since_it_was_noted_is_left_alone(void **state)
 {
     (void) state;
-    s_check();
-    s_look();
-    s_answer(1, YAM_CALLBACK_RESEND);
-    s_now_ms += S_DELAY_MS; //  due again, but the horizon was asked for before that
-    assert_int_equal(s_step(&(yami_callback_event_t) {.type = YAMI_CALLBACK_LOOK, .call = 0}), 0);
-    assert_false(s_effects.calls);
-    assert_false(s_effects.writes_case);
+    case_check();
+    case_look();
+    case_answer(1, YAM_CALLBACK_RESEND);
+    case_now_ms += CASE_DELAY_MS; //  due again, but the horizon was asked for before that
+    assert_int_equal(case_step(&(yami_callback_event_t) {.type = YAMI_CALLBACK_LOOK, .call = 0}),
+                     0);
+    assert_false(case_effects.calls);
+    assert_false(case_effects.writes_case);
 }
 
 static void
 test_clock_that_was_set_back_makes_nothing_wait_longer(void **state)
 {
     (void) state;
-    s_check();
-    s_look();
-    s_answer(1, YAM_CALLBACK_RESEND);
-    s_now_ms -= 3600 * 1000;
-    s_look();
-    assert_false(s_effects.calls); //  nor less long
-    assert_int_equal(s_view.row.due_ms, s_now_ms + S_DELAY_MS);
-    s_now_ms += S_DELAY_MS;
-    s_look();
-    assert_true(s_effects.calls);
+    case_check();
+    case_look();
+    case_answer(1, YAM_CALLBACK_RESEND);
+    case_now_ms -= 3600 * 1000;
+    case_look();
+    assert_false(case_effects.calls); //  nor less long
+    assert_int_equal(case_view.row.due_ms, case_now_ms + CASE_DELAY_MS);
+    case_now_ms += CASE_DELAY_MS;
+    case_look();
+    assert_true(case_effects.calls);
 }
 
 //  -- People ------------------------------------------------------------------------------------
@@ -335,30 +263,30 @@ test_people_try_an_open_case_once_more(void **state)
 {
     (void) state;
     test_after_the_last_round_the_case_is_open(state);
-    assert_int_equal(s_people(YAMI_CALLBACK_RETRY), 0);
+    assert_int_equal(case_people(YAMI_CALLBACK_RETRY), 0);
     s_assert_note(0, "retry", "");
-    s_look();
-    assert_true(s_effects.calls);
-    s_answer(s_view.row.call, YAM_CALLBACK_RESEND);
-    s_now_ms += S_DELAY_MS;
-    s_look();
-    assert_int_equal(s_view.row.state, YAM_CASE_OPEN);
+    case_look();
+    assert_true(case_effects.calls);
+    case_answer(case_view.row.call, YAM_CALLBACK_RESEND);
+    case_now_ms += CASE_DELAY_MS;
+    case_look();
+    assert_int_equal(case_view.row.state, YAM_CASE_OPEN);
 }
 
 static void
 test_people_close_a_case_and_nobody_is_called(void **state)
 {
     (void) state;
-    s_check();
-    s_look();
-    assert_int_equal(s_people(YAMI_CALLBACK_CLOSE), 0);
+    case_check();
+    case_look();
+    assert_int_equal(case_people(YAMI_CALLBACK_CLOSE), 0);
     s_assert_note(0, "closed", "looked at it");
-    s_answer(1, YAM_CALLBACK_RESEND);
-    assert_true(s_effects.is_stale);
-    s_now_ms += 10 * S_DELAY_MS;
-    s_look();
-    assert_false(s_effects.calls);
-    assert_int_equal(s_people(YAMI_CALLBACK_CLOSE), -1);
+    case_answer(1, YAM_CALLBACK_RESEND);
+    assert_true(case_effects.is_stale);
+    case_now_ms += 10 * CASE_DELAY_MS;
+    case_look();
+    assert_false(case_effects.calls);
+    assert_int_equal(case_people(YAMI_CALLBACK_CLOSE), -1);
     assert_int_equal(errno, EINVAL);
 }
 
@@ -367,7 +295,7 @@ test_what_is_done_cannot_be_tried_again(void **state)
 {
     (void) state;
     test_late_confirm_of_an_earlier_round_ends_the_case(state);
-    assert_int_equal(s_people(YAMI_CALLBACK_RETRY), -1);
+    assert_int_equal(case_people(YAMI_CALLBACK_RETRY), -1);
     assert_int_equal(errno, EINVAL);
     assert_non_null(strstr(yam_error(), "confirmed"));
 }
@@ -399,203 +327,35 @@ test_horizon_of_a_relay_that_begins_anew_is_its_own(void **state)
     assert_true(yami_callback_horizon_hear(&horizon, 9, 8));
 }
 
-//  -- Random histories --------------------------------------------------------------------------
-
-//  What an onlooker knows: nothing of states, only of what came and what was done.
-typedef struct {
-    bool is_checked; //  a check came
-    bool is_done;    //  a confirm that says so
-    bool is_ended;   //  gone, or closed by people
-    bool is_asked;   //  a call is under way
-    uint32_t call;   //  the latest
-    uint32_t resent; //  answers to a latest call, that said so
-    uint32_t tries;  //  calls since then
-    int64_t called_ms;
-    int64_t not_before_ms; //  nothing is called before
-} s_oracle_t;
-
-static s_oracle_t s_oracle;
-static uint64_t s_seed;
-
-static uint32_t
-s_random(uint32_t below)
-{
-    s_seed = s_seed * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t) (s_seed >> 33) % below;
-}
-
-static void
-s_see_call(void)
-{
-    assert_true(s_oracle.is_checked);
-    assert_false(s_oracle.is_done);
-    assert_false(s_oracle.is_ended);
-    assert_true(s_now_ms >= s_oracle.not_before_ms);
-    s_oracle.call++;
-    s_oracle.tries++;
-    assert_int_equal(s_view.row.call, s_oracle.call);
-    assert_true(s_oracle.tries <= s_rules.try_limit);
-    s_oracle.is_asked = true;
-    s_oracle.not_before_ms = s_now_ms + S_LEASE_MS;
-}
-
-static void
-s_do_answer(void)
-{
-    static const int answers[] = {0, YAM_CALLBACK_RESEND, YAM_CALLBACK_RESEND, YAM_CALLBACK_GONE,
-                                  YAM_CALLBACK_LATER};
-    if (s_oracle.call == 0) {
-        return;
-    }
-    //  A call has one answer: the latest, or that of one made before it.
-    uint32_t call = s_oracle.is_asked && s_random(3) > 0 ? s_oracle.call : s_oracle.call - 1;
-    int answer = answers[s_random(5)];
-    bool counts = call == s_oracle.call && !s_oracle.is_done && !s_oracle.is_ended &&
-                  s_view.row.state == YAM_CASE_CALLING;
-    s_answer(call, answer);
-    if (!counts) {
-        assert_true(s_effects.is_stale);
-        return;
-    }
-    s_oracle.is_asked = false;
-    s_oracle.is_ended = answer == YAM_CALLBACK_GONE;
-    s_oracle.not_before_ms = s_now_ms;
-    if (answer == YAM_CALLBACK_RESEND) {
-        s_oracle.resent++;
-        s_oracle.tries = 0;
-        s_oracle.not_before_ms = s_now_ms + S_DELAY_MS;
-    }
-}
-
-static void
-s_do_people(void)
-{
-    bool is_close = s_random(4) == 0;
-    if (!s_oracle.is_checked || s_view.row.state == YAM_CASE_NONE) {
-        return; //  the store refuses what is not there
-    }
-    int rc = s_people(is_close ? YAMI_CALLBACK_CLOSE : YAMI_CALLBACK_RETRY);
-    if (rc == 0) {
-        s_oracle.is_ended = is_close;
-        s_oracle.is_asked = false;
-        s_oracle.call += is_close ? 0 : 1;
-        s_oracle.tries = 0;
-        s_oracle.not_before_ms = s_now_ms;
-    } else {
-        assert_true(s_oracle.is_done || (is_close && s_oracle.is_ended));
-    }
-}
-
-static void
-s_do_confirm(void)
-{
-    bool is_done = s_random(8) == 0;
-    s_confirm(is_done ? YAM_CONFIRM_DONE : YAM_CONFIRM_FAILED, s_random(s_oracle.resent + 1));
-    s_oracle.is_done = s_oracle.is_done || is_done;
-}
-
-//  Nothing is forgotten, nothing alarms without reason, rounds are what was resent.
-static void
-s_compare(void)
-{
-    int now = s_view.row.state;
-    bool is_known = now != YAM_CASE_NONE;
-    assert_int_equal(s_view.row.round, is_known ? s_oracle.resent : 0);
-    if (s_oracle.is_checked && !s_oracle.is_done && !s_oracle.is_ended) {
-        assert_true(now == YAM_CASE_WAITING || now == YAM_CASE_CALLING || now == YAM_CASE_OPEN);
-    }
-    if (s_oracle.is_done) {
-        assert_int_equal(s_view.confirm.outcome, YAM_CONFIRM_DONE);
-        assert_true(now == YAM_CASE_NONE || now == YAM_CASE_DONE || s_oracle.is_ended);
-    }
-    if (now == YAM_CASE_OPEN) {
-        assert_true(s_oracle.resent >= s_rules.round_limit || s_oracle.tries == s_rules.try_limit);
-    }
-}
-
-static void
-s_do_one(void)
-{
-    switch (s_random(10)) {
-    case 0:
-        s_check();
-        s_oracle.is_checked = s_oracle.is_checked || !s_oracle.is_done;
-        break;
-    case 1:
-        s_do_confirm();
-        break;
-    case 2:
-    case 3:
-        s_do_answer();
-        break;
-    case 4:
-        s_now_ms += s_random(2 * S_DELAY_MS);
-        break;
-    case 5:
-        s_do_people();
-        break;
-    default:
-        s_look();
-        if (s_effects.calls) {
-            if (s_view.row.try_count == 1) {
-                s_oracle.tries = 0;
-            }
-            s_see_call();
-        }
-        break;
-    }
-}
-
-static void
-test_random_histories_forget_nothing_and_alarm_nobody(void **state)
-{
-    (void) state;
-    const char *steps = getenv("STEPS");
-    const char *from = getenv("SEED");
-    uint64_t histories = steps != NULL ? strtoull(steps, NULL, 10) / 60 : 20000;
-    uint64_t first = from != NULL ? strtoull(from, NULL, 10) : 1;
-    for (uint64_t seed = first; seed < first + histories; seed++) {
-        s_setup(NULL);
-        memset(&s_oracle, 0, sizeof s_oracle);
-        s_seed = seed * 2654435761u;
-        (void) printf(seed == first ? "# SEED=%llu and on\n" : "", (unsigned long long) seed);
-        for (int step = 0; step < 60; step++) {
-            s_do_one();
-            s_compare();
-        }
-    }
-}
-
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_check_after_its_confirm_leaves_nothing, s_setup),
-        cmocka_unit_test_setup(test_confirm_after_its_check_leaves_nothing, s_setup),
+        cmocka_unit_test_setup(test_check_after_its_confirm_leaves_nothing, case_setup),
+        cmocka_unit_test_setup(test_confirm_after_its_check_leaves_nothing, case_setup),
         cmocka_unit_test_setup(test_missing_confirm_calls_and_the_next_look_is_after_the_delay,
-                               s_setup),
-        cmocka_unit_test_setup(test_after_the_last_round_the_case_is_open, s_setup),
-        cmocka_unit_test_setup(test_failed_confirm_waits_for_the_check_and_is_told, s_setup),
-        cmocka_unit_test_setup(test_failed_confirm_never_replaces_done, s_setup),
-        cmocka_unit_test_setup(test_late_confirm_of_an_earlier_round_ends_the_case, s_setup),
+                               case_setup),
+        cmocka_unit_test_setup(test_after_the_last_round_the_case_is_open, case_setup),
+        cmocka_unit_test_setup(test_failed_confirm_waits_for_the_check_and_is_told, case_setup),
+        cmocka_unit_test_setup(test_failed_confirm_never_replaces_done, case_setup),
+        cmocka_unit_test_setup(test_late_confirm_of_an_earlier_round_ends_the_case, case_setup),
         cmocka_unit_test_setup(test_confirm_during_a_call_ends_the_case_and_its_answer_is_stale,
-                               s_setup),
-        cmocka_unit_test_setup(test_confirm_of_an_open_case_ends_it, s_setup),
-        cmocka_unit_test_setup(test_gone_ends_the_case_with_the_note, s_setup),
+                               case_setup),
+        cmocka_unit_test_setup(test_confirm_of_an_open_case_ends_it, case_setup),
+        cmocka_unit_test_setup(test_gone_ends_the_case_with_the_note, case_setup),
         cmocka_unit_test_setup(
-            test_calls_without_an_answer_cost_no_round_and_open_the_case_in_the_end, s_setup),
+            test_calls_without_an_answer_cost_no_round_and_open_the_case_in_the_end, case_setup),
         cmocka_unit_test_setup(test_call_whose_maker_died_is_made_again_and_the_old_answer_is_stale,
-                               s_setup),
-        cmocka_unit_test_setup(test_duplicate_checks_change_nothing, s_setup),
+                               case_setup),
+        cmocka_unit_test_setup(test_duplicate_checks_change_nothing, case_setup),
         cmocka_unit_test_setup(test_case_that_somebody_moved_on_since_it_was_noted_is_left_alone,
-                               s_setup),
-        cmocka_unit_test_setup(test_clock_that_was_set_back_makes_nothing_wait_longer, s_setup),
-        cmocka_unit_test_setup(test_people_try_an_open_case_once_more, s_setup),
-        cmocka_unit_test_setup(test_people_close_a_case_and_nobody_is_called, s_setup),
-        cmocka_unit_test_setup(test_what_is_done_cannot_be_tried_again, s_setup),
+                               case_setup),
+        cmocka_unit_test_setup(test_clock_that_was_set_back_makes_nothing_wait_longer, case_setup),
+        cmocka_unit_test_setup(test_people_try_an_open_case_once_more, case_setup),
+        cmocka_unit_test_setup(test_people_close_a_case_and_nobody_is_called, case_setup),
+        cmocka_unit_test_setup(test_what_is_done_cannot_be_tried_again, case_setup),
         cmocka_unit_test(test_horizon_is_reached_when_all_that_was_there_is_acknowledged),
         cmocka_unit_test(test_horizon_of_a_relay_that_begins_anew_is_its_own),
-        cmocka_unit_test(test_random_histories_forget_nothing_and_alarm_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
