@@ -46,8 +46,8 @@ bool
 yami_disk_is_short(int error);
 
 //  The real directory path (created with mode 0700 when missing, its parent synced). Unless
-//  read_only, takes the directory's lock (see yami_lock.h), held until destroy. NULL with errno EWOULDBLOCK and a sentence naming the holder, or EACCES,
-//  ENOSPC, EROFS, ...
+//  read_only, takes the directory's lock (see yami_lock.h), held until destroy. NULL with errno
+//  EWOULDBLOCK and a sentence naming the holder, or EACCES, ENOSPC, EROFS, ...
 yami_disk_t *
 yami_disk_open(const char *path, bool read_only);
 
