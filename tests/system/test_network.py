@@ -14,8 +14,8 @@ from fault_support import CLONE_NEWNET, IS_SANITIZED, command, need, unshare
 from relay_client import Client, Journal
 from yamd_support import OK, TIMEOUT, Relay, folder, main, rows, spawn, yam
 
-HEARTBEAT = 0.2  # seconds, of everybody; a link is dead after three
-GRACE = 5 if IS_SANITIZED else 1.5  # that a busy machine may add
+HEARTBEAT = 0.5  # seconds, of everybody; a link is dead after three
+GRACE = 5 if IS_SANITIZED else 3  # that a busy machine may add
 COUNT = 5000
 SIZE = 300
 
@@ -24,7 +24,7 @@ class Exchange:
     """A sender and a receiver of known lines, through endpoints that may be a proxy's; the oracle is their content."""
 
     def __init__(self, count=COUNT):
-        self.relay = Relay("--reserve", "0", "--heartbeat", "200ms",
+        self.relay = Relay("--reserve", "0", "--heartbeat", f"{int(HEARTBEAT * 1000)}ms",
                            listen=f"tcp://127.0.0.1:*,ipc://{folder('admin')}")
         self.count = count
         self.lines = [b"%06d %s" % (number, b"x" * (number % SIZE)) for number in range(count)]
