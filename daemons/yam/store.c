@@ -38,6 +38,7 @@ typedef struct {
     uint64_t entries;
     uint64_t messages;
     uint64_t bytes;
+    uint64_t losses; //  rows of damage: a range that hit several channels has one for each
     uint64_t torn_bytes;
 } s_job_t;
 
@@ -78,6 +79,7 @@ s_on_damage(void *arg, const yami_damage_t *damage)
     s_number(job, "channel", damage->channel);
     s_number(job, "first", damage->first);
     s_number(job, "last", damage->last);
+    job->losses += damage->is_torn_tail ? 0 : 1;
     job->torn_bytes += damage->is_torn_tail ? damage->size : 0;
 }
 
@@ -126,6 +128,19 @@ s_count(void *arg, const yami_entry_t *entry)
     return cli_is_stopped() ? -1 : 0;
 }
 
+static void
+s_print_summary(const s_job_t *job, int64_t damaged_ranges, FILE *file)
+{
+    (void) fprintf(file,
+                   "%" PRIu64 " entries, %" PRIu64 " messages, %" PRIu64 " bytes, %" PRId64
+                   " damaged ranges",
+                   job->entries, job->messages, job->bytes, damaged_ranges);
+    if (job->losses > (uint64_t) damaged_ranges) {
+        (void) fprintf(file, " (%" PRIu64 " rows: one for each channel)", job->losses);
+    }
+    (void) fprintf(file, ", torn tail of %" PRIu64 " bytes\n", job->torn_bytes);
+}
+
 static int
 s_verify(char **operands)
 {
@@ -134,10 +149,7 @@ s_verify(char **operands)
     int64_t count = s_walk(operands[0], s_count, s_on_damage, &job, &exit_code);
     if (count >= 0) {
         int rc = s_print(&job, false);
-        (void) fprintf(s_values.is_json ? stderr : stdout,
-                       "%" PRIu64 " entries, %" PRIu64 " messages, %" PRIu64 " bytes, %" PRId64
-                       " damaged ranges, torn tail of %" PRIu64 " bytes\n",
-                       job.entries, job.messages, job.bytes, count, job.torn_bytes);
+        s_print_summary(&job, count, s_values.is_json ? stderr : stdout);
         exit_code = rc == -1 ? EX_IOERR : (count > 0 ? EX_DATAERR : EX_OK);
     }
     cli_rows_destroy(&job.rows);
@@ -297,9 +309,11 @@ s_complain_damage(void *arg, const yami_damage_t *damage)
     (void) arg;
     (void) cli_complain(0,
                         "%s: segment %016" PRIx64 ", offset %" PRIu64 ", %" PRIu64
-                        " bytes, LSN %" PRIu64 " to %" PRIu64,
+                        " bytes, LSN %" PRIu64 " to %" PRIu64 ", channel %" PRIu32
+                        ", sequences %" PRIu64 " to %" PRIu64,
                         damage->is_torn_tail ? "torn tail" : damage->what, damage->segment,
-                        damage->offset, damage->size, damage->first_lsn, damage->last_lsn);
+                        damage->offset, damage->size, damage->first_lsn, damage->last_lsn,
+                        damage->channel, damage->first, damage->last);
 }
 
 static int

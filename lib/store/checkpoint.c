@@ -67,8 +67,7 @@ s_malformed(void)
 }
 
 int
-yami_checkpoint_decode(yami_checkpoint_t *self, const uint8_t *bytes, size_t size,
-                       yami_index_t *index)
+yami_checkpoint_decode(yami_checkpoint_t *self, const uint8_t *bytes, size_t size)
 {
     *self = (yami_checkpoint_t) {0};
     if (size < FIXED_SIZE) {
@@ -81,11 +80,13 @@ yami_checkpoint_decode(yami_checkpoint_t *self, const uint8_t *bytes, size_t siz
         prefix_size != FIXED_SIZE + segment_count * SEGMENT_SIZE + floor_count * FLOOR_SIZE) {
         return s_malformed();
     }
-    if (segment_count > 0) {
-        self->segments = yami_try_alloc(segment_count * sizeof *self->segments, SIZE_MAX);
-        if (!self->segments) {
-            return -1;
-        }
+    size_t segment_capacity = 0;
+    size_t floor_capacity = 0;
+    if (yami_grow(&self->segments, &segment_capacity, segment_count, sizeof *self->segments,
+                  PREFIX_LIMIT) == -1 ||
+        yami_grow(&self->floors, &floor_capacity, floor_count, sizeof *self->floors,
+                  PREFIX_LIMIT) == -1) {
+        return -1;
     }
     const uint8_t *cursor = bytes + FIXED_SIZE;
     for (; self->segment_count < segment_count; cursor += SEGMENT_SIZE) {
@@ -94,17 +95,27 @@ yami_checkpoint_decode(yami_checkpoint_t *self, const uint8_t *bytes, size_t siz
                                    .first_lsn = yami_get_u64(cursor + 8),
                                    .last_lsn = yami_get_u64(cursor + 16)};
     }
-    for (uint64_t left = index ? floor_count : 0; left > 0; left--, cursor += FLOOR_SIZE) {
-        yami_index_trim(index, yami_get_u32(cursor), yami_get_u64(cursor + 4));
+    for (; self->floor_count < floor_count; cursor += FLOOR_SIZE) {
+        self->floors[self->floor_count++] =
+            (yami_floor_t) {.channel = yami_get_u32(cursor), .sequence = yami_get_u64(cursor + 4)};
     }
     self->size = prefix_size;
     return 0;
 }
 
 void
+yami_checkpoint_trim(const yami_checkpoint_t *self, yami_index_t *index)
+{
+    for (size_t floor = 0; floor < self->floor_count; floor++) {
+        yami_index_trim(index, self->floors[floor].channel, self->floors[floor].sequence);
+    }
+}
+
+void
 yami_checkpoint_clear(yami_checkpoint_t *self)
 {
     yami_free(self->segments);
+    yami_free(self->floors);
     *self = (yami_checkpoint_t) {0};
 }
 

@@ -63,7 +63,7 @@ s_load_checkpoint(yami_recovery_t *self, yami_found_t *found, uint64_t offset)
     yami_entry_t entry;
     rc = yami_segment_reader_load(&self->reader, found->segment, offset, &header, &entry);
     if (rc == 1) {
-        rc = yami_checkpoint_decode(&self->checkpoint, entry.meta, entry.meta_size, self->index);
+        rc = yami_checkpoint_decode(&self->checkpoint, entry.meta, entry.meta_size);
         rc = rc == 0 ? 1 : errno == EPROTO ? 0 : -1;
         yami_store_release(&entry);
     }
@@ -173,7 +173,7 @@ s_replay_entry(yami_recovery_t *self, yami_entry_t *entry)
     yami_entry_t shown = *entry;
     if (entry->kind == YAMI_ENTRY_CHECKPOINT) {
         yami_checkpoint_t prefix;
-        int rc = yami_checkpoint_decode(&prefix, entry->meta, entry->meta_size, NULL);
+        int rc = yami_checkpoint_decode(&prefix, entry->meta, entry->meta_size);
         shown.meta = rc == 0 ? (const uint8_t *) entry->meta + prefix.size : NULL;
         shown.meta_size = rc == 0 ? entry->meta_size - prefix.size : 0;
         yami_checkpoint_clear(&prefix);
@@ -458,6 +458,7 @@ yami_recovery_run(yami_recovery_t *self)
         s_report(self) == -1) {
         return -1;
     }
+    yami_checkpoint_trim(&self->checkpoint, self->index); //  (4)
     s_set_results(self);
     return self->spares ? yami_recovery_finish(self) : 0; //  (1)
 }

@@ -15,9 +15,16 @@ typedef struct {
 } yami_live_segment_t;
 
 typedef struct {
+    uint32_t channel;
+    uint64_t sequence;
+} yami_floor_t;
+
+typedef struct {
     size_t size;                   //  bytes of the prefix, the owner's part follows
     yami_live_segment_t *segments; //  owned
     size_t segment_count;
+    yami_floor_t *floors; //  owned
+    size_t floor_count;
 } yami_checkpoint_t;
 
 //  The prefix for the index as it is now, to be freed with yami_free. NULL with errno ENOMEM or
@@ -25,11 +32,13 @@ typedef struct {
 uint8_t *
 yami_checkpoint_encode(const yami_index_t *index, size_t *size_p);
 
-//  Reads a prefix; floors are raised in index, unless it is NULL. Returns 0, or -1 with errno
-//  EPROTO or ENOMEM.
+//  Reads a prefix. Returns 0, or -1 with errno EPROTO or ENOMEM; to be cleared in either case.
 int
-yami_checkpoint_decode(yami_checkpoint_t *self, const uint8_t *bytes, size_t size,
-                       yami_index_t *index);
+yami_checkpoint_decode(yami_checkpoint_t *self, const uint8_t *bytes, size_t size);
+
+//  Raises the floors in index.
+void
+yami_checkpoint_trim(const yami_checkpoint_t *self, yami_index_t *index);
 
 //  Frees; safe twice.
 void

@@ -13,8 +13,9 @@
     (1) Nothing in the directory changes before replay has accepted everything.
     (2) Each step can be cut off by a crash and run again with the same result.
     (3) No file is removed but: one a durable TRIM entry or checkpoint says was given back, one that
-    never held an entry, or a spare
-        that was not finished.
+    never held an entry, or a spare that was not finished.
+    (4) What is lost is named by all that a segment held, settled or not: the checkpoint's floors
+    are raised when that is done.
 */
 #ifndef YAMI_RECOVERY_H
 #define YAMI_RECOVERY_H

@@ -67,11 +67,12 @@ s_checkpoint(const uint8_t *bytes, size_t size)
 {
     yami_checkpoint_t checkpoint = {0};
     yami_index_t index = {0};
-    if (yami_checkpoint_decode(&checkpoint, bytes, size, &index) == 0) {
+    if (yami_checkpoint_decode(&checkpoint, bytes, size) == 0) {
         YAM_ASSERT(checkpoint.size <= size);
         for (size_t at = 0; at < checkpoint.segment_count; at++) {
             YAM_ASSERT(yami_checkpoint_find(&checkpoint, checkpoint.segments[at].number));
         }
+        yami_checkpoint_trim(&checkpoint, &index);
         yami_index_check(&index);
     }
     yami_checkpoint_clear(&checkpoint);

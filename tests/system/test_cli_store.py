@@ -46,6 +46,25 @@ def test_damage_is_reported_with_its_range():
     assert "offset" in errors
 
 
+def test_damage_beside_a_settled_queue_is_named_the_same_after_each_start():
+    relay = Relay()
+    relay.yam("push", "orders", stdin="".join(f"order {number}\n" for number in range(10)))
+    relay.yam("push", "invoices", stdin="invoice\n" * 5)
+    relay.yam("pull", "invoices", "-n5")
+    assert relay.stop() == OK
+    path, data = next((path, data) for path, data in content().items() if b"order 5" in data)
+    with open(path, "r+b") as file:
+        file.seek(data.index(b"order 5"))
+        file.write(b"O")
+    damage = rows(yam("verify", folder("store"), "--json", code=DATAERR)[0])
+    assert [(row["channel"], row["first"], row["last"]) for row in damage] == [(1, 1, 10)], damage
+    for _ in range(2):
+        assert Relay().stop() == OK
+        assert rows(yam("verify", folder("store"), "--json", code=DATAERR)[0]) == damage
+    output, _ = yam("verify", folder("store"), code=DATAERR)
+    assert "1 damaged ranges, torn" in output, output
+
+
 def test_dump_shows_entries_and_bodies():
     filled_store()
     entries = [json.loads(line) for line in yam("dump", folder("store"), "--json")[0].splitlines()]

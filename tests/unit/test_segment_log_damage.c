@@ -469,6 +469,73 @@ test_lost_sequences_are_named_when_the_header_is_gone(void **state)
     sim_disk_destroy(&disk);
 }
 
+//  Appends count messages of channel from base on, of data as large as that.
+static void
+s_append(yami_store_t *store, uint32_t channel, uint64_t base, uint32_t count, size_t data_size)
+{
+    uint8_t *bytes = NULL;
+    yami_entry_t entry = {.kind = YAMI_ENTRY_OWNER,
+                          .channel = channel,
+                          .base = base,
+                          .count = count,
+                          .data = yami_block_alloc(data_size, data_size, &bytes)};
+    memset(bytes, (int) base, data_size);
+    assert_int_equal(store->ops->append(store, &entry), 0);
+    yami_block_unref(&entry.data);
+}
+
+//  Opens with options, or only verifies (NULL): one range is damaged, and cost these messages.
+static yami_store_t *
+s_find_one_damage(sim_disk_t *disk, const yami_log_options_t *options, uint32_t channel,
+                  uint64_t first, uint64_t last)
+{
+    s_seen_t seen = {0};
+    yami_store_t *store = options ? s_open(disk, options, &seen) : NULL;
+    assert_true(options ? store != NULL : s_verify(disk, &seen) == 1);
+    assert_int_equal(seen.damage_count, 1);
+    assert_int_equal(seen.damages[0].channel, channel);
+    assert_int_equal(seen.damages[0].first, first);
+    assert_int_equal(seen.damages[0].last, last);
+    return store;
+}
+
+//  Once a checkpoint said how far channels are settled, their messages in a damaged segment were
+//  taken for lost with it.
+static void
+test_damage_beside_settled_channels_names_only_what_is_lost(void **state)
+{
+    (void) state;
+    for (size_t offset = 20; offset < 300; offset += 200) { //  in the header, and behind it
+        sim_disk_t *disk = sim_disk_new(1);
+        log_model_t model;
+        log_model_init(&model, disk);
+        assert_true(log_model_open(&model));
+        for (uint64_t base = 1; base < 20; base += 5) {
+            s_append(model.store, 1, base, 5, 300);
+        }
+        s_append(model.store, 2, 1, 5, 300);
+        s_append(model.store, 3, 1, 1, 300); //  never settled: it keeps the segment
+        assert_int_equal(model.store->ops->close(&model.store), 0);
+        size_t size = 0;
+        uint64_t second = YAMI_SEGMENT_HEADER_SIZE + yami_entry_span(0, 300);
+        sim_disk_bytes(disk, SEGMENT_1, &size)[second + offset] ^= 1;
+        yami_store_t *store = s_find_one_damage(disk, &model.options, 1, 6, 10);
+        s_append(store, 1, 21, 5, 300);
+        store->ops->trim(store, 1, 21);
+        store->ops->trim(store, 2, 6);
+        yami_entry_t checkpoint = {.kind = YAMI_ENTRY_CHECKPOINT};
+        assert_int_equal(store->ops->append(store, &checkpoint), 0);
+        assert_int_equal(store->ops->close(&store), 0);
+        for (int opening = 0; opening < 2; opening++) {
+            (void) s_find_one_damage(disk, NULL, 1, 6, 10);
+            store = s_find_one_damage(disk, &model.options, 1, 6, 10);
+            assert_int_equal(store->ops->close(&store), 0);
+        }
+        log_model_clear(&model);
+        sim_disk_destroy(&disk);
+    }
+}
+
 static void
 test_nothing_readable_is_an_error_not_an_empty_store(void **state)
 {
@@ -562,6 +629,7 @@ main(void)
         cmocka_unit_test(test_damaged_footer_trailer_or_header_costs_no_entry),
         cmocka_unit_test(test_damaged_checkpoint_falls_back_to_the_one_before),
         cmocka_unit_test(test_lost_sequences_are_named_when_the_header_is_gone),
+        cmocka_unit_test(test_damage_beside_settled_channels_names_only_what_is_lost),
         cmocka_unit_test(test_nothing_readable_is_an_error_not_an_empty_store),
         cmocka_unit_test(test_another_format_version_is_refused_in_plain_words),
         cmocka_unit_test(
