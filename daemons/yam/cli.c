@@ -65,10 +65,10 @@ s_exit_code(int error)
     case EPROTO:
     case EPROTONOSUPPORT:
     case EMSGSIZE:
+    case EEXIST: //  a channel of another kind, a group with another filter
         return EX_DATAERR;
     case ENAMETOOLONG:
         return EX_USAGE;
-    case EEXIST:
     case EROFS:
     case ENOSPC:
         return EX_CANTCREAT;
@@ -139,11 +139,11 @@ cli_add_option(char *more, size_t size, const char *name, const char *value)
 {
     yami_endpoint_options_t scratch = {.grade = 0};
     size_t used = strlen(more);
-    if (yami_endpoint_set(&scratch, name, value) == -1) {
-        return cli_complain_errno();
-    }
     if (strchr(value, '&')) {
         return cli_complain(EX_USAGE, "the value of '%s' must not contain '&'", name);
+    }
+    if (yami_endpoint_set(&scratch, name, value) == -1) {
+        return cli_complain_errno();
     }
     int length = snprintf(more + used, size - used, "&%s=%s", name, value);
     if (length < 0 || (size_t) length >= size - used) {

@@ -86,7 +86,7 @@ static s_values_t s_values;
 static const yami_option_t s_pull_table[] = {
     S_COMMON,
     CLI_TEXT(s_values_t, "group", group, "", "GROUP",
-             "receive for this group instead of the queue's own"),
+             "of a topic: join this durable subscription, as sub does"),
     CLI_END};
 static const yami_option_t s_sub_table[] = {
     S_COMMON,
@@ -367,6 +367,9 @@ s_check(const s_values_t *values)
     if (values->delay_ms >= 0 && !values->is_nack) {
         return cli_complain(EX_USAGE, "--delay needs --nack");
     }
+    if (values->group[0] && values->is_fast) {
+        return cli_complain(EX_USAGE, "--group is of the sure grade, but --fast is given");
+    }
     bool has_format = strcmp(values->format, S_FORMAT) != 0;
     if (has_format + values->is_null + values->is_json > 1) {
         return cli_complain(EX_USAGE, "--format, --null and --json exclude each other");
@@ -426,7 +429,7 @@ s_run(const char *channel, bool is_topic)
 static int
 s_pull(char **operands)
 {
-    return s_run(operands[0], false);
+    return s_run(operands[0], s_values.group[0] != 0); //  a queue has one group
 }
 
 static int

@@ -310,7 +310,6 @@ s_report(s_job_t *job)
 {
     yam_sender_stats_t stats = s_stats(&job->sender);
     uint64_t wanted = job->source.number;
-    s_clear_progress(job);
     s_print_summary(job, &stats);
     if (stats.refused > 0) {
         return s_report_refusal(job, stats.refused);
@@ -333,13 +332,19 @@ static int
 s_work(s_job_t *job)
 {
     int exit_code = s_send_all(job);
-    while (s_flush(&job->sender, S_SLICE_MS) > 0 && s_may_wait(job)) {
+    int error;
+    do {
+        error = s_flush(&job->sender, S_SLICE_MS) > 0 ? errno : 0;
+    } while (error == EAGAIN && s_may_wait(job));
+    s_clear_progress(job);
+    if (exit_code == EX_OK && error != 0 && error != EAGAIN) {
+        errno = error; //  the relay will never take them
+        exit_code = cli_complain_errno();
     }
     if (exit_code == EX_OK) {
         return s_report(job);
     }
     yam_sender_stats_t stats = s_stats(&job->sender);
-    s_clear_progress(job);
     s_print_summary(job, &stats);
     return exit_code;
 }

@@ -1,6 +1,7 @@
 //  consumer_core_input - what the relay sends and time do to a consumer. See yami_consumer_core.h.
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "yami_base.h"
 #include "yami_consumer_core.h"
@@ -67,12 +68,15 @@ s_restart(yami_consumer_core_t *self, int64_t now_ms)
     }
 }
 
+//  Nothing more will come; frame says why.
 static void
-s_final(yami_consumer_core_t *self, yam_status_t status)
+s_final(yami_consumer_core_t *self, const yami_frame_t *frame)
 {
     s_lost(self);
     self->state = YAMI_CONSUMER_FINAL;
-    self->final_status = status;
+    self->final_status = (yam_status_t) frame->status;
+    (void) snprintf(self->final_text, sizeof self->final_text, "%.*s", (int) frame->text.size,
+                    (const char *) frame->text.data);
     yami_link_core_leave(&self->link);
 }
 
@@ -116,7 +120,7 @@ s_detached(yami_consumer_core_t *self, int64_t now_ms, const yami_frame_t *frame
     }
     bool is_unknown = status == YAM_STATUS_UNKNOWN && self->state == YAMI_CONSUMER_ATTACHING;
     if (yami_link_is_final(status) || is_unknown) {
-        s_final(self, (yam_status_t) status);
+        s_final(self, frame);
         return;
     }
     self->storage_failed = self->storage_failed || status == YAM_STATUS_STORAGE_FAILED;

@@ -215,6 +215,7 @@ s_flush(yami_sender_t *base, int timeout_ms)
     }
     uint64_t left = self->handed < wanted ? wanted - self->handed : 0;
     yami_monitor_unlock(&self->monitor);
+    errno = EAGAIN; //  more may go, given time
     return left;
 }
 

@@ -55,6 +55,21 @@ s_check_addresses(const yami_endpoint_t *endpoint, const char *text)
                : s_refuse(text, &addresses[1], "grade=sure takes one address, that of a relay");
 }
 
+//  What would be ignored may be what somebody relies on.
+static int
+s_check_queue(const yami_endpoint_options_t *options)
+{
+    const char *given = options->group[0] != 0     ? "group="
+                        : options->subject[0] != 0 ? "subject="
+                        : options->start[0] != 0   ? "start="
+                                                   : NULL;
+    return given == NULL ? 0
+                         : yami_fail(EINVAL,
+                                     "%s is for topics: a queue has one group, which begins with "
+                                     "its first message, and no filter",
+                                     given);
+}
+
 static int
 s_parse(yami_endpoint_t *endpoint, const yami_place_kind_t *kind, const char *channel,
         const char *text)
@@ -65,6 +80,9 @@ s_parse(yami_endpoint_t *endpoint, const yami_place_kind_t *kind, const char *ch
     }
     if (yami_name_check(yami_slice_text(channel), what) == -1 ||
         yami_endpoint_parse(endpoint, text, kind->bind_by_default) == -1) {
+        return -1;
+    }
+    if (kind->kind == YAMI_KIND_QUEUE && s_check_queue(&endpoint->options) == -1) {
         return -1;
     }
     return endpoint->options.grade == YAMI_GRADE_FAST ? 0 : s_check_addresses(endpoint, text);

@@ -40,8 +40,10 @@ static int
 s_fail_final(const yami_sure_receiver_t *self)
 {
     yam_status_t status = self->core.final_status;
-    return yami_fail(yam_status_errno(status), "the relay at %s refuses \"%s\": %s", self->endpoint,
-                     self->core.config.channel, yam_status_name(status));
+    const char *text = self->core.final_text;
+    return yami_fail(yam_status_errno(status), "the relay at %s refuses \"%s\": %s%s%s",
+                     self->endpoint, self->core.config.channel, yam_status_name(status),
+                     *text != 0 ? ": " : "", text);
 }
 
 static int
@@ -389,10 +391,8 @@ s_configure(yami_consumer_config_t *config, int kind, const char *channel,
         .heartbeat_ms = options->heartbeat_ms,
     };
     (void) snprintf(config->channel, sizeof config->channel, "%s", channel);
-    if (kind == YAMI_KIND_TOPIC) {
-        (void) snprintf(config->group, sizeof config->group, "%s", options->group);
-        (void) snprintf(config->filter, sizeof config->filter, "%s", options->subject);
-    }
+    (void) snprintf(config->group, sizeof config->group, "%s", options->group);
+    (void) snprintf(config->filter, sizeof config->filter, "%s", options->subject);
     if ((config->group[0] != 0 && yami_name_check(yami_slice_text(config->group), "group") == -1) ||
         (config->filter[0] != 0 && yami_subject_check(config->filter, true) == -1)) {
         return -1;

@@ -100,10 +100,11 @@ s_fail_full(const yami_sure_sender_t *self)
 static int
 s_fail_final(const yami_sure_sender_t *self)
 {
-    const char *what = self->error == ESTALE   ? "a newer producer of this name took over"
-                       : self->error == EACCES ? "not allowed"
-                       : self->error == EEXIST ? "the channel is of another kind"
-                                               : "refused for good";
+    const char *what = self->error == ESTALE      ? "a newer producer of this name took over"
+                       : self->final_text[0] != 0 ? self->final_text
+                       : self->error == EACCES    ? "not allowed"
+                       : self->error == EEXIST    ? "the channel is of another kind"
+                                                  : "refused for good";
     return yami_fail(self->error, "the relay at %s: %s", self->endpoint, what);
 }
 
@@ -203,7 +204,8 @@ s_send(yami_sender_t *base, const yami_record_t *record, const char *subject)
 
 //  -- Waiting, and the rest of the table --------------------------------------------------------
 
-//  Under the lock: waits until all accepted by now were reported. How many were not.
+//  Under the lock: waits until all accepted by now were reported. How many were not, or were never
+//  sent; errno then says whether more will be.
 static uint64_t
 s_flush_until(yami_sure_sender_t *self, int64_t until_ms)
 {
@@ -211,7 +213,13 @@ s_flush_until(yami_sure_sender_t *self, int64_t until_ms)
     while (self->reported < wanted && self->error == 0 &&
            yami_monitor_wait(&self->monitor, until_ms)) {
     }
-    return self->reported < wanted ? wanted - self->reported : 0;
+    uint64_t left = (self->reported < wanted ? wanted - self->reported : 0) + self->never_sent;
+    if (self->error != 0) {
+        (void) s_fail_final(self);
+    } else {
+        errno = EAGAIN;
+    }
+    return left;
 }
 
 static uint64_t

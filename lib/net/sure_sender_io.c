@@ -73,6 +73,29 @@ s_report_all(yami_sure_sender_t *self)
     }
 }
 
+//  A relay that will have none of this producer's messages refuses what was never sent, too. What
+//  was on its way may be stored: of that nobody knows, so neither it nor what is behind it has an
+//  outcome. The owner of an identity decides itself.
+static void
+s_report_never_sent(yami_sure_sender_t *self)
+{
+    const yami_producer_core_t *core = &self->core;
+    yami_producer_outcome_t outcome = {.status = core->final_status};
+    bool knows_all = core->state == YAMI_PRODUCER_FINAL && !core->config.ends_when_refused &&
+                     core->highest_sent == core->confirmed;
+    yami_monitor_lock(&self->monitor);
+    outcome.first = self->settled + 1;
+    outcome.last = self->accepted;
+    outcome.bytes = self->held_bytes;
+    bool is_due = knows_all && self->error != 0 && outcome.first <= outcome.last; //  no more come
+    self->never_sent += is_due ? outcome.last - outcome.first + 1 : 0;
+    yami_monitor_unlock(&self->monitor);
+    if (is_due) {
+        memcpy(outcome.text, core->final_text, sizeof outcome.text);
+        s_report(self, &outcome);
+    }
+}
+
 //  -- Output ------------------------------------------------------------------------------------
 
 //  Under the lock: moves the batch whose turn it is into taken. Whether the core wants it now.
@@ -184,7 +207,7 @@ s_publish(yami_sure_sender_t *self)
     bool is_lost = self->is_connected && !is_connected && !self->is_closing;
     yami_sure_state_t state = s_state(core);
     bool tells = self->changed != NULL && !s_is_same(&self->state, &state);
-    if (tells && state.final_status != YAM_STATUS_OK) {
+    if (state.final_status != YAM_STATUS_OK) {
         memcpy(self->final_text, core->final_text, sizeof self->final_text);
     }
     self->state = state;
@@ -244,6 +267,7 @@ yami_sure_sender_step(void *arg, int64_t now_ms)
         yami_producer_core_failed(&self->core, now_ms);
     }
     s_publish(self); //  who sees a message arrive sees us connected
+    s_report_never_sent(self);
     has_more = s_send(self, now_ms) || has_more;
     wanted = yami_link_core_socket(&self->core.link);
     if (wanted == 0) { //  GOODBYE was the last thing it said

@@ -13,8 +13,11 @@ extern "C" {
 
 //  The outcome of messages first..last (numbers of this object, the first message sent is 1):
 //  YAM_STATUS_OK with the level that was reached, or why they were refused for good; text is "" or
-//  a reason. Called from the engine thread, in order, without a lock held: it must neither block
-//  nor destroy. It may send; what would have to wait for room fails with EAGAIN at once there.
+//  a reason. What a relay that will have none of this producer's messages (a channel of another
+//  kind, no right, a newer producer) never was sent is refused, too; what was on its way then may
+//  be stored, and has no outcome. Called from the engine thread, in order, without a lock held: it
+//  must neither block nor destroy. It may send; what would have to wait for room fails with EAGAIN
+//  at once there.
 typedef void (*yam_confirm_fn)(void *arg, uint64_t first, uint64_t last, yam_status_t status,
                                yam_level_t level, const char *text);
 

@@ -73,9 +73,10 @@ typedef struct {
     yami_consumer_config_t config;
 
     yami_consumer_state_t state;
-    yam_status_t final_status; //  why FINAL
-    yami_leases_t leases;      //  (1)
-    uint64_t highest;          //  channel sequence received, in any session
+    yam_status_t final_status;            //  why FINAL
+    char final_text[YAMI_LIMIT_TEXT + 1]; //  the relay's words
+    yami_leases_t leases;                 //  (1)
+    uint64_t highest;                     //  channel sequence received, in any session
     bool has_position; //  a subscription of its own goes on at config.sequence in the next session
 
     uint64_t handed_out;        //  messages, ever

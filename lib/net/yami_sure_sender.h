@@ -59,9 +59,10 @@ typedef struct {
     uint64_t settled;    //  messages that have an outcome: room
     uint64_t held_bytes; //  of frames without one
     uint64_t reported;   //  messages whose outcome confirm has heard of
+    uint64_t never_sent; //  of these, refused before they were sent, with all that come after
     int error;           //  errno for good, 0: none
     yami_sure_state_t state;
-    char final_text[YAMI_LIMIT_TEXT + 1]; //  the relay's words for state.final_status
+    char final_text[YAMI_LIMIT_TEXT + 1]; //  the relay's words for error
     bool is_connected;
     bool storage_failed;
     bool is_closing;

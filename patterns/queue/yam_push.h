@@ -31,9 +31,9 @@ extern "C" {
 typedef struct yam_push yam_push_t;
 
 //  Opens a pusher of the named queue (1..200 letters, digits, '.', '-', '_', ':', '/'). Does not
-//  wait for a connection. NULL with errno EINVAL (name, endpoint or option; yam_error() tells the
-//  column), EADDRINUSE, EADDRNOTAVAIL, EWOULDBLOCK (relay directory in use), ECHILD, ... The caller
-//  owns the result.
+//  wait for a connection. NULL with errno EINVAL (name, endpoint or option, also one of topics:
+//  group, start, subject; yam_error() tells the column), EADDRINUSE, EADDRNOTAVAIL, EWOULDBLOCK
+//  (relay directory in use), ECHILD, ... The caller owns the result.
 YAM_EXPORT yam_push_t *
 yam_push_new(yam_t *yam, const char *queue, const char *endpoint);
 
@@ -50,8 +50,8 @@ yam_push_close(yam_push_t **self_p, int timeout_ms);
 //  Sends size bytes (copied). Returns 0: accepted, and in the sure grade kept until confirmed. -1
 //  with errno, the message not accepted: EAGAIN (window or high-water mark full for "send-timeout"
 //  ms [-1 = wait for ever]), ENOTCONN (the same, and no peer is connected), EMSGSIZE, ESTALE (a
-//  newer epoch of this producer took over), EIO (the relay's storage failed), EACCES (not allowed),
-//  ECHILD.
+//  newer epoch of this producer took over), EEXIST (the channel is of another kind), EIO (the
+//  relay's storage failed), EACCES (not allowed), ECHILD.
 YAM_EXPORT int
 yam_push_send(yam_push_t *self, const void *body, size_t size);
 
@@ -62,7 +62,8 @@ YAM_EXPORT int
 yam_push_send_message(yam_push_t *self, yam_message_t **message_p);
 
 //  Waits until everything sent so far is confirmed (sure) or handed to the transport (fast), at
-//  most timeout_ms (-1: for ever). Returns how many messages are not: 0 is success.
+//  most timeout_ms (-1: for ever). Returns how many messages are not: 0 is success, else errno is
+//  EAGAIN (not yet), or what every later send fails with (ESTALE, EACCES, EEXIST).
 YAM_EXPORT uint64_t
 yam_push_flush(yam_push_t *self, int timeout_ms);
 

@@ -47,8 +47,8 @@ yam_pub_wait(yam_pub_t *self, unsigned count, int timeout_ms);
 //  Sends size bytes (copied) without a subject. Returns 0: accepted, and in the sure grade kept
 //  until confirmed. -1 with errno, the message not accepted: EAGAIN (window or high-water mark full
 //  for "send-timeout" ms [-1 = wait for ever]), ENOTCONN (the same, and no peer is connected),
-//  EMSGSIZE, ESTALE (a newer epoch of this producer took over), EIO (the relay's storage failed),
-//  EACCES (not allowed), ECHILD.
+//  EMSGSIZE, ESTALE (a newer epoch of this producer took over), EEXIST (the channel is of another
+//  kind), EIO (the relay's storage failed), EACCES (not allowed), ECHILD.
 YAM_EXPORT int
 yam_pub_send(yam_pub_t *self, const void *body, size_t size);
 
@@ -59,7 +59,8 @@ YAM_EXPORT int
 yam_pub_send_message(yam_pub_t *self, yam_message_t **message_p);
 
 //  Waits until everything sent so far is confirmed (sure) or handed to the transport (fast), at
-//  most timeout_ms (-1: for ever). Returns how many messages are not: 0 is success.
+//  most timeout_ms (-1: for ever). Returns how many messages are not: 0 is success, else errno is
+//  EAGAIN (not yet), or what every later send fails with (ESTALE, EACCES, EEXIST).
 YAM_EXPORT uint64_t
 yam_pub_flush(yam_pub_t *self, int timeout_ms);
 

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 
-from yamd_support import (DATAERR, IOERR, NOINPUT, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, Relay, folder, main,
+from yamd_support import (DATAERR, IOERR, NOINPUT, NOPERM, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, Relay, folder, main,
                           read_line, refused, rows, spawn, write)
 
 LINES = "".join(f"line {number} of a thousand\n" for number in range(1000))
@@ -229,6 +229,41 @@ def test_newer_sender_of_a_name_takes_over_and_the_older_one_says_so():
     relay.yam("push", "q", "--name", "p", stdin="2\n")
     _, errors = older.communicate(b"3\n", TIMEOUT)
     assert older.returncode == UNAVAILABLE and b"a newer producer of this name took over" in errors, errors
+
+
+def test_group_is_of_topics_and_touches_no_queue():
+    relay = Relay()
+    relay.yam("push", "q", stdin="1\n2\n")
+    refused("yam", "pull", "q", "-g", "other", "-e", relay.endpoint, "--wait", "10ms", code=DATAERR,
+            says="the channel is a queue")
+    refused("yam", "pull", "q", "-g", "other", "--fast", code=USAGE, says="--group")
+    for option in ("group=g", "start=new", "subject=a"):
+        refused("yam", "pull", "q", "-e", f"{relay.endpoint}?grade=sure&{option}", code=USAGE,
+                says="a queue has one group")
+    assert relay.yam("pull", "q", "-n2")[0] == "1\n2\n"
+    relay.yam("sub", "t", "-g", "g", "--wait", "10ms", code=TEMPFAIL)
+    relay.yam("pub", "t", stdin="a\nb\n")
+    assert relay.yam("pull", "t", "-g", "g", "-n2")[0] == "a\nb\n"
+
+
+def test_channel_of_another_kind_is_told_at_once():
+    relay = Relay()
+    relay.yam("push", "q", stdin="1\n")
+    relay.yam("pub", "t", stdin="1\n")
+    where = ("-e", relay.endpoint, "--timeout", "0")
+    for command, channel, code, says in (
+            ("push", "t", DATAERR, "the channel is a topic"), ("pub", "q", DATAERR, "the channel is a queue"),
+            ("push", "q.dead", NOPERM, "only relays write dead letters"),
+            ("push", "q.delayed", NOPERM, "through the channel they were sent to")):
+        begun = os.times()
+        refused("yam", command, channel, *where, stdin="2\n3\n", code=code, says=says)
+        ended = os.times()
+        assert ended.children_user - begun.children_user < 1, (begun, ended)
+    refused("yam", "pull", "t", "-e", relay.endpoint, code=DATAERR, says="conflict: the channel is a topic")
+    refused("yam", "sub", "q", "-e", relay.endpoint, code=DATAERR, says="conflict: the channel is a queue")
+    relay.yam("sub", "t", "-g", "g", "-s", "a", "--wait", "1ms", code=TEMPFAIL)
+    refused("yam", "sub", "t", "-g", "g", "-s", "b", "-e", relay.endpoint, code=DATAERR,
+            says="the group has another filter")
 
 
 def test_another_run_of_a_name_sends_new_messages():

@@ -5,7 +5,7 @@ import json
 import signal
 import subprocess
 
-from yamd_support import TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, Relay, main, read_line, refused, spawn
+from yamd_support import DATAERR, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, Relay, main, read_line, refused, spawn
 
 
 def test_two_groups_get_everything_once_each():
@@ -55,7 +55,7 @@ def test_subjects():
 def test_queue_is_no_topic():
     relay = Relay()
     relay.yam("push", "c", stdin="x\n")
-    refused("yam", "sub", "c", "-e", relay.endpoint, "--wait", "100ms", code=73, says="c")
+    refused("yam", "sub", "c", "-e", relay.endpoint, "--wait", "100ms", code=DATAERR, says="the channel is a queue")
 
 
 def test_sub_without_a_relay_says_so():

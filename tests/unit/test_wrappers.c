@@ -4,7 +4,10 @@
 #include "wrapper_fixture.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "yam_error.h"
 
 //  ">address?options" for a peer of who said that this is its endpoint.
 static const char *
@@ -128,6 +131,20 @@ test_limit_leaves_the_rest_untouched(void **state)
 }
 
 static void
+test_options_of_topics_are_refused_by_a_puller(void **state)
+{
+    (void) state;
+    static const char *const options[] = {"group=g", "start=first", "subject=a"};
+    for (size_t index = 0; index < sizeof options / sizeof options[0]; index++) {
+        char endpoint[64];
+        (void) snprintf(endpoint, sizeof endpoint, "inproc://x?relay=memory&%s", options[index]);
+        assert_null(yam_pull_new(wrapper_yam, "q", endpoint));
+        assert_int_equal(errno, EINVAL);
+        assert_non_null(strstr(yam_error(), "a queue has one group"));
+    }
+}
+
+static void
 test_no_message_and_no_object_are_refused(void **state)
 {
     (void) state;
@@ -157,6 +174,7 @@ main(void)
         WRAPPER_TEST(test_endpoint_is_the_same_for_all_who_share_a_relay),
         WRAPPER_TEST(test_endpoint_of_who_connects_is_the_one_given),
         WRAPPER_TEST(test_limit_leaves_the_rest_untouched),
+        WRAPPER_TEST(test_options_of_topics_are_refused_by_a_puller),
         WRAPPER_TEST(test_no_message_and_no_object_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
