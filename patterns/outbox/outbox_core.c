@@ -271,6 +271,8 @@ s_close_flights(yami_outbox_lane_t *lane)
     }
 }
 
+//  While a flight is on its way what comes gathers for the next, unless there is more than a flight
+//  takes, or a transaction is due anyway: its lock is what the application waits for.
 static void
 s_plan_ours(const yami_outbox_core_t *self, s_plan_t *plan, yami_outbox_lane_t *lane,
             int64_t now_ms, int64_t wall_ms)
@@ -291,7 +293,9 @@ s_plan_ours(const yami_outbox_core_t *self, s_plan_t *plan, yami_outbox_lane_t *
         effect->first = lane->flights[0].first;
         effect->last = lane->flights[confirmed_count - 1].last;
     }
-    if (s_may_assign(lane, lane->flight_count - confirmed_count)) {
+    size_t flight_count = lane->flight_count - confirmed_count;
+    bool is_worth_it = flight_count == 0 || lane->has_more || plan->count > 0;
+    if (is_worth_it && s_may_assign(lane, flight_count)) {
         s_add(plan, YAMI_OUTBOX_ASSIGN, lane)->limit = self->options.batch;
     } else if (!s_has_work(lane) && now_ms - lane->idle_ms >= self->options.lease_ms) {
         s_add(plan, YAMI_OUTBOX_RELEASE, lane);
@@ -424,8 +428,9 @@ s_renumbered(yami_outbox_core_t *self, yami_outbox_lane_t *lane, uint64_t epoch)
 static void
 s_assigned(yami_outbox_lane_t *lane, int64_t result, const yam_outbox_flight_t *flight)
 {
-    lane->is_drained = result == 0;
-    lane->seen.has_work = result == 1;
+    lane->is_drained = result != 2;
+    lane->has_more = result == 2;
+    lane->seen.has_work = result != 0;
     if (result == 0) {
         return;
     }

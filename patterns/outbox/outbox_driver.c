@@ -12,7 +12,8 @@
 //  What the database answered to one effect.
 typedef struct {
     int64_t result;
-    yam_outbox_flight_t flight; //  of ASSIGN
+    yam_outbox_waiting_t waiting; //  of ASSIGN: found before
+    yam_outbox_flight_t flight;   //  of ASSIGN
 } s_answer_t;
 
 void
@@ -116,7 +117,7 @@ s_apply_to_lane(const yami_outbox_driver_t *self, const yami_outbox_effect_t *ef
                              self->core.options.keep_ms > 0);
     default:
         return db->assign(database, lane, owner, (uint32_t) effect->limit, S_FLIGHT_BYTES,
-                          &answer->flight);
+                          &answer->waiting, &answer->flight);
     }
 }
 
@@ -134,12 +135,30 @@ s_apply(const yami_outbox_driver_t *self, const yami_outbox_effect_t *effect, s_
     return answer->result == -1 ? -1 : 0;
 }
 
+//  What can be looked up before the transaction, which others wait for. 0, or -1.
+static int
+s_prepare(const yami_outbox_driver_t *self, const yami_outbox_effect_t *effects,
+          s_answer_t *answers, size_t count)
+{
+    int rc = 0;
+    for (size_t index = 0; rc == 0 && index < count; index++) {
+        const yami_outbox_effect_t *effect = &effects[index];
+        answers[index].waiting = (yam_outbox_waiting_t) {.count = 0};
+        if (effect->change == YAMI_OUTBOX_ASSIGN && self->db->gather != NULL) {
+            rc = self->db->gather(self->database, effect->lane->seen.lane,
+                                  (uint32_t) effect->limit, S_FLIGHT_BYTES,
+                                  &answers[index].waiting);
+        }
+    }
+    return rc;
+}
+
 //  All effects in one transaction (2). 0, or -1; then *stale_p is the lane that is another's.
 static int
 s_commit(const yami_outbox_driver_t *self, const yami_outbox_effect_t *effects, s_answer_t *answers,
          size_t count, yami_outbox_lane_t **stale_p)
 {
-    if (self->db->begin(self->database) == -1) {
+    if (s_prepare(self, effects, answers, count) == -1 || self->db->begin(self->database) == -1) {
         return -1;
     }
     for (size_t index = 0; index < count; index++) {

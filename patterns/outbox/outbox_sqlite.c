@@ -44,6 +44,7 @@ static const char *const s_texts[YAMI_OUTBOX_SQL_STATEMENTS] = {
     [YAMI_OUTBOX_SQL_WAITING] =
         "SELECT p.id, length(p.record), f.id FROM #_row p LEFT JOIN #_failed f ON f.id = p.id "
         "WHERE p.lane = ?1 AND p.id > ?2 ORDER BY p.id",
+    [YAMI_OUTBOX_SQL_CANCELLED] = "SELECT 1 FROM #_failed WHERE id BETWEEN ?1 AND ?2 LIMIT 1",
     [YAMI_OUTBOX_SQL_ASSIGNED] = "UPDATE #_lane SET next = next + ?2, assigned = max(assigned, ?3) "
                                  "WHERE lane = ?1",
     [YAMI_OUTBOX_SQL_READ] =
@@ -97,6 +98,27 @@ yami_outbox_sqlite_run(yami_outbox_sqlite_t *self, yami_outbox_statement_t numbe
 
 //  -- Opening -------------------------------------------------------------------------------------
 
+//  Whether a PRAGMA's value is that text.
+static bool
+s_is(sqlite3 *database, const char *pragma, const char *value)
+{
+    bool is_value = false;
+    sqlite3_stmt *statement = yami_sqlite_prepare(database, "cannot look up", "PRAGMA %s", pragma);
+    if (statement != NULL && sqlite3_step(statement) == SQLITE_ROW) {
+        const char *text = (const char *) sqlite3_column_text(statement, 0);
+        is_value = text != NULL && strcmp(text, value) == 0;
+    }
+    (void) sqlite3_finalize(statement);
+    return is_value;
+}
+
+//  That there is a WAL cannot change while a connection is open that has read.
+static bool
+s_has_wal(sqlite3 *database)
+{
+    return s_is(database, "main.journal_mode", "wal");
+}
+
 static void *
 s_open(void *connection, const char *prefix)
 {
@@ -105,6 +127,9 @@ s_open(void *connection, const char *prefix)
     }
     yami_outbox_sqlite_t *self = yami_alloc(sizeof *self);
     self->database = connection;
+    self->has_wal = s_has_wal(connection);
+    self->must_sync = self->has_wal && (s_is(connection, "main.synchronous", "1") ||
+                                        s_is(connection, "main.synchronous", "0"));
     memcpy(self->prefix, prefix, strlen(prefix) + 1);
     return self;
 }
@@ -128,8 +153,11 @@ yami_outbox_sqlite_connect(const char *file)
     if (code == SQLITE_OK) {
         (void) sqlite3_busy_handler(database, s_wait_for_lock, NULL);
         //  Sequences must be durable before they are used, whatever the application asks for its
-        //  rows.
-        code = sqlite3_exec(database, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
+        //  rows. With a WAL that is done here (3).
+        code = sqlite3_exec(database,
+                            s_has_wal(database) ? "PRAGMA synchronous = NORMAL"
+                                                : "PRAGMA synchronous = FULL",
+                            NULL, NULL, NULL);
     }
     if (code != SQLITE_OK) {
         (void) yami_fail(ENOENT, "cannot open database %s: %s", file,
@@ -159,6 +187,13 @@ s_close(void *arg)
 
 //  -- Transactions --------------------------------------------------------------------------------
 
+static int
+s_fail_sync(void)
+{
+    return yami_fail(EIO, "cannot make the outbox durable: its disk has failed a sync (look after the "
+                          "disk, then open the outbox again)");
+}
+
 static bool
 s_is_inside(void *arg)
 {
@@ -170,7 +205,9 @@ static int
 s_begin(void *arg)
 {
     const yami_outbox_sqlite_t *self = arg;
-    return yami_sqlite_run(self->database, "cannot change the outbox", "BEGIN IMMEDIATE");
+    return self->has_failed
+               ? s_fail_sync()
+               : yami_sqlite_run(self->database, "cannot change the outbox", "BEGIN IMMEDIATE");
 }
 
 static void
@@ -184,15 +221,30 @@ s_rollback(void *arg)
     errno = error;
 }
 
+int
+yami_outbox_sqlite_sync(yami_outbox_sqlite_t *self)
+{
+    sqlite3_file *wal = NULL;
+    if (!self->has_wal || self->has_failed) {
+        return self->has_failed ? s_fail_sync() : 0;
+    }
+    int code = sqlite3_file_control(self->database, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+    if (code == SQLITE_OK && wal != NULL && wal->pMethods != NULL) {
+        code = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
+    }
+    self->has_failed = code != SQLITE_OK;
+    return self->has_failed ? s_fail_sync() : 0;
+}
+
 static int
 s_commit(void *arg)
 {
-    const yami_outbox_sqlite_t *self = arg;
+    yami_outbox_sqlite_t *self = arg;
     if (yami_sqlite_run(self->database, "cannot commit to the outbox", "COMMIT") == -1) {
         s_rollback(arg);
         return -1;
     }
-    return 0;
+    return self->must_sync ? yami_outbox_sqlite_sync(self) : 0; //  (3)
 }
 
 //  -- Rows ----------------------------------------------------------------------------------------
@@ -281,6 +333,7 @@ const yam_outbox_db_t yami_outbox_sqlite = {
     .keep = yami_outbox_sqlite_keep,
     .release = yami_outbox_sqlite_release,
     .flights = yami_outbox_sqlite_flights,
+    .gather = yami_outbox_sqlite_gather,
     .assign = yami_outbox_sqlite_assign,
     .read = yami_outbox_sqlite_read,
     .delivered = yami_outbox_sqlite_delivered,

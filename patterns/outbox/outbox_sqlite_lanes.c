@@ -157,7 +157,8 @@ yami_outbox_sqlite_flights(void *arg, int64_t lane, uint64_t first, yam_outbox_f
             .try_count = s_try_count(range.tries),
         };
     }
-    return rc == -1 ? -1 : count;
+    //  They may be of a connection that does not sync: whoever puts rows back.
+    return rc == -1 || (count > 0 && yami_outbox_sqlite_sync(self) == -1) ? -1 : count;
 }
 
 //  The first flight that has one of the sequences first..last. 1, 0 when there is none, -1.
@@ -188,58 +189,95 @@ s_insert(yami_outbox_sqlite_t *self, int64_t lane, const yami_outbox_range_t *ra
     return yami_sqlite_finish(self->database, statement, "cannot note a flight");
 }
 
-//  The oldest rows behind assigned, up to the limits, as a range: a cancelled one ends it. Its count
-//  may be 0. 0, or -1.
+//  The oldest rows behind waiting->after, up to the limits: a cancelled one ends them. 0, or -1.
 static int
-s_gather(yami_outbox_sqlite_t *self, int64_t lane, int64_t assigned, uint32_t row_limit,
-         uint64_t byte_limit, yami_outbox_range_t *range)
+s_gather(yami_outbox_sqlite_t *self, int64_t lane, uint32_t row_limit, uint64_t byte_limit,
+         yam_outbox_waiting_t *waiting)
 {
-    const int64_t numbers[] = {lane, assigned};
+    const int64_t numbers[] = {lane, waiting->after};
     sqlite3_stmt *statement = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_WAITING, 2, numbers);
     if (statement == NULL) {
         return -1;
     }
     uint64_t bytes = 0;
-    bool is_cancelled = false;
-    int rc = 1;
-    while (range->count < row_limit && bytes < byte_limit && !(is_cancelled && range->count > 0) &&
-           (rc = yami_sqlite_next(self->database, statement, S_READ)) == 1) {
-        is_cancelled = sqlite3_column_type(statement, 2) != SQLITE_NULL;
+    int rc;
+    while ((rc = yami_sqlite_next(self->database, statement, S_READ)) == 1) {
+        bool is_cancelled = sqlite3_column_type(statement, 2) != SQLITE_NULL;
+        if (waiting->count == row_limit || bytes >= byte_limit ||
+            (is_cancelled && waiting->count > 0)) {
+            waiting->has_more = true;
+            (void) sqlite3_reset(statement);
+            return 0;
+        }
         if (!is_cancelled) {
-            range->last_id = sqlite3_column_int64(statement, 0);
-            range->first_id = range->count == 0 ? range->last_id : range->first_id;
-            range->count++;
+            waiting->last_id = sqlite3_column_int64(statement, 0);
+            waiting->first_id = waiting->count == 0 ? waiting->last_id : waiting->first_id;
+            waiting->count++;
             bytes += (uint64_t) sqlite3_column_int64(statement, 1);
         }
     }
+    return rc;
+}
+
+int
+yami_outbox_sqlite_gather(void *arg, int64_t lane, uint32_t row_limit, uint64_t byte_limit,
+                          yam_outbox_waiting_t *waiting)
+{
+    yami_outbox_sqlite_t *self = arg;
+    sqlite3_stmt *statement = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_LANE, 1, &lane);
+    int rc = statement == NULL ? -1 : yami_sqlite_next(self->database, statement, S_READ);
+    if (rc != 1) {
+        return rc;
+    }
+    waiting->after = sqlite3_column_int64(statement, 1);
+    (void) sqlite3_reset(statement);
+    return s_gather(self, lane, row_limit, byte_limit, waiting);
+}
+
+//  Whether what was found is what s_gather would find, but for rows that have come since. 1, 0, -1.
+static int
+s_is_true(yami_outbox_sqlite_t *self, const yam_outbox_waiting_t *waiting, int64_t assigned)
+{
+    if (waiting->count == 0 || waiting->after != assigned) {
+        return 0;
+    }
+    const int64_t numbers[] = {waiting->first_id, waiting->last_id};
+    sqlite3_stmt *statement =
+        yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_CANCELLED, 2, numbers);
+    int rc = statement == NULL ? -1 : yami_sqlite_next(self->database, statement, S_READ);
     if (rc == 1) {
         (void) sqlite3_reset(statement);
     }
-    return rc == -1 ? -1 : 0;
+    return rc == -1 ? -1 : 1 - rc;
 }
 
 int
 yami_outbox_sqlite_assign(void *arg, int64_t lane, uint64_t owner, uint32_t row_limit,
-                          uint64_t byte_limit, yam_outbox_flight_t *flight)
+                          uint64_t byte_limit, const yam_outbox_waiting_t *waiting,
+                          yam_outbox_flight_t *flight)
 {
     yami_outbox_sqlite_t *self = arg;
-    yami_outbox_range_t range = {.count = 0};
+    yam_outbox_waiting_t found = *waiting;
+    int64_t next;
     int64_t assigned;
-    if (s_check_owner(self, lane, owner, &range.first, &assigned) == -1 ||
-        s_gather(self, lane, assigned, row_limit, byte_limit, &range) == -1) {
-        return -1;
+    int rc = s_check_owner(self, lane, owner, &next, &assigned);
+    rc = rc == -1 ? -1 : s_is_true(self, waiting, assigned);
+    if (rc == 0) {
+        found = (yam_outbox_waiting_t) {.after = assigned};
+        rc = s_gather(self, lane, row_limit, byte_limit, &found);
     }
-    if (range.count == 0) {
-        return 0;
+    if (rc == -1 || found.count == 0) {
+        return rc == -1 ? -1 : 0;
     }
-    const int64_t numbers[] = {lane, range.count, range.last_id};
+    const int64_t numbers[] = {lane, found.count, found.last_id};
+    yami_outbox_range_t range = {next, found.count, found.first_id, found.last_id, ""};
     if (s_insert(self, lane, &range) == -1 ||
         yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_ASSIGNED, 3, numbers) == -1) {
         return -1;
     }
-    *flight = (yam_outbox_flight_t) {.first = (uint64_t) range.first,
-                                     .last = (uint64_t) (range.first + range.count - 1)};
-    return 1;
+    *flight = (yam_outbox_flight_t) {.first = (uint64_t) next,
+                                     .last = (uint64_t) (next + found.count - 1)};
+    return found.has_more ? 2 : 1;
 }
 
 //  Hands the rows of READ out. How many, or -1.

@@ -12,8 +12,8 @@
     Invariants that a provider keeps:
     (1) Sequences of a lane and epoch begin at 1, have no gaps, and are never given twice: not after
     a crash either.
-    (2) What rows a flight's sequences mean never changes: they are in order of id, and only one
-    with an outcome leaves it. A flight that loses some from its middle becomes two.
+    (2) What rows a flight's sequences mean never changes: they are in the order in which they waited
+    (with one writer at a time that of their ids), and only one with an outcome leaves it. A flight that loses some from its middle becomes two.
     (3) What a dispatcher changes, it changes as the lane's owner, or not at all: ESTALE.
     All return -1 with errno and a sentence (yam_error_set) when the database fails: EAGAIN
     (locked), EROFS, ENOSPC, EBADMSG, EIO ...; the transaction is then rolled back by the caller. An
@@ -57,6 +57,15 @@ typedef struct {
     uint32_t try_count; //  in vain so far
 } yam_outbox_flight_t;
 
+//  Rows that wait for a sequence, as a provider has found them: its own numbers.
+typedef struct {
+    int64_t after; //  where it looked
+    int64_t first_id;
+    int64_t last_id;
+    int64_t count; //  0: not looked, or none
+    bool has_more; //  a limit ended it
+} yam_outbox_waiting_t;
+
 //  What became of rows that failed.
 typedef struct {
     yam_status_t status;
@@ -96,7 +105,9 @@ typedef struct {
 
     bool (*is_inside)(void *self); //  a transaction is open
     int (*begin)(void *self);      //  one that will write; not when one is open
-    int (*commit)(void *self);     //  durable when it returns 0; rolled back when -1
+    //  0: durable. -1: rolled back; or it is not known whether it is durable, and all fails from then
+    //  on.
+    int (*commit)(void *self);
     void (*rollback)(void *self);  //  keeps errno and the sentence
 
     //  16 random bytes, made with the tables.
@@ -124,10 +135,15 @@ typedef struct {
     //  Flights of a lane from that sequence on, in order, up to limit. How many.
     int (*flights)(void *self, int64_t lane, uint64_t first, yam_outbox_flight_t *flights,
                    size_t limit);
+    //  Before begin: looks for the rows that assign will give sequences, so that it need not, and
+    //  the application waits less. May be NULL; then *waiting is all 0. Returns 0.
+    int (*gather)(void *self, int64_t lane, uint32_t row_limit, uint64_t byte_limit,
+                  yam_outbox_waiting_t *waiting);
     //  Gives sequences to rows of state 0 that have none, oldest first, up to row_limit or about
-    //  byte_limit: one new flight. 1 with *flight, 0 when there is no such row, ESTALE.
+    //  byte_limit: one new flight. waiting is what gather found, which may be true no longer. 1 with
+    //  *flight, 2 when a limit ended it and more may wait, 0 when there is no such row, ESTALE.
     int (*assign)(void *self, int64_t lane, uint64_t owner, uint32_t row_limit, uint64_t byte_limit,
-                  yam_outbox_flight_t *flight);
+                  const yam_outbox_waiting_t *waiting, yam_outbox_flight_t *flight);
     //  The rows of sequences first..last of one flight, in order, of one snapshot. How many came;
     //  fewer than there should be mean that another dispatcher has gone on.
     int64_t (*read)(void *self, int64_t lane, uint64_t first, uint64_t last, yam_outbox_entry_fn fn,
@@ -142,8 +158,8 @@ typedef struct {
     //  The rows of first..last are of state 2, and leave their flights. How many, ESTALE.
     int64_t (*failed)(void *self, int64_t lane, uint64_t owner, uint64_t first, uint64_t last,
                       const yam_outbox_failure_t *failure);
-    //  A new epoch, whose sequences begin at 1: every flight is undone, and its rows wait for a
-    //  sequence, in their old order. 0, ESTALE.
+    //  A new epoch, whose sequences begin at 1: rows that had some get others, in their old order,
+    //  as the flights they were in or with those that wait. 0, ESTALE.
     int (*renumber)(void *self, int64_t lane, uint64_t owner, uint64_t epoch);
 
     //  -- People: as yam_outbox.h says, within begin and commit or the application's transaction

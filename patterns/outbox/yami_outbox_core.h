@@ -72,6 +72,7 @@ typedef struct {
     bool must_look;  //  ours by now, and what was seen may be older
     bool must_load;  //  the database has flights from `loaded` on
     bool is_drained; //  there was nothing to assign
+    bool has_more;   //  there was more to assign than a flight takes
     int64_t idle_ms; //  since when there is nothing to do
     yam_outbox_flight_t flights[2 * YAMI_OUTBOX_FLIGHTS]; //  (4)
     size_t flight_count;

@@ -9,6 +9,10 @@
     to be sent when it is in a flight or behind its lane's `assigned`, and delivered when neither.
     SQLite has one writer at a time, so ids are in the order of commits, and (2) holds for rows that
     come later.
+    (3) What has been committed here is durable, and so is what flights says, whatever connection it
+    is of. COMMIT holds the lock that the application waits for, and a sync takes longer than all
+    the rest: so a dispatcher's connection syncs the WAL when the lock is given back. Who sees
+    before what is not durable yet can do nothing with it: to send, it must have made it durable.
 */
 #ifndef YAMI_OUTBOX_SQLITE_H
 #define YAMI_OUTBOX_SQLITE_H
@@ -34,6 +38,7 @@ typedef enum {
     YAMI_OUTBOX_SQL_FLIGHT_GONE,
     YAMI_OUTBOX_SQL_FLIGHT_MOVE,
     YAMI_OUTBOX_SQL_WAITING,
+    YAMI_OUTBOX_SQL_CANCELLED,
     YAMI_OUTBOX_SQL_ASSIGNED,
     YAMI_OUTBOX_SQL_READ,
     YAMI_OUTBOX_SQL_ROWS_GONE,
@@ -51,6 +56,9 @@ typedef enum {
 typedef struct {
     sqlite3 *database; //  borrowed
     char prefix[YAMI_SQLITE_PREFIX + 1];
+    bool has_wal;
+    bool must_sync;  //  COMMIT does not (3)
+    bool has_failed; //  a sync, which is final
     sqlite3_stmt *statements[YAMI_OUTBOX_SQL_STATEMENTS]; //  owned; NULL until used
 } yami_outbox_sqlite_t;
 
@@ -81,6 +89,11 @@ int64_t
 yami_outbox_sqlite_run(yami_outbox_sqlite_t *self, yami_outbox_statement_t number, size_t count,
                        const int64_t *numbers);
 
+//  Makes durable what has been committed, in a database with a WAL. 0, or -1 with EIO: then no
+//  later one will succeed, since what the disk has is not known.
+int
+yami_outbox_sqlite_sync(yami_outbox_sqlite_t *self);
+
 //  Notes that a row has failed, or is cancelled. A reason that it has stays. 0, or -1.
 int
 yami_outbox_sqlite_note(yami_outbox_sqlite_t *self, int64_t id, yam_outbox_state_t state,
@@ -101,8 +114,12 @@ int
 yami_outbox_sqlite_flights(void *arg, int64_t lane, uint64_t first, yam_outbox_flight_t *flights,
                            size_t limit);
 int
+yami_outbox_sqlite_gather(void *arg, int64_t lane, uint32_t row_limit, uint64_t byte_limit,
+                          yam_outbox_waiting_t *waiting);
+int
 yami_outbox_sqlite_assign(void *arg, int64_t lane, uint64_t owner, uint32_t row_limit,
-                          uint64_t byte_limit, yam_outbox_flight_t *flight);
+                          uint64_t byte_limit, const yam_outbox_waiting_t *waiting,
+                          yam_outbox_flight_t *flight);
 int64_t
 yami_outbox_sqlite_read(void *arg, int64_t lane, uint64_t first, uint64_t last,
                         yam_outbox_entry_fn fn, void *fn_arg);

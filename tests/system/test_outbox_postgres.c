@@ -91,7 +91,7 @@ s_assign(void *provider)
 {
     int64_t ids = 0;
     yam_outbox_flight_t flight = {0, 0, 0};
-    if (yami_outbox_postgres.assign(provider, LANE, OWNER, 100, 1 << 20, &flight) != 1) {
+    if (yami_outbox_postgres.assign(provider, LANE, OWNER, 100, 1 << 20, NULL, &flight) != 1) {
         return -1;
     }
     assert_true(yami_outbox_postgres.read(provider, LANE, 1, flight.last, s_note_id, &ids) > 0);
@@ -128,7 +128,7 @@ test_commits_that_overtake_each_other_are_all_seen_and_sent(void **state)
     outbox_put_numbers("orders", 3, 1);
     yam_outbox_flight_t flight = {0, 0, 0};
     assert_int_equal(yami_outbox_postgres.renumber(provider, LANE, OWNER, 2), 0);
-    assert_int_equal(yami_outbox_postgres.assign(provider, LANE, OWNER, 2, 1 << 20, &flight), 1);
+    assert_int_equal(yami_outbox_postgres.assign(provider, LANE, OWNER, 2, 1 << 20, NULL, &flight), 2);
     assert_int_equal(yami_outbox_postgres.renumber(provider, LANE, OWNER, 3), 0);
     assert_int_equal(s_assign(provider), 1324);
     yami_outbox_postgres.close(provider);

@@ -147,8 +147,10 @@ yami_outbox_postgres_flights(void *arg, int64_t lane, uint64_t first, yam_outbox
 //  Rows are locked before they are numbered: one that a person deletes by hand leaves no gap.
 int
 yami_outbox_postgres_assign(void *arg, int64_t lane, uint64_t owner, uint32_t row_limit,
-                            uint64_t byte_limit, yam_outbox_flight_t *flight)
+                            uint64_t byte_limit, const yam_outbox_waiting_t *waiting,
+                            yam_outbox_flight_t *flight)
 {
+    (void) waiting;
     int64_t first = s_lock(arg, lane, owner);
     if (first == -1) {
         return -1;
@@ -167,7 +169,7 @@ yami_outbox_postgres_assign(void *arg, int64_t lane, uint64_t owner, uint32_t ro
     if (next > 0) {
         *flight = (yam_outbox_flight_t) {.first = (uint64_t) first, .last = (uint64_t) (next - 1)};
     }
-    return next > 0 ? 1 : (int) next;
+    return next > 0 ? 2 : (int) next;
 }
 
 //  The statement is the snapshot. A row that is missing ends what can be sent.

@@ -51,7 +51,8 @@ yami_outbox_postgres_flights(void *arg, int64_t lane, uint64_t first, yam_outbox
                              size_t limit);
 int
 yami_outbox_postgres_assign(void *arg, int64_t lane, uint64_t owner, uint32_t row_limit,
-                            uint64_t byte_limit, yam_outbox_flight_t *flight);
+                            uint64_t byte_limit, const yam_outbox_waiting_t *waiting,
+                            yam_outbox_flight_t *flight);
 int64_t
 yami_outbox_postgres_read(void *arg, int64_t lane, uint64_t first, uint64_t last,
                           yam_outbox_entry_fn fn, void *fn_arg);
