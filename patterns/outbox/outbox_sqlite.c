@@ -98,25 +98,19 @@ yami_outbox_sqlite_run(yami_outbox_sqlite_t *self, yami_outbox_statement_t numbe
 
 //  -- Opening -------------------------------------------------------------------------------------
 
-//  Whether a PRAGMA's value is that text.
-static bool
-s_is(sqlite3 *database, const char *pragma, const char *value)
-{
-    bool is_value = false;
-    sqlite3_stmt *statement = yami_sqlite_prepare(database, "cannot look up", "PRAGMA %s", pragma);
-    if (statement != NULL && sqlite3_step(statement) == SQLITE_ROW) {
-        const char *text = (const char *) sqlite3_column_text(statement, 0);
-        is_value = text != NULL && strcmp(text, value) == 0;
-    }
-    (void) sqlite3_finalize(statement);
-    return is_value;
-}
-
-//  That there is a WAL cannot change while a connection is open that has read.
+//  Whether there is a WAL: which cannot change while a connection is open that has read.
 static bool
 s_has_wal(sqlite3 *database)
 {
-    return s_is(database, "main.journal_mode", "wal");
+    bool has_wal = false;
+    sqlite3_stmt *statement =
+        yami_sqlite_prepare(database, "cannot look up the journal", "PRAGMA main.journal_mode");
+    if (statement != NULL && sqlite3_step(statement) == SQLITE_ROW) {
+        const char *mode = (const char *) sqlite3_column_text(statement, 0);
+        has_wal = mode != NULL && strcmp(mode, "wal") == 0;
+    }
+    (void) sqlite3_finalize(statement);
+    return has_wal;
 }
 
 static void *
@@ -128,8 +122,6 @@ s_open(void *connection, const char *prefix)
     yami_outbox_sqlite_t *self = yami_alloc(sizeof *self);
     self->database = connection;
     self->has_wal = s_has_wal(connection);
-    self->must_sync = self->has_wal && (s_is(connection, "main.synchronous", "1") ||
-                                        s_is(connection, "main.synchronous", "0"));
     memcpy(self->prefix, prefix, strlen(prefix) + 1);
     return self;
 }
@@ -153,11 +145,9 @@ yami_outbox_sqlite_connect(const char *file)
     if (code == SQLITE_OK) {
         (void) sqlite3_busy_handler(database, s_wait_for_lock, NULL);
         //  Sequences must be durable before they are used, whatever the application asks for its
-        //  rows. With a WAL that is done here (3).
-        code = sqlite3_exec(database,
-                            s_has_wal(database) ? "PRAGMA synchronous = NORMAL"
-                                                : "PRAGMA synchronous = FULL",
-                            NULL, NULL, NULL);
+        //  rows. The sync is within COMMIT, and others wait for it: one that failed later could not
+        //  be taken back, and would leave a hole before what they commit.
+        code = sqlite3_exec(database, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
     }
     if (code != SQLITE_OK) {
         (void) yami_fail(ENOENT, "cannot open database %s: %s", file,
@@ -187,13 +177,6 @@ s_close(void *arg)
 
 //  -- Transactions --------------------------------------------------------------------------------
 
-static int
-s_fail_sync(void)
-{
-    return yami_fail(EIO, "cannot make the outbox durable: its disk has failed a sync (look after the "
-                          "disk, then open the outbox again)");
-}
-
 static bool
 s_is_inside(void *arg)
 {
@@ -205,9 +188,7 @@ static int
 s_begin(void *arg)
 {
     const yami_outbox_sqlite_t *self = arg;
-    return self->has_failed
-               ? s_fail_sync()
-               : yami_sqlite_run(self->database, "cannot change the outbox", "BEGIN IMMEDIATE");
+    return yami_sqlite_run(self->database, "cannot change the outbox", "BEGIN IMMEDIATE");
 }
 
 static void
@@ -221,30 +202,30 @@ s_rollback(void *arg)
     errno = error;
 }
 
-int
-yami_outbox_sqlite_sync(yami_outbox_sqlite_t *self)
-{
-    sqlite3_file *wal = NULL;
-    if (!self->has_wal || self->has_failed) {
-        return self->has_failed ? s_fail_sync() : 0;
-    }
-    int code = sqlite3_file_control(self->database, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
-    if (code == SQLITE_OK && wal != NULL && wal->pMethods != NULL) {
-        code = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
-    }
-    self->has_failed = code != SQLITE_OK;
-    return self->has_failed ? s_fail_sync() : 0;
-}
-
 static int
 s_commit(void *arg)
 {
-    yami_outbox_sqlite_t *self = arg;
+    const yami_outbox_sqlite_t *self = arg;
     if (yami_sqlite_run(self->database, "cannot commit to the outbox", "COMMIT") == -1) {
         s_rollback(arg);
         return -1;
     }
-    return self->must_sync ? yami_outbox_sqlite_sync(self) : 0; //  (3)
+    return 0;
+}
+
+int
+yami_outbox_sqlite_sync(yami_outbox_sqlite_t *self)
+{
+    sqlite3_file *wal = NULL;
+    if (self->has_wal && !self->has_failed &&
+        sqlite3_file_control(self->database, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) ==
+            SQLITE_OK &&
+        wal != NULL && wal->pMethods != NULL) {
+        self->has_failed = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL) != SQLITE_OK;
+    }
+    return self->has_failed ? yami_fail(EIO, "cannot make the outbox durable: a sync has failed (look "
+                                             "after the disk, then start the dispatcher again)")
+                            : 0;
 }
 
 //  -- Rows ----------------------------------------------------------------------------------------

@@ -105,9 +105,7 @@ typedef struct {
 
     bool (*is_inside)(void *self); //  a transaction is open
     int (*begin)(void *self);      //  one that will write; not when one is open
-    //  0: durable. -1: rolled back; or it is not known whether it is durable, and all fails from then
-    //  on.
-    int (*commit)(void *self);
+    int (*commit)(void *self);     //  durable when it returns 0; rolled back when -1
     void (*rollback)(void *self);  //  keeps errno and the sentence
 
     //  16 random bytes, made with the tables.
@@ -132,7 +130,7 @@ typedef struct {
     int (*keep)(void *self, uint64_t owner);
     //  The lane is nobody's, if it is owner's; lane 0: all of owner's are.
     int (*release)(void *self, int64_t lane, uint64_t owner);
-    //  Flights of a lane from that sequence on, in order, up to limit. How many.
+    //  Flights of a lane from that sequence on, in order, up to limit; durable. How many.
     int (*flights)(void *self, int64_t lane, uint64_t first, yam_outbox_flight_t *flights,
                    size_t limit);
     //  Before begin: looks for the rows that assign will give sequences, so that it need not, and

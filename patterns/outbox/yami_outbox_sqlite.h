@@ -9,10 +9,8 @@
     to be sent when it is in a flight or behind its lane's `assigned`, and delivered when neither.
     SQLite has one writer at a time, so ids are in the order of commits, and (2) holds for rows that
     come later.
-    (3) What has been committed here is durable, and so is what flights says, whatever connection it
-    is of. COMMIT holds the lock that the application waits for, and a sync takes longer than all
-    the rest: so a dispatcher's connection syncs the WAL when the lock is given back. Who sees
-    before what is not durable yet can do nothing with it: to send, it must have made it durable.
+    (3) What flights says is durable, whatever connection it is of: a person may put a row back in
+    one that does not sync.
 */
 #ifndef YAMI_OUTBOX_SQLITE_H
 #define YAMI_OUTBOX_SQLITE_H
@@ -57,7 +55,6 @@ typedef struct {
     sqlite3 *database; //  borrowed
     char prefix[YAMI_SQLITE_PREFIX + 1];
     bool has_wal;
-    bool must_sync;  //  COMMIT does not (3)
     bool has_failed; //  a sync, which is final
     sqlite3_stmt *statements[YAMI_OUTBOX_SQL_STATEMENTS]; //  owned; NULL until used
 } yami_outbox_sqlite_t;
@@ -89,8 +86,8 @@ int64_t
 yami_outbox_sqlite_run(yami_outbox_sqlite_t *self, yami_outbox_statement_t number, size_t count,
                        const int64_t *numbers);
 
-//  Makes durable what has been committed, in a database with a WAL. 0, or -1 with EIO: then no
-//  later one will succeed, since what the disk has is not known.
+//  Makes durable what anybody has committed, in a database with a WAL. 0, or -1 with EIO, and from
+//  then on always: after a sync that failed the next one says nothing.
 int
 yami_outbox_sqlite_sync(yami_outbox_sqlite_t *self);
 

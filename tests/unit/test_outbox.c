@@ -4,8 +4,76 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "yam_error.h"
+#include "yami_outbox_sqlite.h"
+
+//  -- Syncs ---------------------------------------------------------------------------------------
+
+static int s_sync_count;
+static bool s_syncs_fail;
+
+//  What SQLite calls.
+__attribute__((visibility("default"))) int
+fdatasync(int fd)
+{
+    s_sync_count++;
+    errno = EIO;
+    return s_syncs_fail ? -1 : (int) syscall(SYS_fdatasync, fd);
+}
+
+//  A row has failed, and is put back in a connection that does not sync. The dispatcher's provider.
+static void *
+s_put_back_without_a_sync(sqlite3 *dispatcher)
+{
+    outbox_put_numbers("orders", 0, 1);
+    void *provider = yami_outbox_sqlite.open(dispatcher, "yam_outbox");
+    yam_outbox_lane_t seen = {.lane = 1};
+    yam_outbox_waiting_t waiting = {.count = 0};
+    yam_outbox_flight_t flight;
+    yam_outbox_failure_t failure = {YAM_STATUS_TIMEOUT, "late", 1, 1};
+    assert_int_equal(yami_outbox_sqlite.take(provider, &seen, 7), 1);
+    assert_int_equal(yami_outbox_sqlite.assign(provider, 1, 7, 1, 1, &waiting, &flight), 1);
+    assert_int_equal(yami_outbox_sqlite.failed(provider, 1, 7, 1, 1, &failure), 1);
+    outbox_run(outbox_database, "PRAGMA synchronous = OFF");
+    s_sync_count = 0;
+    assert_int_equal(yam_outbox_retry(outbox, 1), 1);
+    assert_int_equal(s_sync_count, 0);
+    return provider;
+}
+
+static void
+test_row_put_back_without_a_sync_is_durable_before_it_is_sent(void **state)
+{
+    (void) state;
+    sqlite3 *dispatcher = yami_outbox_sqlite_connect(outbox_path);
+    void *provider = s_put_back_without_a_sync(dispatcher);
+    yam_outbox_flight_t flight;
+    assert_int_equal(yami_outbox_sqlite.flights(provider, 1, 1, &flight, 1), 1);
+    assert_int_equal(flight.first, 2);
+    assert_int_equal(s_sync_count, 1);
+    yami_outbox_sqlite.close(provider);
+    yami_outbox_sqlite.disconnect(dispatcher);
+}
+
+static void
+test_row_put_back_whose_sync_has_failed_is_never_sent(void **state)
+{
+    (void) state;
+    sqlite3 *dispatcher = yami_outbox_sqlite_connect(outbox_path);
+    void *provider = s_put_back_without_a_sync(dispatcher);
+    yam_outbox_flight_t flight;
+    s_syncs_fail = true;
+    assert_int_equal(yami_outbox_sqlite.flights(provider, 1, 1, &flight, 1), -1);
+    assert_int_equal(errno, EIO);
+    s_syncs_fail = false;
+    assert_int_equal(yami_outbox_sqlite.flights(provider, 1, 1, &flight, 1), -1);
+    assert_non_null(strstr(yam_error(), "sync"));
+    yami_outbox_sqlite.close(provider);
+    yami_outbox_sqlite.disconnect(dispatcher);
+}
 
 //  -- A database's troubles -----------------------------------------------------------------------
 
@@ -79,6 +147,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         OUTBOX_CASES(OUTBOX_TEST),
+        OUTBOX_TEST(test_row_put_back_without_a_sync_is_durable_before_it_is_sent),
+        OUTBOX_TEST(test_row_put_back_whose_sync_has_failed_is_never_sent),
         OUTBOX_TEST(test_tables_of_a_newer_version_are_refused_in_plain_words),
         OUTBOX_TEST(test_locked_database_says_so),
         OUTBOX_TEST(test_full_database_says_so_and_loses_nothing),
