@@ -17,7 +17,7 @@ static bool s_syncs_fail;
 
 //  What SQLite calls.
 __attribute__((visibility("default"))) int
-fdatasync(int fd)
+fdatasync(int fd) //  NOLINT(readability-inconsistent-declaration-parameter-name)
 {
     s_sync_count++;
     errno = EIO;
