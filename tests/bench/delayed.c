@@ -65,8 +65,9 @@ s_send(run_t *run, yam_push_t *push, uint64_t index, uint64_t *random)
 }
 
 static int
-s_produce(run_t *run, yam_push_t *push)
+s_produce(void *arg, yam_push_t *push)
 {
+    run_t *run = arg;
     uint64_t random = 88172645463325252u;
     run->idle_mb = bench_rss_mb(&run->relay);
     run->start_ns = bench_now_ns();
@@ -85,15 +86,7 @@ static int
 s_producer(void *arg)
 {
     run_t *run = arg;
-    yam_t *yam = yam_new();
-    yam_push_t *push = yam_push_new(yam, QUEUE, run->endpoint);
-    int rc = push ? s_produce(run, push) : -1;
-    if (rc == -1) {
-        fprintf(stderr, "producer: %s\n", yam_error());
-    }
-    yam_push_destroy(&push);
-    yam_destroy(&yam);
-    return rc == 0 ? 0 : 1;
+    return bench_with_push(QUEUE, run->endpoint, s_produce, run);
 }
 
 //  ---- Consumer
@@ -119,8 +112,9 @@ s_check(run_t *run, const yam_message_t *message, uint8_t *seen)
 }
 
 static int
-s_consume(run_t *run, yam_pull_t *pull)
+s_consume(void *arg, yam_pull_t *pull)
 {
+    run_t *run = arg;
     uint8_t *seen = yami_alloc(run->message_count);
     int rc = 0;
     while (rc == 0 && run->received_count < run->message_count) {
@@ -141,15 +135,7 @@ static int
 s_consumer(void *arg)
 {
     run_t *run = arg;
-    yam_t *yam = yam_new();
-    yam_pull_t *pull = yam_pull_new(yam, QUEUE, run->endpoint);
-    int rc = pull ? s_consume(run, pull) : -1;
-    if (rc == -1) {
-        fprintf(stderr, "consumer: %s\n", yam_error());
-    }
-    yam_pull_destroy(&pull);
-    yam_destroy(&yam);
-    return rc == 0 ? 0 : 1;
+    return bench_with_pull(QUEUE, run->endpoint, s_consume, run);
 }
 
 //  ---- The bench
@@ -206,11 +192,5 @@ int
 main(void)
 {
     static const size_t defaults[] = {128, 0};
-    size_t sizes[16];
-    bench_start("delayed");
-    size_t size_count = bench_sizes(sizes, 16, defaults);
-    for (size_t index = 0; index < size_count; index++) {
-        s_measure(sizes[index]);
-    }
-    return bench_finish();
+    return bench_main("delayed", defaults, s_measure);
 }

@@ -32,8 +32,9 @@ typedef struct {
 //  ---- Producer
 
 static int
-s_produce(run_t *run, yam_push_t *push)
+s_produce(void *arg, yam_push_t *push)
 {
+    run_t *run = arg;
     static uint8_t body[BENCH_BODY_MAX];
     bench_body_write(body, run->size, BENCH_WARMUP, 0);
     if (yam_push_send(push, body, run->size) == -1 || yam_push_flush(push, WAIT_MS) > 0 ||
@@ -56,15 +57,7 @@ static int
 s_producer(void *arg)
 {
     run_t *run = arg;
-    yam_t *yam = yam_new();
-    yam_push_t *push = yam_push_new(yam, QUEUE, run->endpoint);
-    int rc = push ? s_produce(run, push) : -1;
-    if (rc == -1) {
-        fprintf(stderr, "producer: %s\n", yam_error());
-    }
-    yam_push_destroy(&push);
-    yam_destroy(&yam);
-    return rc == 0 ? 0 : 1;
+    return bench_with_push(QUEUE, run->endpoint, s_produce, run);
 }
 
 //  ---- Consumer
@@ -82,8 +75,9 @@ s_take(run_t *run, yam_pull_t *pull)
 }
 
 static int
-s_consume(run_t *run, yam_pull_t *pull)
+s_consume(void *arg, yam_pull_t *pull)
 {
+    run_t *run = arg;
     bench_check_init(&run->check, run->size, 0);
     if (s_take(run, pull) == -1) {
         return -1;
@@ -104,15 +98,7 @@ static int
 s_consumer(void *arg)
 {
     run_t *run = arg;
-    yam_t *yam = yam_new();
-    yam_pull_t *pull = yam_pull_new(yam, QUEUE, run->endpoint);
-    int rc = pull ? s_consume(run, pull) : -1;
-    if (rc == -1) {
-        fprintf(stderr, "consumer: %s\n", yam_error());
-    }
-    yam_pull_destroy(&pull);
-    yam_destroy(&yam);
-    return rc == 0 ? 0 : 1;
+    return bench_with_pull(QUEUE, run->endpoint, s_consume, run);
 }
 
 //  ---- The bench
@@ -166,11 +152,5 @@ int
 main(void)
 {
     static const size_t defaults[] = {128, 1024, 10240, 0};
-    size_t sizes[16];
-    bench_start("durable-1x1");
-    size_t size_count = bench_sizes(sizes, 16, defaults);
-    for (size_t index = 0; index < size_count; index++) {
-        s_measure(sizes[index]);
-    }
-    return bench_finish();
+    return bench_main("durable-1x1", defaults, s_measure);
 }

@@ -80,7 +80,8 @@ s_measure_phase(run_t *run, void *self, size_t phase_number, uint64_t first_seed
         s_fill(run, first_seed + number, phase_number == S_RANDOM);
         double cpu_before_us = bench_cpu_us();
         int64_t start_ns = bench_now_ns();
-        size_t new_count = run->inbox->claim(self, run->messages, run->ids, run->batch);
+        size_t new_count =
+            bench_inbox_transact(run->inbox, self, run->messages, run->ids, run->batch);
         int64_t taken_ns = bench_now_ns() - start_ns;
         phase->cpu_us += bench_cpu_us() - cpu_before_us;
         phase->busy_ns += taken_ns;

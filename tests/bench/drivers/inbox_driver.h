@@ -19,16 +19,24 @@
 typedef struct {
     const char *name;
     const char *server; //  environment variable with its address; NULL: a file
+    const char *begin;  //  the statement that begins a transaction; NULL: there is none
     void *(*open)(const char *address, const char *options);
-    //  Begins, claims count messages whose ids are ids, commits. How many were new.
+    void (*run)(void *self, const char *statement); //  where there are transactions
+    //  Claims count messages whose ids are ids, within the transaction. How many were new.
     size_t (*claim)(void *self, yam_message_t *const *messages, char (*ids)[BENCH_ID_SIZE + 1],
                     size_t count);
     void (*close)(void *self);
 } bench_inbox_t;
 
-//  For systems with an inbox: claims by yam_inbox_claim_many. How many were new.
+//  A whole transaction of claims. How many were new.
 size_t
-bench_inbox_claim(yam_inbox_t *inbox, yam_message_t *const *messages, size_t count);
+bench_inbox_transact(const bench_inbox_t *system, void *self, yam_message_t *const *messages,
+                     char (*ids)[BENCH_ID_SIZE + 1], size_t count);
+
+//  claim of systems with an inbox, where self begins with a yam_inbox_t *.
+size_t
+bench_inbox_claim(void *self, yam_message_t *const *messages, char (*ids)[BENCH_ID_SIZE + 1],
+                  size_t count);
 
 //  Returns inbox, or ends the program with what yam_error says.
 yam_inbox_t *

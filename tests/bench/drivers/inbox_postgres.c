@@ -10,13 +10,14 @@
 #include "yam_postgres.h"
 
 typedef struct {
+    yam_inbox_t *inbox; //  NULL: bare
     PGconn *connection;
-    yam_inbox_t *inbox;
 } s_postgres_t;
 
 static void
-s_run(s_postgres_t *self, const char *text)
+s_run(void *arg, const char *text)
 {
+    s_postgres_t *self = arg;
     PGresult *result = PQexec(self->connection, text);
     if (PQresultStatus(result) != PGRES_COMMAND_OK) {
         bench_fail("postgres: %s: %s", text, PQerrorMessage(self->connection));
@@ -66,25 +67,12 @@ s_open_bare(const char *uri, const char *options)
 }
 
 static size_t
-s_claim_inbox(void *arg, yam_message_t *const *messages, char (*ids)[BENCH_ID_SIZE + 1],
-              size_t count)
-{
-    (void) ids;
-    s_postgres_t *self = arg;
-    s_run(self, "BEGIN");
-    size_t new_count = bench_inbox_claim(self->inbox, messages, count);
-    s_run(self, "COMMIT");
-    return new_count;
-}
-
-static size_t
 s_claim_bare(void *arg, yam_message_t *const *messages, char (*ids)[BENCH_ID_SIZE + 1],
              size_t count)
 {
     (void) messages;
     s_postgres_t *self = arg;
     size_t new_count = 0;
-    s_run(self, "BEGIN");
     (void) PQenterPipelineMode(self->connection);
     for (size_t index = 0; index < count; index++) {
         const char *value = ids[index];
@@ -101,7 +89,6 @@ s_claim_bare(void *arg, yam_message_t *const *messages, char (*ids)[BENCH_ID_SIZ
     }
     PQclear(PQgetResult(self->connection)); //  the sync
     (void) PQexitPipelineMode(self->connection);
-    s_run(self, "COMMIT");
     return new_count;
 }
 
@@ -116,11 +103,15 @@ s_close(void *arg)
 
 const bench_inbox_t bench_inbox_yam_postgres = {.name = "yam-postgres",
                                                 .server = "YAM_POSTGRES",
+                                                .begin = "BEGIN",
                                                 .open = s_open_inbox,
-                                                .claim = s_claim_inbox,
+                                                .run = s_run,
+                                                .claim = bench_inbox_claim,
                                                 .close = s_close};
 const bench_inbox_t bench_inbox_postgres = {.name = "postgres",
                                             .server = "YAM_POSTGRES",
+                                            .begin = "BEGIN",
                                             .open = s_open_bare,
+                                            .run = s_run,
                                             .claim = s_claim_bare,
                                             .close = s_close};

@@ -8,8 +8,8 @@
 #include "yam_inbox_redis.h"
 
 typedef struct {
+    yam_inbox_t *inbox; //  NULL: bare
     redisContext *connection;
-    yam_inbox_t *inbox;
 } s_redis_t;
 
 static s_redis_t *
@@ -43,9 +43,8 @@ static size_t
 s_claim_inbox(void *arg, yam_message_t *const *messages, char (*ids)[BENCH_ID_SIZE + 1],
               size_t count)
 {
-    (void) ids;
     s_redis_t *self = arg;
-    size_t new_count = bench_inbox_claim(self->inbox, messages, count);
+    size_t new_count = bench_inbox_claim(self, messages, ids, count);
     if (new_count == count && yam_inbox_done(self->inbox, messages, count) == -1) {
         bench_fail("%s", yam_error());
     }

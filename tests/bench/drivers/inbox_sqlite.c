@@ -9,14 +9,15 @@
 #include "yam_inbox.h"
 
 typedef struct {
+    yam_inbox_t *inbox; //  NULL: bare
     sqlite3 *database;
-    yam_inbox_t *inbox;
     sqlite3_stmt *insert;
 } s_sqlite_t;
 
 static void
-s_run(s_sqlite_t *self, const char *text)
+s_run(void *arg, const char *text)
 {
+    s_sqlite_t *self = arg;
     if (sqlite3_exec(self->database, text, NULL, NULL, NULL) != SQLITE_OK) {
         bench_fail("sqlite: %s: %s", text, sqlite3_errmsg(self->database));
     }
@@ -58,25 +59,12 @@ s_open_bare(const char *path, const char *options)
 }
 
 static size_t
-s_claim_inbox(void *arg, yam_message_t *const *messages, char (*ids)[BENCH_ID_SIZE + 1],
-              size_t count)
-{
-    (void) ids;
-    s_sqlite_t *self = arg;
-    s_run(self, "BEGIN IMMEDIATE");
-    size_t new_count = bench_inbox_claim(self->inbox, messages, count);
-    s_run(self, "COMMIT");
-    return new_count;
-}
-
-static size_t
 s_claim_bare(void *arg, yam_message_t *const *messages, char (*ids)[BENCH_ID_SIZE + 1],
              size_t count)
 {
     (void) messages;
     s_sqlite_t *self = arg;
     size_t new_count = 0;
-    s_run(self, "BEGIN IMMEDIATE");
     for (size_t index = 0; index < count; index++) {
         (void) sqlite3_bind_text(self->insert, 1, ids[index], -1, SQLITE_STATIC);
         (void) sqlite3_bind_blob(self->insert, 2, ids[index], 32, SQLITE_STATIC);
@@ -87,7 +75,6 @@ s_claim_bare(void *arg, yam_message_t *const *messages, char (*ids)[BENCH_ID_SIZ
         new_count += (size_t) sqlite3_changes(self->database);
         (void) sqlite3_reset(self->insert);
     }
-    s_run(self, "COMMIT");
     return new_count;
 }
 
@@ -101,7 +88,15 @@ s_close(void *arg)
     free(self);
 }
 
-const bench_inbox_t bench_inbox_yam_sqlite = {
-    .name = "yam-sqlite", .open = s_open_inbox, .claim = s_claim_inbox, .close = s_close};
-const bench_inbox_t bench_inbox_sqlite = {
-    .name = "sqlite", .open = s_open_bare, .claim = s_claim_bare, .close = s_close};
+const bench_inbox_t bench_inbox_yam_sqlite = {.name = "yam-sqlite",
+                                              .begin = "BEGIN IMMEDIATE",
+                                              .open = s_open_inbox,
+                                              .run = s_run,
+                                              .claim = bench_inbox_claim,
+                                              .close = s_close};
+const bench_inbox_t bench_inbox_sqlite = {.name = "sqlite",
+                                          .begin = "BEGIN IMMEDIATE",
+                                          .open = s_open_bare,
+                                          .run = s_run,
+                                          .claim = s_claim_bare,
+                                          .close = s_close};

@@ -153,6 +153,18 @@ bench_finish(void)
     return s_bench.had_void ? 1 : 0;
 }
 
+int
+bench_main(const char *workload, const size_t *defaults, void (*measure)(size_t size))
+{
+    size_t sizes[16];
+    bench_start(workload);
+    size_t size_count = bench_sizes(sizes, 16, defaults);
+    for (size_t index = 0; index < size_count; index++) {
+        measure(sizes[index]);
+    }
+    return bench_finish();
+}
+
 //  ---- Clock
 
 int64_t

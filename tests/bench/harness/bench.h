@@ -24,6 +24,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "yam_pull.h"
+#include "yam_push.h"
 #include "yami_histogram.h"
 
 //  ---- Settings
@@ -40,6 +42,10 @@ bench_wants(const char *setting, const char *name);
 //  Fills sizes with SIZES, or with the zero-terminated defaults; returns how many (at most limit).
 size_t
 bench_sizes(size_t *sizes, size_t limit, const size_t *defaults);
+
+//  All of a program's main that measures size after size: its exit code.
+int
+bench_main(const char *workload, const size_t *defaults, void (*measure)(size_t size));
 
 //  MSGS when set, otherwise full, or a fifth of it when QUICK is set.
 uint64_t
@@ -133,6 +139,16 @@ bench_shared(size_t size);
 //  Forks before any context exists; the child runs role(arg), and dies with its parent.
 void
 bench_fork(bench_process_t *process, const char *name, bench_role_fn role, void *arg);
+
+//  What a role does with a pusher or a puller of its own: 0, or -1 with yam_error.
+typedef int (*bench_push_fn)(void *arg, yam_push_t *push);
+typedef int (*bench_pull_fn)(void *arg, yam_pull_t *pull);
+
+//  The whole of such a role; what went wrong is printed. Exit codes as a role's.
+int
+bench_with_push(const char *queue, const char *endpoint, bench_push_fn produce, void *arg);
+int
+bench_with_pull(const char *queue, const char *endpoint, bench_pull_fn consume, void *arg);
 
 //  Starts a program with its output in a pipe, and waits for a line that begins with expected. The
 //  rest of that line is stored in line. Its syncs are counted. Returns 0, or -1 when it did not
