@@ -422,6 +422,13 @@ s_open(s_sqlite_t *self, const char *path, bool may_create)
     if (code != SQLITE_OK) {
         return yami_sqlite_fail(self->database, "cannot open the database");
     }
+    //  SQLite falls back to reading, and stays there.
+    if (may_create && sqlite3_db_readonly(self->database, "main") == 1) {
+        return yami_fail(EROFS,
+                         "cannot open database %s: it can only be read (is it, or its disk, "
+                         "read-only?)",
+                         path);
+    }
     (void) sqlite3_busy_timeout(self->database, S_BUSY_MS);
     return !may_create && s_check_tables(self) == -1 ? -1 : s_prepare(self);
 }

@@ -12,7 +12,8 @@
 
     Not a substitute for an inbox: what is resent may have been done already. Thread-safe.
     Invariants:
-    (1) A check is accepted before its message: what was sent at all is checked.
+    (1) A check is handed over before its message. What was expected is at the relay before its
+    message; of what is sent together, either may be there alone until yam_callback_flush.
     (2) A message that is resent has the id it had, and the number of its round.
     Wire: patterns/callback/SPEC.md.
 */
@@ -64,7 +65,9 @@ YAM_EXPORT int
 yam_callback_send_expected(yam_callback_t *self, yam_message_t **message_p);
 
 //  Sends the check, then the message. Outcomes as above; when -1, a check may have been sent
-//  without its message: the service is asked then, and says that there is nothing, or resends.
+//  without its message: the service is asked then, and says that there is nothing, or resends. A
+//  process that dies before yam_callback_flush may leave a message that comes and is not checked,
+//  too: who cannot have that expects it.
 YAM_EXPORT int
 yam_callback_send(yam_callback_t *self, yam_message_t **message_p);
 
@@ -118,7 +121,9 @@ yam_callback_options_help(void);
 
 //  Says that a received message was done. confirms is a pusher of the queue YAM_CALLBACK_CONFIRMS,
 //  of the sure grade. After the effect is committed, before the ack: a consumer that dies in
-//  between gets the message again. Outcomes as yam_push_send, and EINVAL (the message has no id).
+//  between gets the message again. Of one that an inbox calls a DUPLICATE, too: whoever had its
+//  effect may have died before it confirmed. Outcomes as yam_push_send, and EINVAL (the message has
+//  no id).
 YAM_EXPORT int
 yam_callback_confirm(yam_push_t *confirms, const yam_message_t *message);
 

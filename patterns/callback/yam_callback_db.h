@@ -4,8 +4,8 @@
     Not for applications. Provided by libyam for SQLite, by libyam-postgres for PostgreSQL. What is
     kept is said in patterns/callback/SPEC.md, section "Tables"; all decisions are made above, so a
     database only reads and writes rows. Not thread-safe; one owner. Every function fails with -1,
-    errno and a sentence: EAGAIN (locked, or the server is away: try again), ENOSPC, EROFS, EBADMSG,
-    EIO ...
+    errno and a sentence: EAGAIN (locked), ENOTCONN (the server is away), ENOSPC, EROFS, EBADMSG,
+    EIO ...; whichever it is, the service tries again.
 */
 #ifndef YAM_CALLBACK_DB_H
 #define YAM_CALLBACK_DB_H

@@ -4,8 +4,10 @@
     thread of its own. Two services may share the queues and the database: each case is worked on by
     one of them at a time. Promises: (1) a check or confirm is acknowledged at the relay only when
     its effect is durable in the database; (2) nobody is called for a message whose confirm was
-    durable at the relay before its check was due; (3) every checked message is confirmed, resent,
-    or an open case; (4) a producer that does not answer costs no round.
+    durable at the relay before its check was due; (3) every checked message ends confirmed, gone by
+    its producer's word, or as a case that is open for people; (4) a producer that does not answer
+    costs no round. While the relay or the database is away it waits, says so in the log, and goes
+    on by itself.
 */
 #ifndef YAM_CALLBACK_SERVICE_H
 #define YAM_CALLBACK_SERVICE_H

@@ -22,7 +22,8 @@ extern "C" {
 typedef struct yam_callback_store yam_callback_store_t;
 
 //  Opens the SQLite file at path; makes it and its tables when may_create, migrates them otherwise.
-//  NULL with errno as above, ENOENT (no such file or tables), EPROTONOSUPPORT (of a newer version).
+//  NULL with errno as above, EROFS only when may_create, ENOENT (no such file or tables),
+//  EPROTONOSUPPORT (of a newer version).
 //  The caller owns the result.
 YAM_EXPORT yam_callback_store_t *
 yam_callback_store_sqlite(const char *path, bool may_create);

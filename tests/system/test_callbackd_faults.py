@@ -11,7 +11,7 @@ import time
 
 from callback_support import DELAY, Scene, assert_sound
 from fault_support import CLONE_NEWNS, command, unshare
-from yamd_support import DATAERR, IS_SANITIZED, TIMEOUT, Relay, folder, main, refused, rows, write, yam
+from yamd_support import CANTCREAT, DATAERR, IS_SANITIZED, TIMEOUT, UNAVAILABLE, Relay, folder, main, refused, rows, write, yam
 
 HOUR = 3600
 LIBRARY = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or [None])[0]
@@ -47,6 +47,25 @@ def test_full_disk_holds_everything_up_and_goes_on_when_there_is_room():
     select.select([], [], [], 2 * DELAY)  # checks are due in the meantime: this is the fault
     os.unlink(folder("disk/ballast"))
     scene.wait_for()
+    assert_sound(scene)
+
+
+def test_database_that_cannot_be_opened_for_writing_ends_the_daemon_with_the_reason():
+    if os.geteuid() != 0:
+        return  # it takes a file system of its own
+    os.makedirs(folder("disk"))
+    command("mount", "-t", "tmpfs", "-o", "size=8M", "none", folder("disk"))
+    scene = Scene(database=folder("disk/service.db"))
+    scene.wait_for()
+    scene.end("service")
+    database = sqlite3.connect(folder("new.db"), timeout=TIMEOUT, isolation_level=None)
+    database.execute("BEGIN EXCLUSIVE")
+    refused("yam-callbackd", "--db", folder("new.db"), "--relay", scene.endpoint, code=UNAVAILABLE, says="locked")
+    database.close()
+    command("mount", "-o", "remount,ro", folder("disk"))
+    refused("yam-callbackd", "--db", scene.database, "--relay", scene.endpoint, code=CANTCREAT, says="read-only")
+    command("mount", "-o", "remount,rw", folder("disk"))
+    scene.start("service")
     assert_sound(scene)
 
 

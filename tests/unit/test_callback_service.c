@@ -24,6 +24,7 @@
 #include "yam_pull.h"
 #include "yam_relay.h"
 #include "yami_base.h"
+#include "yami_callback_store.h"
 #include "yami_callback_wire.h"
 
 #define S_TIMEOUT_MS 30000
@@ -141,13 +142,20 @@ s_send_check(const char *id)
 }
 
 static void
-s_send_confirm(const char *id, int outcome)
+s_send_confirm_for(const char *id, int outcome, const char *reason)
 {
-    yam_case_confirm_t confirm = {.outcome = outcome, .reason = "no stock"};
+    yam_case_confirm_t confirm = {.outcome = outcome};
     (void) snprintf(confirm.id, sizeof confirm.id, "%s", id);
+    (void) snprintf(confirm.reason, sizeof confirm.reason, "%s", reason);
     yam_message_t *message = yami_callback_confirm_build(&confirm);
     assert_int_equal(yam_push_send_message(s_confirms, &message), 0);
     assert_int_equal(yam_push_flush(s_confirms, S_TIMEOUT_MS), 0);
+}
+
+static void
+s_send_confirm(const char *id, int outcome)
+{
+    s_send_confirm_for(id, outcome, "no stock");
 }
 
 static yam_case_t s_row;
@@ -395,6 +403,38 @@ test_locked_database_holds_everything_up_and_loses_nothing(void **state)
 }
 
 static void
+test_database_that_is_readonly_or_full_holds_everything_up_and_loses_nothing(void **state)
+{
+    (void) state;
+    static const char *const faults[][2] = {
+        {"PRAGMA query_only = 1", "PRAGMA query_only = 0"},
+        {"PRAGMA max_page_count = 1", "PRAGMA max_page_count = 100000"}};
+    char reason[1024];
+    memset(reason, 'x', sizeof reason);
+    reason[sizeof reason - 1] = 0;
+    yam_callback_store_t *store = yam_callback_store_sqlite(s_path, true);
+    assert_non_null(store);
+    sqlite3 *database = *(sqlite3 **) store->database; //  its first member
+    yam_callback_service_t *service =
+        yam_callback_service_new(s_yam, s_endpoint, &store, S_OPTIONS);
+    assert_non_null(service);
+    for (unsigned fault = 0; fault < 2; fault++) {
+        uint64_t failures = s_stats(service).store_failures;
+        assert_int_equal(sqlite3_exec(database, faults[fault][0], NULL, NULL, NULL), SQLITE_OK);
+        for (unsigned number = 0; number < 40; number++) { //  more than there is room for
+            char id[16];
+            (void) snprintf(id, sizeof id, "%u", 100 * fault + number);
+            s_send_confirm_for(id, YAM_CONFIRM_FAILED, reason);
+        }
+        s_wait_for(s_stats(service).store_failures >= failures + 2);
+        assert_true(s_stats(service).confirms < 40 * (fault + 1));
+        assert_int_equal(sqlite3_exec(database, faults[fault][1], NULL, NULL, NULL), SQLITE_OK);
+        s_wait_for(s_stats(service).confirms == 40 * (fault + 1));
+    }
+    yam_callback_service_destroy(&service);
+}
+
+static void
 test_two_services_call_once_for_each_case(void **state)
 {
     (void) state;
@@ -529,6 +569,7 @@ main(void)
         S_TEST(test_service_was_down_a_thousand_wait_and_nobody_is_called),
         S_TEST(test_confirm_that_another_service_holds_is_waited_for),
         S_TEST(test_locked_database_holds_everything_up_and_loses_nothing),
+        S_TEST(test_database_that_is_readonly_or_full_holds_everything_up_and_loses_nothing),
         S_TEST(test_two_services_call_once_for_each_case),
         S_TEST(test_service_that_starts_anew_goes_on_with_what_was_under_way),
         S_TEST(test_messages_that_are_none_go_to_the_dead_letters),
