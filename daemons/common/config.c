@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <czmq.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,17 +51,6 @@ s_complaint(const char *line)
     return "";
 }
 
-//  Without the trailing newline; a carriage return before it counts as blank.
-static void
-s_trim(char *line)
-{
-    size_t length = strcspn(line, "\n");
-    while (length > 0 && (line[length - 1] == '\r' || line[length - 1] == ' ')) {
-        length--;
-    }
-    line[length] = '\0';
-}
-
 static int
 s_take_line(const char *line, daemon_config_fn set, void *arg)
 {
@@ -81,12 +71,27 @@ s_take_line(const char *line, daemon_config_fn set, void *arg)
     return rc;
 }
 
-//  A NUL or a line that never ends is no text file.
+//  One line without its end. 1, 0 at the end of the file, or -1 with errno EINVAL and a sentence.
 static int
-s_check_line(const char *line, FILE *file)
+s_read_line(FILE *file, char *line)
 {
-    bool is_whole = strchr(line, '\n') || feof(file);
-    return is_whole ? 0 : yami_fail(EINVAL, "the line is longer than %d bytes", S_LINE_LIMIT - 2);
+    size_t size = 0;
+    int byte;
+    while ((byte = getc_unlocked(file)) != EOF && byte != '\n') {
+        bool is_text = byte >= 0x20 ? byte != 0x7f : byte == '\t' || byte == '\r';
+        if (!is_text) {
+            return yami_fail(EINVAL, "byte %zu is 0x%02x, and no text", size + 1, (unsigned) byte);
+        }
+        if (size + 2 > S_LINE_LIMIT) {
+            return yami_fail(EINVAL, "the line is longer than %d bytes", S_LINE_LIMIT - 1);
+        }
+        line[size++] = (char) byte;
+    }
+    while (size > 0 && (line[size - 1] == '\r' || line[size - 1] == ' ')) {
+        size--; //  a carriage return counts as blank
+    }
+    line[size] = '\0';
+    return byte == EOF && size == 0 ? 0 : 1;
 }
 
 int
@@ -97,12 +102,11 @@ daemon_config_read(const char *path, daemon_config_fn set, void *arg)
     if (!file) {
         return yami_fail(errno, "cannot read %s: %s (see --config)", path, strerror(errno));
     }
-    int rc = 0;
-    for (int number = 1; rc == 0 && fgets(line, sizeof line, file); number++) {
-        rc = s_check_line(line, file);
-        s_trim(line);
-        if (rc == 0) {
-            rc = s_take_line(line, set, arg);
+    int rc = 1;
+    for (int number = 1; rc == 1; number++) {
+        rc = s_read_line(file, line);
+        if (rc == 1 && s_take_line(line, set, arg) == -1) {
+            rc = -1;
         }
         if (rc == -1) {
             char sentence[512];

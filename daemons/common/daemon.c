@@ -85,7 +85,7 @@ s_complain(const daemon_t *self, int exit_code, const char *what, const char *wh
 static int
 s_check_config(daemon_t *self, const char *options)
 {
-    if (self->kind->try_out(self->yam, options) == -1) {
+    if (self->kind->try_out(self->yam, daemon_options_own(&self->options), options) == -1) {
         return s_complain(self, EX_CONFIG, "the configuration is not right", yam_error());
     }
     (void) printf("%s: the configuration is right\n", self->kind->kind.name);

@@ -15,8 +15,8 @@ typedef struct {
     daemon_kind_t kind;
     //  Whether the values suit each other. 0, or -1 with errno EINVAL and a sentence.
     int (*check)(const void *own);
-    //  Tries options (of the class) out without touching anything. 0, or -1 as open.
-    int (*try_out)(yam_t *yam, const char *options);
+    //  Tries own and options (of the class) out without touching anything. 0, or -1 as open.
+    int (*try_out)(yam_t *yam, const void *own, const char *options);
     //  Opens the object. NULL with errno and a sentence.
     void *(*open)(yam_t *yam, const void *own, const char *options);
     //  What is said behind "ready". Borrowed.

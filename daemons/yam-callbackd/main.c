@@ -11,6 +11,7 @@
 #include "yam_callback_service.h"
 #include "yam_postgres.h"
 #include "yami_base.h"
+#include "yami_endpoint.h"
 
 typedef struct {
     char relay[1024];
@@ -25,7 +26,7 @@ typedef struct {
     }
 
 static const yami_option_t s_table[] = {
-    S_TEXT("relay", relay, "tcp://127.0.0.1:9260?grade=sure", "ENDPOINT", "where the relay is"),
+    S_TEXT("relay", relay, "tcp://127.0.0.1:9260", "ENDPOINT", "where the relay is"),
     S_TEXT("db", db, "", "FILE|URI",
            "database of confirms and cases: a file of SQLite, created when missing, or "
            "postgresql://.."),
@@ -33,19 +34,44 @@ static const yami_option_t s_table[] = {
     {NULL, YAMI_OPTION_BOOL, 0, 0, 0, NULL, NULL, NULL, NULL},
 };
 
+#define S_ENDPOINT_SIZE 1100
+
 static char s_relay[1024]; //  as it was given
+
+//  Without options of its own it is in the sure grade, which is the only one here.
+static const char *
+s_endpoint(const s_own_t *values, char *text)
+{
+    const char *options = strchr(values->relay, '?') != NULL ? "" : "?grade=sure";
+    (void) snprintf(text, S_ENDPOINT_SIZE, "%s%s", values->relay, options);
+    return text;
+}
 
 static int
 s_check(const void *own)
 {
     const s_own_t *values = own;
-    return values->db[0] != 0 ? 0 : yami_fail(EINVAL, "no database (give --db FILE or URI)");
+    char text[S_ENDPOINT_SIZE];
+    yami_endpoint_t endpoint;
+    if (values->db[0] == 0) {
+        return yami_fail(EINVAL, "no database (give --db FILE or URI)");
+    }
+    if (yami_endpoint_parse(&endpoint, s_endpoint(values, text), false) == -1) {
+        return -1;
+    }
+    if (endpoint.options.grade != YAMI_GRADE_SURE || endpoint.options.relay[0] != 0) {
+        return yami_fail(EINVAL,
+                         "the relay is elsewhere, and its grade sure: give --relay an endpoint "
+                         "without options, or with grade=sure");
+    }
+    return 0;
 }
 
 //  One without a file, at a relay that nobody serves.
 static int
-s_try_out(yam_t *yam, const char *options)
+s_try_out(yam_t *yam, const void *own, const char *options)
 {
+    (void) own; //  checked
     yam_callback_store_t *store = yam_callback_store_sqlite(":memory:", true);
     yam_callback_service_t *service =
         store == NULL
@@ -63,6 +89,7 @@ static void *
 s_open(yam_t *yam, const void *own, const char *options)
 {
     const s_own_t *values = own;
+    char endpoint[S_ENDPOINT_SIZE];
     if (values->certificate[0] != 0 && yam_set_certificate(yam, values->certificate) == -1) {
         return NULL;
     }
@@ -72,7 +99,8 @@ s_open(yam_t *yam, const void *own, const char *options)
     if (store == NULL) {
         return NULL;
     }
-    yam_callback_service_t *service = yam_callback_service_new(yam, values->relay, &store, options);
+    yam_callback_service_t *service =
+        yam_callback_service_new(yam, s_endpoint(values, endpoint), &store, options);
     int error = errno;
     yam_callback_store_destroy(&store);
     errno = error;

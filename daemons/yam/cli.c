@@ -109,7 +109,9 @@ cli_open(const cli_common_t *common, int *exit_code_p)
     const char *certificate = s_choose(common->certificate, "YAM_CERTIFICATE", "");
     yam_t *yam = yam_new();
     if (!yam || (*certificate && yam_set_certificate(yam, certificate) == -1)) {
-        *exit_code_p = cli_complain_errno();
+        bool is_missing = yam && (errno == ENOENT || errno == ENOTDIR);
+        *exit_code_p =
+            is_missing ? cli_complain(EX_NOINPUT, "%s", yam_error()) : cli_complain_errno();
         yam_destroy(&yam);
     }
     return yam;

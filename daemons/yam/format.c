@@ -65,7 +65,14 @@ s_parse_utc(const char *text)
             ms += (*at - '0') * unit;
         }
     }
-    return at && strcmp(at, "Z") == 0 ? (int64_t) timegm(&parts) * 1000 + ms : -1;
+    if (!at || strcmp(at, "Z") != 0) {
+        return -1;
+    }
+    struct tm real = parts; //  timegm makes 3 March of 31 February
+    int64_t seconds = (int64_t) timegm(&real);
+    bool is_same =
+        real.tm_mday == parts.tm_mday && real.tm_mon == parts.tm_mon && real.tm_sec == parts.tm_sec;
+    return is_same ? seconds * 1000 + ms : -1;
 }
 
 int64_t

@@ -271,6 +271,9 @@ s_send_all(s_job_t *job)
             (void) s_may_wait(job); //  for the progress line
         }
     }
+    if (rc == -1 && errno != EMSGSIZE) {
+        return cli_complain(EX_NOINPUT, "%s", yam_error());
+    }
     return rc == -1 ? cli_complain_errno() : EX_OK;
 }
 

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli.h"
 #include "yami_base.h"
@@ -19,8 +20,11 @@ cli_source_open(cli_source_t *self, const char *path, int separator, bool is_who
     self->left = is_whole ? 1 : (count < 0 ? INT64_MAX : count);
     self->file = is_stdin ? stdin : fopen(path, "re");
     if (!self->file) {
-        return yami_fail(errno == EISDIR ? EINVAL : errno, "cannot read %s: %s", path,
-                         strerror(errno));
+        return yami_fail(errno, "cannot read %s: %s", path, strerror(errno));
+    }
+    struct stat status;
+    if (fstat(fileno(self->file), &status) == 0 && S_ISDIR(status.st_mode)) {
+        return yami_fail(EISDIR, "cannot read %s: %s", is_stdin ? "stdin" : path, strerror(EISDIR));
     }
     return 0;
 }

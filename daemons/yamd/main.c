@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "daemon.h"
 #include "yam_relay.h"
 #include "yam_relay_option.h"
 #include "yami_base.h"
-#include "yami_endpoint.h"
 
 typedef struct {
     char listen[2048];
@@ -31,27 +31,25 @@ static int
 s_check(const void *own)
 {
     const s_own_t *values = own;
-    yami_endpoint_t endpoint;
     if (values->memory && values->store[0]) {
         return yami_fail(EINVAL, "both --memory and --store are given (choose one)");
     }
     if (!values->memory && !values->store[0]) {
         return yami_fail(EINVAL, "no store (give --store DIR, or --memory)");
     }
-    return yami_endpoint_parse(&endpoint, values->listen, true);
+    if (strstr(values->listen, "inproc://") != NULL) {
+        return yami_fail(EINVAL, "no other process reaches %s (use tcp, ipc, ws or tipc)",
+                         values->listen);
+    }
+    return yam_relay_check(values->listen, "insecure=true"); //  s_try_out knows better
 }
 
-//  The relay checks its options itself: one in memory that nobody can reach tells without touching
-//  anything.
 static int
-s_try_out(yam_t *yam, const char *options)
+s_try_out(yam_t *yam, const void *own, const char *options)
 {
-    yam_relay_t *relay = yam_relay_new(yam, "inproc://yamd-check-config", NULL, options);
-    if (!relay) {
-        return -1;
-    }
-    yam_relay_destroy(&relay);
-    return 0;
+    const s_own_t *values = own;
+    (void) yam;
+    return yam_relay_check(values->listen, options);
 }
 
 static void *

@@ -42,6 +42,10 @@ s_options(yami_relay_options_t *options, const char *text)
     if (yami_options_read(yami_relay_option_table, options, text) == -1) {
         return -1;
     }
+    if (options->clients[0] != '\0' && options->certificate[0] == '\0') {
+        return yami_fail(EINVAL,
+                         "relay: clients= needs certificate=: without CURVE all may connect");
+    }
     int64_t delays_ms[YAMI_DELAYS_LIMIT];
     return yami_delays_parse(options->backoff, delays_ms) == -1 ? -1 : 0;
 }
@@ -60,9 +64,25 @@ s_is_local(const char *address)
     return false;
 }
 
+static bool
+s_is_served(const char *address)
+{
+    static const char *const prefixes[] = {"inproc://", "ipc://", "tcp://", "ws://", "tipc://"};
+    for (size_t index = 0; index < sizeof prefixes / sizeof prefixes[0]; index++) {
+        if (strncmp(address, prefixes[index], strlen(prefixes[index])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int
 s_check_endpoints(yam_relay_t *self, const char *endpoints)
 {
+    if (strchr(endpoints, '?') != NULL) {
+        return yami_fail(EINVAL, "relay: \"%s\" takes no options: they are those of who connects",
+                         endpoints);
+    }
     if (yami_endpoint_parse(&self->endpoint, endpoints, true) == -1) {
         return -1;
     }
@@ -72,6 +92,10 @@ s_check_endpoints(yam_relay_t *self, const char *endpoints)
             return yami_fail(EINVAL,
                              "relay: \"%s\" connects at column %zu (a relay binds: use '@')",
                              endpoints, address->column);
+        }
+        if (!s_is_served(address->address)) {
+            return yami_fail(EINVAL, "relay: cannot serve %s (use tcp, ipc, ws or tipc)",
+                             address->address);
         }
         if (!s_is_local(address->address) && !self->options.insecure &&
             self->options.certificate[0] == '\0') {
@@ -174,6 +198,7 @@ s_bind(yam_relay_t *self)
         self->credentials =
             yami_credentials_new(self->yam, self->options.certificate, self->options.clients);
         if (self->credentials == NULL) {
+            errno = errno == ENOENT || errno == ENOTDIR ? EINVAL : errno; //  an option is wrong
             return NULL;
         }
     }
@@ -229,6 +254,14 @@ s_free(yam_relay_t **self_p)
     yami_credentials_destroy(&self->credentials);
     yami_free(self);
     *self_p = NULL;
+}
+
+int
+yam_relay_check(const char *endpoints, const char *options)
+{
+    yam_relay_t self = {.core = NULL};
+    return s_options(&self.options, options) == -1 || s_check_endpoints(&self, endpoints) == -1 ? -1
+                                                                                                : 0;
 }
 
 yam_relay_t *

@@ -22,11 +22,17 @@ extern "C" {
 
 typedef struct yam_relay yam_relay_t;
 
+//  Whether a relay may be opened so, as far as that can be told without touching anything. 0, or -1
+//  with errno EINVAL or EACCES and the sentence that yam_relay_new would give.
+YAM_EXPORT int
+yam_relay_check(const char *endpoints, const char *options);
+
 //  Opens the store in directory (NULL: in memory), recovers it, binds the comma-separated endpoints
 //  and serves. options (may be NULL) is "name=value&name=value", see yam_relay_options_help. NULL
-//  with errno EINVAL, EWOULDBLOCK (directory in use; yam_error() names the holder), EADDRINUSE,
-//  EACCES (a non-loopback endpoint without CURVE and without "insecure"), EBADMSG, EPROTONOSUPPORT,
-//  ENOSPC ... and a sentence. The caller owns the result.
+//  with errno EINVAL (endpoint or option; a certificate that is not there), EWOULDBLOCK (directory
+//  in use; yam_error() names the holder), EADDRINUSE, EACCES (a non-loopback endpoint without CURVE
+//  and without "insecure"), EBADMSG, EPROTONOSUPPORT, ENOSPC ... and a sentence. The caller owns
+//  the result.
 YAM_EXPORT yam_relay_t *
 yam_relay_new(yam_t *yam, const char *endpoints, const char *directory, const char *options);
 

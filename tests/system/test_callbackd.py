@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """yam-callbackd as a program, and yam callback: options, readiness, signals, exit codes, and what people do with cases."""
 
+import os
 import signal
 import sqlite3
 import subprocess
@@ -62,7 +63,9 @@ def test_what_is_not_right_is_refused_with_the_reason():
     refused("yam-callbackd", code=USAGE, says="--db")
     refused("yam-callbackd", "--db", "x.db", "--rounds", "-1", code=USAGE, says="rounds")
     refused("yam-callbackd", "--db", "x.db", "--ruonds", "1", code=USAGE, says="did you mean")
-    refused("yam-callbackd", "--db", "x.db", "--relay", "tcp://127.0.0.1:1", code=CONFIG, says="grade=sure")
+    refused("yam-callbackd", "--db", "x.db", "--relay", "tcp://127.0.0.1:1?grade=fast", code=USAGE, says="grade=sure")
+    refused("yam-callbackd", "--db", "x.db", "--relay", "tcp://127.0.0.1:99999", code=USAGE, says="column 17")
+    assert not os.path.exists(folder("x.db"))  # nothing was made
     refused("yam-callbackd", "--db", "no/such/folder.db", code=CANTCREAT, says="no/such/folder.db")
     write("text.db", "this is no database, whatever its name says\n" * 100)
     refused("yam-callbackd", "--db", "text.db", code=DATAERR, says="not a database")

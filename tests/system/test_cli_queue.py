@@ -209,6 +209,8 @@ def test_push_survives_a_restart_of_the_relay():
 
 def test_input_errors():
     refused("yam", "push", "q", "-f", "nowhere", code=NOINPUT, says="nowhere")
+    refused("yam", "push", "q", "-f", folder(), code=NOINPUT, says="Is a directory")
+    refused("yam", "push", "q", "--certificate", "nowhere", code=NOINPUT, says="nowhere")
     refused("yam", "push", "q", "--size", "5", code=USAGE, says="--count")
     refused("yam", "push", "q", "-n1", "--size", "5", "-f", "x", code=USAGE, says="--size")
     relay = Relay(store=None)

@@ -57,7 +57,8 @@ def test_cancelled_message_is_counted_once():
 
 def test_times_are_checked():
     refused("yam", "push", "q", "--delay", "1s", "--due", "1", code=USAGE, says="one of them")
-    for text in ("tomorrow", "2026-01-31", "2026-01-31T12:00:00", "0", "-5", "99999999999999999999"):
+    for text in ("tomorrow", "2026-01-31", "2026-01-31T12:00:00", "2026-02-31T12:00:00Z", "2026-04-31T12:00:00Z", "0",
+                 "-5", "99999999999999999999"):
         refused("yam", "push", "q", f"--due={text}", code=USAGE, says="is no time")
     refused("yam", "push", "q", "--fast", "--delay", "1s", "-e", "tcp://127.0.0.1:1", stdin="x\n", code=UNAVAILABLE,
             says="need a relay")

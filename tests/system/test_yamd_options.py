@@ -60,6 +60,29 @@ def test_listening_at_a_port_that_is_none_is_refused():
     refused("yamd", "--memory", "--listen", "tcp://127.0.0.1", code=USAGE, says="the port is missing")
 
 
+def test_what_start_would_refuse_the_check_refuses():
+    check = ("--memory", "--check-config", "--listen")
+    refused("yamd", *check, "tcp://0.0.0.0:9557", code=CONFIG, says=["0.0.0.0", "CURVE", "insecure"])
+    run("yamd", *check, "tcp://0.0.0.0:9557", "--insecure", code=OK)
+    for transport in ("norm", "pgm", "epgm"):
+        refused("yamd", *check, f"{transport}://127.0.0.1:9557", code=USAGE, says="tcp, ipc, ws or tipc")
+    refused("yamd", *check, "inproc://x", code=USAGE, says="no other process")
+    refused("yamd", *check, ">tcp://127.0.0.1:9557", code=USAGE, says="a relay binds")
+    refused("yamd", *check, "tcp://127.0.0.1:9557?hwm=5", code=USAGE, says="takes no options")
+    refused("yamd", "--memory", "--listen", "tcp://127.0.0.1:*?grade=sure", code=USAGE, says="takes no options")
+
+
+def test_clients_without_a_certificate_are_refused():
+    refused("yamd", *PEACE, "--clients", folder(), code=CONFIG, says="clients= needs certificate=")
+    refused("yamd", *PEACE[:-1], "--clients", folder(), code=CONFIG, says="clients= needs certificate=")
+
+
+def test_certificates_that_are_not_there_are_a_mistake_of_the_configuration():
+    run("yam", "keygen", "key")
+    refused("yamd", *PEACE[:-1], "--certificate", "nosuch", code=CONFIG, says="nosuch")
+    refused("yamd", *PEACE[:-1], "--certificate", "key_secret", "--clients", "nosuch", code=CONFIG, says="nosuch")
+
+
 def test_listening_at_a_name_says_what_libzmq_takes():
     refused("yamd", "--memory", "--listen", "tcp://localhost:*", code=UNAVAILABLE, says=["localhost", "127.0.0.1"])
 
@@ -107,6 +130,16 @@ def test_command_line_options_are_no_keys():
 def test_binary_config_is_refused():
     config(b"\x00" * 5000, "yamd.conf:1:")
     config(bytes(range(1, 256)) * 40, "yamd.conf:1:")
+    config(b"\x00\x01\xff", ["yamd.conf:1:", "byte 1 is 0x00, and no text"])
+    config(b"lease = 10s\n\x00bogus = 1\n", ["yamd.conf:2:", "byte 1 is 0x00"])
+    config(b"# a\nlease = 1\x1b[2Js\n", ["yamd.conf:2:", "byte 10 is 0x1b"])
+    config(b"#" * 5000, ["yamd.conf:1:", "longer than 4095 bytes"])
+
+
+def test_config_may_end_without_a_newline_and_come_from_elsewhere():
+    write("yamd.conf", b"\r\n# \xc3\xa4\tb\r\nlease = 10s\r\nheartbeat = 2s")
+    dump, _ = run("yamd", "--config", "yamd.conf", *PEACE, "--dump-config")
+    assert "lease = 10000\n" in dump and "heartbeat = 2000\n" in dump
 
 
 def test_dump_is_a_config_that_gives_the_same_dump():
