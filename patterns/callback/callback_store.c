@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "yami_base.h"
+#include "yami_callback_rows.h"
 
 yam_callback_store_t *
 yam_callback_store_new(const yam_callback_db_t *db, void *database)
@@ -31,18 +32,17 @@ static int
 s_write(yam_callback_store_t *self, const yami_callback_view_t *view,
         const yami_callback_effects_t *effects, const char *id)
 {
-    const yam_callback_db_t *db = self->db;
-    if (effects->writes_confirm && db->write_confirm(self->database, &view->confirm) == -1) {
+    if (effects->writes_confirm && yami_callback_rows_write_confirm(self, &view->confirm) == -1) {
         return -1;
     }
-    if (effects->writes_case && db->write_case(self->database, &view->row) == -1) {
+    if (effects->writes_case && yami_callback_rows_write_case(self, &view->row) == -1) {
         return -1;
     }
-    if (effects->drops_case && db->drop_case(self->database, id) == -1) {
+    if (effects->drops_case && yami_callback_rows_drop_case(self, id) == -1) {
         return -1;
     }
     for (size_t index = 0; index < effects->note_count; index++) {
-        if (db->write_note(self->database, id, &effects->notes[index]) == -1) {
+        if (yami_callback_rows_write_note(self, id, &effects->notes[index]) == -1) {
             return -1;
         }
     }
@@ -54,7 +54,7 @@ yami_callback_store_step(yam_callback_store_t *self, const yami_callback_rules_t
                          int64_t now_ms, const char *id, const yami_callback_event_t *event,
                          yami_callback_view_t *view, yami_callback_effects_t *effects)
 {
-    if (self->db->read(self->database, id, &view->row, &view->confirm) == -1 ||
+    if (yami_callback_rows_read(self, id, &view->row, &view->confirm) == -1 ||
         yami_callback_step(rules, now_ms, event, view, effects) == -1) {
         return -1;
     }
@@ -67,14 +67,14 @@ int
 yam_callback_store_walk(yam_callback_store_t *self, int state, int64_t limit, yam_case_t *row,
                         yam_case_fn visit, void *arg)
 {
-    return self->db->walk(self->database, state, limit, row, visit, arg);
+    return yami_callback_rows_walk(self, state, limit, row, visit, arg);
 }
 
 int
 yam_callback_store_history(yam_callback_store_t *self, const char *id, yam_case_note_t *note,
                            yam_case_fn visit, void *arg)
 {
-    return self->db->history(self->database, id, note, visit, arg);
+    return yami_callback_rows_history(self, id, note, visit, arg);
 }
 
 static int
@@ -90,7 +90,7 @@ yam_callback_store_read(yam_callback_store_t *self, const char *id, yam_case_t *
     if (self->db->begin(self->database) == -1) {
         return -1;
     }
-    int rc = self->db->read(self->database, id, row, confirm);
+    int rc = yami_callback_rows_read(self, id, row, confirm);
     self->db->rollback(self->database);
     return rc == 0 && row->state == YAM_CASE_NONE ? s_refuse_unknown(id) : rc;
 }
@@ -105,7 +105,7 @@ s_step(yam_callback_store_t *self, const char *id, const yami_callback_event_t *
     if (self->db->begin(self->database) == -1) {
         return -1;
     }
-    int rc = self->db->read(self->database, id, &view.row, &view.confirm);
+    int rc = yami_callback_rows_read(self, id, &view.row, &view.confirm);
     if (rc == 0 && view.row.state == YAM_CASE_NONE) {
         rc = s_refuse_unknown(id);
     }

@@ -8,6 +8,7 @@
 
 #include "yam_error.h"
 #include "yami_base.h"
+#include "yami_callback_rows.h"
 #include "yami_callback_wire.h"
 #include "yami_failpoint.h"
 #include "yami_log.h"
@@ -239,9 +240,8 @@ s_find_due(yami_callback_turn_t *self, int state, size_t limit, yami_callback_no
 {
     s_due_t due = {.noted = noted};
     int64_t now_ms = yami_clock_wall_ms();
-    if (self->store->db->walk_due(self->store->database, state, now_ms,
-                                  now_ms + YAMI_CALLBACK_SKEW_MS, (int64_t) limit, &due.row,
-                                  s_note_due, &due) == -1) {
+    if (yami_callback_rows_walk_due(self->store, state, now_ms, now_ms + YAMI_CALLBACK_SKEW_MS,
+                                    (int64_t) limit, &due.row, s_note_due, &due) == -1) {
         self->stats.store_failures++;
         s_pause(self, "callback.store-failed");
         return -1;
@@ -347,8 +347,8 @@ s_prune(yami_callback_turn_t *self, int64_t now_ms)
     }
     int64_t count = s_begin(self);
     if (count == 0) {
-        count = self->store->db->prune(
-            self->store->database, yami_clock_wall_ms() - self->options.retention_ms, S_PRUNE_ROWS);
+        count = yami_callback_rows_prune(
+            self->store, yami_clock_wall_ms() - self->options.retention_ms, S_PRUNE_ROWS);
     }
     if (s_end(self, count == -1 ? -1 : 0) == 0) {
         self->stats.pruned += (uint64_t) count;

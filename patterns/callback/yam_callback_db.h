@@ -2,8 +2,8 @@
     database comes in a library of its own.
 
     Not for applications. Provided by libyam for SQLite, by libyam-postgres for PostgreSQL. What is
-    kept is said in patterns/callback/SPEC.md, section "Tables"; all decisions are made above, so a
-    database only reads and writes rows. Not thread-safe; one owner. Every function fails with -1,
+    kept is said in patterns/callback/SPEC.md, section "Tables"; decisions and statements are made
+    above, so a database only runs them. Not thread-safe; one owner. Every function fails with -1,
     errno and a sentence: EAGAIN (locked), ENOTCONN (the server is away), ENOSPC, EROFS, EBADMSG,
     EIO ...; whichever it is, the service tries again.
 */
@@ -73,33 +73,41 @@ typedef struct {
 //  Takes a row of a walk, which stands where it was told. 0 to go on, other values end the walk.
 typedef int (*yam_case_fn)(void *arg);
 
+//  A value: of a parameter, or of a column.
 typedef struct {
-    //  A transaction that writes; only walks and history are called outside of one. After commit
-    //  everything is durable. rollback never fails.
+    const char *text; //  borrowed; NULL: it is a number
+    int64_t number;
+} yam_callback_value_t;
+
+#define YAM_CALLBACK_VALUES 11     //  most parameters of a statement, most columns of a row
+#define YAM_CALLBACK_STATEMENTS 14 //  how many there are
+
+typedef struct {
+    int number;          //  0 .. YAM_CALLBACK_STATEMENTS - 1: a database may prepare each once
+    int parameter_count; //  $1, $2 .., each for the first time in this order
+    const char *text;    //  SQL that SQLite and PostgreSQL understand alike
+    const char *what;    //  how the sentence of its failure begins
+} yam_callback_statement_t;
+
+//  Takes a row, which is good until it returns. 0 to go on, other values end the walk.
+typedef int (*yam_callback_row_fn)(void *arg, const yam_callback_value_t *columns);
+
+typedef struct {
+    //  A transaction that writes, one after the other. After commit everything is durable. rollback
+    //  never fails.
     int (*begin)(void *self);
     int (*commit)(void *self);
     void (*rollback)(void *self);
-    //  Reads case and confirm of an id; state and outcome are 0 for what is not there. Until the
-    //  end of the transaction nobody else changes that case.
-    int (*read)(void *self, const char *id, yam_case_t *row, yam_case_confirm_t *confirm);
-    int (*write_case)(void *self, const yam_case_t *row); //  inserts or replaces
-    int (*drop_case)(void *self, const char *id);         //  with its history
-    int (*write_confirm)(void *self, const yam_case_confirm_t *confirm);
-    int (*write_note)(void *self, const char *id, const yam_case_note_t *note);
-    //  Walks over at most limit cases of state, 0: of all, the latest changed first.
-    int (*walk)(void *self, int state, int64_t limit, yam_case_t *row, yam_case_fn visit,
-                void *arg);
-    //  The same, those with due_ms <= now_ms, or changed_ms > skew_ms: then a clock was set back.
-    //  By due_ms.
-    int (*walk_due)(void *self, int state, int64_t now_ms, int64_t skew_ms, int64_t limit,
-                    yam_case_t *row, yam_case_fn visit, void *arg);
-    //  Walks over the history of a case, the oldest first.
-    int (*history)(void *self, const char *id, yam_case_note_t *note, yam_case_fn visit, void *arg);
-    //  Forgets up to limit confirms and up to limit cases (DONE, GONE or CLOSED) that are older
-    //  than time_ms. Returns how many.
-    int64_t (*prune)(void *self, int64_t time_ms, int64_t limit);
+    //  Runs a statement; outside of a transaction only one that reads. Its rows go to take (NULL
+    //  when it gives none). Returns how many rows it changed.
+    int64_t (*run)(void *self, const yam_callback_statement_t *statement,
+                   const yam_callback_value_t *values, yam_callback_row_fn take, void *arg);
     void (*destroy)(void *self);
 } yam_callback_db_t;
+
+//  Statement number index of those that make the tables, NULL behind the last. Static storage.
+YAM_EXPORT const char *
+yam_callback_schema(size_t index);
 
 struct yam_callback_store;
 

@@ -17,7 +17,7 @@
 
 #include "yam_error.h"
 #include "yami_base.h"
-#include "yami_callback_store.h"
+#include "yami_callback_rows.h"
 
 static const yami_callback_rules_t s_rules = {
     .round_limit = 3, .try_limit = 4, .lease_ms = 400, .backoff_ms = {10}, .backoff_count = 1};
@@ -142,9 +142,9 @@ static void
 s_assert_due(int state, int64_t now_ms, const char *expected)
 {
     s_seen[0] = 0;
-    assert_int_equal(s_store->db->walk_due(s_store->database, state, now_ms,
-                                           now_ms + YAMI_CALLBACK_SKEW_MS, 10, &s_row, s_see_case,
-                                           NULL),
+    assert_int_equal(yami_callback_rows_walk_due(s_store, state, now_ms,
+                                                 now_ms + YAMI_CALLBACK_SKEW_MS, 10, &s_row,
+                                                 s_see_case, NULL),
                      0);
     assert_string_equal(s_seen, expected);
 }
@@ -234,7 +234,7 @@ test_old_confirms_and_ended_cases_are_forgotten_and_no_others(void **state)
     (void) s_confirm("ended", YAM_CONFIRM_DONE, 1000);
     s_assert_history("ended", "missing done ");
     assert_int_equal(s_store->db->begin(s_store->database), 0);
-    assert_int_equal(s_store->db->prune(s_store->database, 5000, 100), 3);
+    assert_int_equal(yami_callback_rows_prune(s_store, 5000, 100), 3);
     assert_int_equal(s_store->db->commit(s_store->database), 0);
     s_assert_history("ended", "");
     s_seen[0] = 0;
