@@ -45,9 +45,9 @@ yam_sub_close(yam_sub_t **self_p, int timeout_ms);
 YAM_EXPORT yam_message_t *
 yam_sub_recv(yam_sub_t *self, int timeout_ms);
 
-//  Done: the subscription has settled the message. Frees and clears *message_p. 0, or -1 with errno ESTALE: the
-//  session in which it was received is over, so the message will come again (it is freed all the
-//  same).
+//  Done: the subscription has settled the message. Frees and clears *message_p. 0, or -1 with errno
+//  ESTALE: the session in which it was received is over, so the message will come again (it is
+//  freed all the same).
 YAM_EXPORT int
 yam_sub_ack(yam_sub_t *self, yam_message_t **message_p);
 
