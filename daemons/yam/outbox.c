@@ -2,21 +2,19 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <libpq-fe.h>
 #include <limits.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
+#include "outbox_source.h"
 #include "rows.h"
 #include "yam_dispatcher.h"
 #include "yam_outbox_postgres.h"
 #include "yam_postgres.h"
 #include "yami_base.h"
 
-#define S_BUSY_MS 5000
 #define S_PAGE 1000     //  rows looked at in one go
 #define S_SLICE_MS 200  //  longest wait without a look at Ctrl-C
 #define S_OPERANDS 1000 //  ids of one command
@@ -72,13 +70,6 @@ static const yami_option_t s_table[] = {
 
 //  -- The database --------------------------------------------------------------------------------
 
-//  What a command works on.
-typedef struct {
-    sqlite3 *database; //  owned, as all; one of these two
-    PGconn *connection;
-    yam_outbox_t *outbox;
-} s_source_t;
-
 //  EX_OK, or an exit code after a complaint.
 static int
 s_check_database(void)
@@ -87,62 +78,6 @@ s_check_database(void)
         return cli_complain(EX_USAGE, "which database? (--db FILE or URI)");
     }
     return EX_OK;
-}
-
-static void
-s_close(s_source_t *source)
-{
-    yam_outbox_destroy(&source->outbox);
-    (void) sqlite3_close(source->database);
-    PQfinish(source->connection);
-    *source = (s_source_t) {NULL, NULL, NULL};
-}
-
-//  The source has a connection to a server. EX_OK, or an exit code after a complaint.
-static int
-s_connect(s_source_t *source, const char *options)
-{
-    source->connection = yam_postgres_open(s_values.database);
-    if (source->connection == NULL) {
-        return cli_complain_errno();
-    }
-    source->outbox = yam_outbox_postgres_new(source->connection, options);
-    return EX_OK;
-}
-
-//  The same with a file.
-static int
-s_open_file(s_source_t *source, const char *options)
-{
-    if (sqlite3_open_v2(s_values.database, &source->database, SQLITE_OPEN_READWRITE, NULL) !=
-        SQLITE_OK) {
-        return cli_complain(EX_NOINPUT, "cannot open database %s: %s", s_values.database,
-                            sqlite3_errmsg(source->database));
-    }
-    (void) sqlite3_busy_timeout(source->database, S_BUSY_MS);
-    source->outbox = yam_outbox_new(source->database, options);
-    return EX_OK;
-}
-
-//  EX_OK, or an exit code after a complaint. A database without an outbox gets one.
-static int
-s_open(s_source_t *source)
-{
-    char options[80];
-    int exit_code = s_check_database();
-    if (exit_code != EX_OK) {
-        return exit_code;
-    }
-    (void) snprintf(options, sizeof options, "prefix=%s", s_values.prefix);
-    exit_code = yam_postgres_is_uri(s_values.database) ? s_connect(source, options)
-                                                       : s_open_file(source, options);
-    if (exit_code == EX_OK && source->outbox == NULL) {
-        exit_code = cli_complain_errno();
-    }
-    if (exit_code != EX_OK) {
-        s_close(source);
-    }
-    return exit_code;
 }
 
 static const char *
@@ -479,11 +414,14 @@ s_run(char **operands)
         if (strcmp(s_actions[index].name, name) != 0) {
             continue;
         }
-        s_source_t source = {NULL, NULL, NULL};
-        int exit_code = s_open(&source);
+        cli_outbox_t source = {NULL, NULL, NULL};
+        int exit_code = s_check_database();
+        if (exit_code == EX_OK) {
+            exit_code = cli_outbox_open(&source, s_values.database, s_values.prefix);
+        }
         if (exit_code == EX_OK) {
             exit_code = s_actions[index].run(source.outbox, operands + 1);
-            s_close(&source);
+            cli_outbox_close(&source);
         }
         return exit_code;
     }

@@ -485,6 +485,39 @@ test_kills_of_the_server_leave_each_effect_once(void **state)
     assert_int_equal(database_number("SELECT count(DISTINCT number) FROM effects"), EFFECTS);
 }
 
+//  The value of an option that a connection was made with.
+static void
+s_check_option(const char *parameters, const char *name, const char *value)
+{
+    char uri[512];
+    (void) snprintf(uri, sizeof uri, "%s%s", database_server.uri, parameters);
+    PGconn *connection = yam_postgres_open(uri);
+    assert_non_null(connection);
+    PQconninfoOption *options = PQconninfo(connection);
+    assert_non_null(options);
+    const PQconninfoOption *option = options;
+    while (option->keyword != NULL && strcmp(option->keyword, name) != 0) {
+        option++;
+    }
+    assert_non_null(option->keyword);
+    assert_string_equal(option->val, value);
+    PQconninfoFree(options);
+    PQfinish(connection);
+}
+
+//  What the kernel makes of them takes a network that swallows everything.
+static void
+test_a_connection_has_limits_of_silence_unless_the_uri_has_others(void **state)
+{
+    (void) state;
+    s_check_option("", "tcp_user_timeout", "30000");
+    s_check_option("", "keepalives_idle", "10");
+    s_check_option("", "keepalives_interval", "5");
+    s_check_option("", "keepalives_count", "4");
+    s_check_option("&tcp_user_timeout=1234", "tcp_user_timeout", "1234");
+    s_check_option("&keepalives_idle=77", "keepalives_idle", "77");
+}
+
 static void
 test_a_uri_that_cannot_be_used_is_told_without_its_password(void **state)
 {
@@ -526,6 +559,7 @@ main(void)
         CASE(test_a_server_killed_before_the_commit_has_claimed_nothing),
         CASE(test_a_session_that_is_ended_has_claimed_nothing),
         CASE(test_kills_of_the_server_leave_each_effect_once),
+        CASE(test_a_connection_has_limits_of_silence_unless_the_uri_has_others),
         CASE(test_a_uri_that_cannot_be_used_is_told_without_its_password),
     };
     return DATABASE_MAIN(tests);

@@ -30,10 +30,17 @@ s_check(const char *uri)
 struct pg_conn *
 yam_postgres_open(const char *uri)
 {
-    //  What comes later wins, and the URI is expanded where dbname stands.
-    static const char *const names[] = {"connect_timeout", "fallback_application_name", "dbname",
+    //  What comes later wins, and the URI is expanded where dbname stands. Without limits of silence
+    //  a server behind a dead network holds up its caller for a quarter of an hour.
+    static const char *const names[] = {"connect_timeout",
+                                        "keepalives_idle",
+                                        "keepalives_interval",
+                                        "keepalives_count",
+                                        "tcp_user_timeout",
+                                        "fallback_application_name",
+                                        "dbname",
                                         NULL};
-    const char *const values[] = {"10", "yam", uri, NULL};
+    const char *const values[] = {"10", "10", "5", "4", "30000", "yam", uri, NULL};
     if (s_check(uri) == -1) {
         return NULL;
     }
