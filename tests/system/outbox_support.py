@@ -2,13 +2,14 @@
 
 import random
 import select
+import shutil
 import signal
 import sqlite3
 import struct
 import subprocess
 import time
 
-from yamd_support import TIMEOUT, Relay, folder, rows, spawn, yam
+from yamd_support import TIMEOUT, Relay, folder, read_line, rows, spawn, yam
 
 BATCH = 40  # rows of one transaction
 FAST = ("--lease", "100ms", "--limit", "300ms", "--poll", "2ms", "--tries", "100")
@@ -65,18 +66,35 @@ class Database(Tables):
 
 
 class PostgresDatabase(Tables):
-    """The same in a server (server_support.py), by psql."""
+    """The same in a database of its own at a server (server_support.py), by one psql."""
+
+    count = 0
 
     def __init__(self, server):
-        self.path = server.uri
+        PostgresDatabase.count += 1
+        self.path, self.session = server.uri, None
+        self.connect()
+        self.run(f"CREATE DATABASE case_{self.count}")
+        self.path = server.uri.replace("/postgres?", f"/case_{self.count}?")
+        self.connect()
         yam("outbox", "list", "--db", self.path)
+
+    def connect(self):
+        """A session; anew when the server was away."""
+        if self.session:
+            self.session.kill()
+        self.session = spawn(shutil.which("psql"), "-XqAt", "-F", "\t", "-v", "ON_ERROR_STOP=1", self.path,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def run(self, text, values=()):
         assert not values
-        done = subprocess.run(["psql", "-XqAt", "-F", "\t", "-v", "ON_ERROR_STOP=1", self.path], input=text.encode(),
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=TIMEOUT, check=False)
-        assert done.returncode == 0, done.stderr.decode()
-        return [tuple(map(int, line.split("\t"))) for line in done.stdout.decode().splitlines()]
+        self.session.stdin.write(f"{text};\n\\echo END\n".encode())
+        self.session.stdin.flush()
+        found = []
+        while (line := read_line(self.session.stdout)) != b"END\n":
+            assert line, f"psql has ended over: {text}"
+            found.append(tuple(map(int, line.decode().split("\t"))))
+        return found
 
     def put(self, channel, bodies, rolls_back=False):
         lane = f"SELECT lane FROM yam_outbox_lane WHERE kind = 1 AND channel = '{channel}'"

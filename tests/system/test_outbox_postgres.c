@@ -128,7 +128,8 @@ test_commits_that_overtake_each_other_are_all_seen_and_sent(void **state)
     outbox_put_numbers("orders", 3, 1);
     yam_outbox_flight_t flight = {0, 0, 0};
     assert_int_equal(yami_outbox_postgres.renumber(provider, LANE, OWNER, 2), 0);
-    assert_int_equal(yami_outbox_postgres.assign(provider, LANE, OWNER, 2, 1 << 20, NULL, &flight), 2);
+    assert_int_equal(yami_outbox_postgres.assign(provider, LANE, OWNER, 2, 1 << 20, NULL, &flight),
+                     2);
     assert_int_equal(yami_outbox_postgres.renumber(provider, LANE, OWNER, 3), 0);
     assert_int_equal(s_assign(provider), 1324);
     yami_outbox_postgres.close(provider);
@@ -271,6 +272,25 @@ test_a_transaction_of_a_dispatcher_is_durable_whatever_the_default(void **state)
     yami_outbox_postgres.close(provider);
 }
 
+//  A dispatcher sends what was put back as soon as it sees it.
+static void
+test_a_transaction_that_puts_a_row_back_is_durable_whatever_the_default(void **state)
+{
+    (void) state;
+    yam_outbox_failure_t failure = {YAM_STATUS_TIMEOUT, "late", 0, 1};
+    outbox_put_numbers("orders", 0, 1);
+    void *provider = s_provider(database);
+    assert_int_equal(s_take(provider, 0, 0, OWNER), 1);
+    assert_int_equal(s_assign(provider), 1);
+    assert_int_equal(yami_outbox_postgres.failed(provider, LANE, OWNER, 1, 1, &failure), 1);
+    database_run("SET synchronous_commit = off; BEGIN");
+    assert_int_equal(yam_outbox_retry(outbox_subject.outbox, 1), 1);
+    assert_int_equal(database_number("SELECT (current_setting('synchronous_commit') = 'on')::int"),
+                     1);
+    database_run("COMMIT");
+    yami_outbox_postgres.close(provider);
+}
+
 //  The server ends whoever sleeps amid a transaction: others would wait for its locks as long as it
 //  does.
 static void
@@ -324,6 +344,7 @@ main(void)
         CASE(test_a_dispatcher_whose_connection_was_lost_makes_it_again),
         CASE(test_a_commit_that_became_a_rollback_is_told),
         CASE(test_a_transaction_of_a_dispatcher_is_durable_whatever_the_default),
+        CASE(test_a_transaction_that_puts_a_row_back_is_durable_whatever_the_default),
         CASE(test_a_dispatcher_that_freezes_in_a_transaction_holds_its_locks_for_seconds_only),
         CASE(test_what_is_done_twice_since_an_answer_was_lost_is_done_once),
     };

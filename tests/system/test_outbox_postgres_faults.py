@@ -2,20 +2,24 @@
 """yam outbox over a PostgreSQL server, and dispatchers and servers that are killed: each committed row arrives once."""
 
 import contextlib
+import os
 import signal
 import sys
+import tempfile
 
 import outbox_support as outbox
 from server_support import SKIPPED, NotInstalled, Server, find_program
 from yamd_support import TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, folder, main, refused, rows, yam
 
 
+SERVERS = []  # the one that all cases use, each with a database of its own
+
+
 @contextlib.contextmanager
 def scene():
-    with Server("postgres", folder("postgres")) as server:
-        found = outbox.Scene(outbox.PostgresDatabase(server))
-        found.server = server
-        yield found
+    found = outbox.Scene(outbox.PostgresDatabase(SERVERS[0]))
+    found.server = SERVERS[0]
+    yield found
 
 
 def test_rows_in_postgres_are_listed_cancelled_sent_put_back_and_pruned():
@@ -63,6 +67,7 @@ def test_servers_killed_amid_the_work_of_two_dispatchers_lose_and_double_nothing
                 here.put(count=10, rolls_back=True)
             here.server.kill()
             here.server.start()
+            here.database.connect()
         here.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
         for runner in runners:
             runner.send_signal(signal.SIGTERM)
@@ -84,4 +89,8 @@ if __name__ == "__main__":
     except NotInstalled as reason:
         print(reason)
         sys.exit(SKIPPED)
-    main(globals())
+    with tempfile.TemporaryDirectory(prefix="postgres-") as home:
+        os.chmod(home, 0o755)
+        with Server("postgres", home + "/data") as server:
+            SERVERS.append(server)
+            main(globals())

@@ -86,13 +86,15 @@ yami_outbox_postgres_rows(void *arg, int state, const char *channel, int64_t aft
 
 //  -- Changing ------------------------------------------------------------------------------------
 
-//  Locks the lane of a row until the transaction ends (2). 1, 0 when there is no such row, -1.
+//  Locks the lane of a row until the transaction ends (2), which will be durable before a dispatcher
+//  sees what it has given a sequence. 1, 0 when there is no such row, -1.
 static int
 s_lock(yami_outbox_postgres_t *self, int64_t id)
 {
     return (int) yami_outbox_postgres_number(
         self,
-        "SELECT 1::bigint FROM #_lane WHERE lane = (SELECT lane FROM # WHERE id = $1) FOR UPDATE",
+        "SELECT length(set_config('synchronous_commit', 'on', true))::bigint - 1 FROM #_lane WHERE "
+        "lane = (SELECT lane FROM # WHERE id = $1) FOR UPDATE",
         1, &id);
 }
 
