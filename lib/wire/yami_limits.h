@@ -38,9 +38,8 @@
 #define YAMI_LIMIT_PRODUCERS 65536u          //  producers whose last sequence a relay remembers
 #define YAMI_LIMIT_IN_FLIGHT 1048576u        //  leased messages of one group
 #define YAMI_LIMIT_DELAYED 4194304u          //  messages of one relay that wait for their time
-#define YAMI_LIMIT_READ_AHEAD (16u << 20)   //  bytes of delayed messages kept for when they are due
-#define YAMI_LIMIT_WINDOW_MESSAGES 65536u   //  unconfirmed messages of one producer
-#define YAMI_LIMIT_WINDOW_BYTES (64u << 20) //  unconfirmed bytes of one producer
+#define YAMI_LIMIT_WINDOW_MESSAGES 65536u    //  unconfirmed messages of one producer
+#define YAMI_LIMIT_WINDOW_BYTES (64u << 20)  //  unconfirmed bytes of one producer
 #define YAMI_LIMIT_SEQUENCE ((uint64_t) INT64_MAX) //  greatest sequence: last + 1 never overflows
 #define YAMI_LIMIT_TIME_MS ((1ll << 53) - 1)       //  greatest time or duration, exact in a double
 

@@ -308,7 +308,6 @@ yami_relay_channels_clear(yami_relay_core_t *core)
          (channel = yami_relay_map_next(&core->channel_numbers, &index)) != NULL;) {
         if (channel->dues != NULL) {
             yami_relay_delays_clear(&channel->dues->waiting);
-            yami_relay_ahead_clear(&core->ahead, &channel->dues->shelf);
             yami_free(channel->dues);
         }
         yami_free(channel);

@@ -61,7 +61,6 @@ yami_relay_core_new(const yami_relay_options_t *options, int level, const char *
     TAILQ_INIT(&self->dirty_channels);
     TAILQ_INIT(&self->cached_groups);
     TAILQ_INIT(&self->due_channels);
-    yami_relay_ahead_init(&self->ahead, YAMI_LIMIT_READ_AHEAD);
     self->due_ms = INT64_MAX;
     self->due_retry_ms = INT64_MAX;
     yami_heap_init(&self->wakes, S_WAKES_LIMIT);

@@ -111,7 +111,6 @@ yami_relay_delay_end(yami_relay_core_t *core, yami_relay_channel_t *channel, uin
     uint64_t ended = yami_relay_delays_end(&dues->waiting, first, last);
     YAM_ASSERT(ended <= core->delayed_count);
     core->delayed_count -= ended;
-    yami_relay_ahead_drop(&core->ahead, &dues->shelf, first, last);
     if (dues->is_listed && dues->waiting.waiting == 0) {
         dues->is_listed = false;
         TAILQ_REMOVE(&core->due_channels, channel, dues->of_core);

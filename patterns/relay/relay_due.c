@@ -4,8 +4,7 @@
 //
 //      yami_relay_dues_pump   s_begin     picks the earliest
 //                             s_go_on     FETCH of the next that was not read
-//      yami_relay_due_entry   s_read      copies what of an entry is picked, keeps what soon will
-//                                         be (yami_relay_ahead.h), then s_go_on
+//      yami_relay_due_entry   s_read      copies what of an entry is picked, then s_go_on
 //                             s_finish    MOVE, when all are read
 
 #include <stdlib.h>
@@ -216,27 +215,15 @@ s_finish(yami_relay_core_t *core)
     s_end(core);
 }
 
-static void
-s_take(yami_relay_round_t *round, yami_relay_pick_t *pick, yami_slice_t record)
-{
-    pick->offset = round->records.size;
-    yami_writer_bytes(&round->records, record.data, record.size);
-}
-
 //  Reads on, or moves when all are read.
 static void
 s_go_on(yami_relay_core_t *core)
 {
     yami_relay_round_t *round = &core->round;
     const yami_relay_delays_t *waiting = &round->channel->dues->waiting;
-    for (; round->next < round->count; round->next++) {
-        yami_relay_pick_t *pick = &round->picks[round->next];
-        yami_slice_t record = yami_relay_ahead_find(&round->channel->dues->shelf, pick->sequence);
-        if (record.size > 0) {
-            s_take(round, pick, record);
-        } else if (yami_relay_delays_find(waiting, pick->sequence) != NULL) {
-            break; //  otherwise cancelled, or lost
-        }
+    while (round->next < round->count &&
+           yami_relay_delays_find(waiting, round->picks[round->next].sequence) == NULL) {
+        round->next++; //  cancelled, or lost
     }
     if (round->next == round->count) {
         s_finish(core);
@@ -267,40 +254,28 @@ yami_relay_dues_pump(yami_relay_core_t *core)
     }
 }
 
-//  One of an entry that waits: goes now, or is kept when it soon will.
+//  Copies the picked records of an entry.
 static void
-s_read_one(yami_relay_core_t *core, const yami_relay_delay_t *delay, yami_slice_t record)
+s_read(yami_relay_round_t *round, const yami_entry_t *entry, const yami_batch_t *batch)
 {
-    yami_relay_round_t *round = &core->round;
-    while (round->next < round->count && round->picks[round->next].sequence < delay->sequence) {
-        round->next++; //  cancelled, or lost
-    }
-    if (round->next < round->count && round->picks[round->next].sequence == delay->sequence) {
-        s_take(round, &round->picks[round->next++], record);
-    } else if (!delay->is_picked) {
-        yami_relay_ahead_keep(&core->ahead, &round->channel->dues->shelf, core->mono_ms,
-                              core->wall_ms, delay->sequence, delay->due_ms, record);
-    }
-}
-
-//  Walks over the records of an entry that still wait.
-static void
-s_read(yami_relay_core_t *core, const yami_entry_t *entry, const yami_batch_t *batch)
-{
-    const yami_relay_delays_t *waiting = &core->round.channel->dues->waiting;
     uint64_t sequence = entry->base;
     size_t end = 0;
-    const yami_relay_delay_t *delay;
-    while ((delay = yami_relay_delays_from(waiting, sequence)) != NULL &&
-           delay->sequence < entry->base + entry->count) {
+    for (; round->next < round->count; round->next++) {
+        yami_relay_pick_t *pick = &round->picks[round->next];
         size_t start = end;
-        for (; sequence <= delay->sequence; sequence++) {
+        if (pick->sequence >= entry->base + entry->count) {
+            break;
+        }
+        for (; sequence <= pick->sequence; sequence++) {
             yami_record_t record;
             start = end;
             int rc = yami_batch_next(batch, &end, &record);
             YAM_ASSERT(rc == 0);
         }
-        s_read_one(core, delay, yami_slice(batch->payload.data + start, end - start));
+        if (pick->sequence >= entry->base) {
+            pick->offset = round->records.size;
+            yami_writer_bytes(&round->records, batch->payload.data + start, end - start);
+        }
     }
 }
 
@@ -316,7 +291,7 @@ yami_relay_due_entry(yami_relay_core_t *core, const yami_relay_event_t *event, b
         yami_relay_channel_lose(core, round->channel, event->entry->base,
                                 event->entry->base + event->entry->count - 1, "not a batch");
     } else if (is_whole) {
-        s_read(core, event->entry, &batch);
+        s_read(round, event->entry, &batch);
     }
     if (is_temporary || round->records.failed != 0) {
         s_retry(core, round->channel->dues);

@@ -23,8 +23,8 @@ typedef struct {
     uint32_t id_hash; //  0: no id
     uint32_t size;    //  bytes of the record
     uint32_t next;    //  private: 1 + the item before it in its chain, 0: none
-    bool is_waiting;  //  private
-    bool is_picked;   //  out of the line: only to be read
+    bool is_waiting;  //  private, as is_picked
+    bool is_picked;
 } yami_relay_delay_t;
 
 typedef struct {

@@ -15,7 +15,6 @@
 #include "yami_limits.h"
 #include "yami_ranges.h"
 #include "yami_rate.h"
-#include "yami_relay_ahead.h"
 #include "yami_relay_core.h"
 #include "yami_relay_delays.h"
 #include "yami_relay_map.h"
@@ -180,9 +179,8 @@ typedef struct {
 typedef struct {
     yami_relay_channel_t *target; //  where they go; borrowed
     yami_relay_delays_t waiting;
-    yami_relay_shelf_t shelf; //  of some that wait: their records
-    int64_t retry_ms;         //  monotonic: not before, for want of room there
-    uint64_t late_sum_ms;     //  of those fired
+    int64_t retry_ms;     //  monotonic: not before, for want of room there
+    uint64_t late_sum_ms; //  of those fired
     uint64_t late_max_ms;
     bool is_listed; //  in the core's list
     TAILQ_ENTRY(yami_relay_channel) of_core;
@@ -412,7 +410,6 @@ struct yami_relay_core {
     int64_t due_ms;       //  wall clock: nothing is due before; perhaps nothing is then, either
     int64_t due_retry_ms; //  monotonic: what found no room is tried again
     yami_relay_round_t round;
-    yami_relay_ahead_t ahead;  //  what shelves hold
     yami_histogram_t lateness; //  ms, of all that were fired
     bool lacks_room;           //  moves wait for it
     bool owes_acked;           //  some found all waits taken

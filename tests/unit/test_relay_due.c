@@ -95,59 +95,6 @@ test_due_messages_of_one_entry_take_one_read_and_one_move(void **state)
     assert_int_equal(f->entries[entries].entry.count, 100);
 }
 
-//  What a disk would count.
-static void
-test_messages_of_an_entry_that_are_due_one_by_one_take_one_read(void **state)
-{
-    enum {
-        ENTRIES = 20,
-        COUNT = 100,
-        SPREAD_MS = 50000,
-    };
-    fixture_t *f = *state;
-    for (uint64_t entry = 0; entry < ENTRIES; entry++) {
-        delay_message_t messages[COUNT];
-        for (uint64_t index = 0; index < COUNT; index++) {
-            uint64_t draw = yami_relay_mix(entry * COUNT + index);
-            messages[index] = (delay_message_t) {1 + (int64_t) (draw % SPREAD_MS), NULL};
-        }
-        delay_publish(f, 1 + entry * COUNT, messages, COUNT);
-    }
-    unsigned fetches = f->due_fetch_count;
-    uint64_t left = ENTRIES * COUNT;
-    for (int64_t ms = 0; ms < SPREAD_MS; ms += 50) {
-        fixture_advance(f, 50);
-        fixture_settle_down(f);
-        assert_true(delay_waiting(f) <= left);
-        left = delay_waiting(f);
-        (void) delay_delivered(f);
-    }
-    assert_int_equal(left, 0);
-    assert_int_equal(delay_stat(f, "q.delayed", "fired"), ENTRIES * COUNT);
-    assert_int_equal(f->due_fetch_count - fetches, ENTRIES);
-    assert_int_equal(f->core->ahead.bytes, 0);
-}
-
-static void
-test_message_that_was_read_ahead_can_be_cancelled_and_purged(void **state)
-{
-    fixture_t *f = *state;
-    delay_message_t messages[] = {{1000, "a"}, {2000, "b"}, {3000, "c"}, {4000, "d"}};
-    delay_publish(f, 1, messages, 4);
-    fixture_advance(f, 1000);
-    fixture_settle_down(f);
-    assert_string_equal(delay_delivered(f), "1");
-    assert_true(f->core->ahead.bytes > 0);
-    assert_int_equal(delay_cancel(f, "q", "b", false), 1);
-    unsigned fetches = f->due_fetch_count;
-    fixture_advance(f, 2000);
-    fixture_settle_down(f);
-    assert_string_equal(delay_delivered(f), "3");
-    assert_int_equal(f->due_fetch_count, fetches);
-    assert_int_equal(delay_cancel(f, "q", "d", false), 1);
-    assert_int_equal(f->core->ahead.bytes, 0);
-}
-
 static void
 test_nothing_is_fired_before_it_is_durable(void **state)
 {
@@ -434,8 +381,6 @@ main(void)
         TEST(test_what_is_due_when_it_comes_is_an_ordinary_message),
         TEST(test_due_times_decide_the_order_then_sequences),
         TEST(test_due_messages_of_one_entry_take_one_read_and_one_move),
-        TEST(test_messages_of_an_entry_that_are_due_one_by_one_take_one_read),
-        TEST(test_message_that_was_read_ahead_can_be_cancelled_and_purged),
         TEST(test_nothing_is_fired_before_it_is_durable),
         TEST(test_wall_clock_that_jumps_forward_fires_and_back_waits),
         TEST(test_topic_gets_delayed_messages_as_new_ones),

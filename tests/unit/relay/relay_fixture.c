@@ -129,7 +129,6 @@ s_fetch(fixture_t *self, const yami_relay_fetch_t *fetch)
     yami_relay_event_t event = {.type = YAMI_EVENT_ENTRY, .fetch = *fetch, .damage = &damage};
     fixture_entry_t *found = s_read(self, fetch->channel, fetch->sequence);
     self->fetch_count++;
-    self->due_fetch_count += fetch->purpose == YAMI_FETCH_DUE ? 1 : 0;
     if (self->read_error != 0) {
         event.result = self->read_error;
     } else if (found == NULL) {

@@ -68,7 +68,6 @@ typedef struct {
     char logged[64]; //  last event name
     unsigned log_count;
     unsigned fetch_count;
-    unsigned due_fetch_count; //  of them, for messages whose time has come
     yami_log_level_t log_level;
 } fixture_t;
 
