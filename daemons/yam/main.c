@@ -10,9 +10,9 @@
 #include "yami_base.h"
 
 static const cli_command_t *const s_commands[] = {
-    &cli_push,   &cli_pull, &cli_pub,     &cli_sub,    &cli_stat,
-    &cli_peek,   &cli_dead, &cli_redrive, &cli_purge,  &cli_cancel,
-    &cli_verify, &cli_dump, &cli_keygen,  &cli_outbox, &cli_callback};
+    &cli_push, &cli_pull,   &cli_pub,     &cli_sub,     &cli_call,   &cli_stat,
+    &cli_peek, &cli_dead,   &cli_redrive, &cli_purge,   &cli_cancel, &cli_verify,
+    &cli_dump, &cli_keygen, &cli_outbox,  &cli_callback};
 #define S_COMMAND_COUNT (sizeof s_commands / sizeof s_commands[0])
 
 static const char *

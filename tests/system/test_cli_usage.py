@@ -6,7 +6,7 @@ import subprocess
 from yamd_support import IOERR, TIMEOUT, USAGE, main, refused, run, spawn, yam
 
 COMMANDS = ("push", "pull", "pub", "sub", "stat", "peek", "dead", "redrive", "purge", "cancel", "verify", "dump",
-            "keygen")
+            "keygen", "call")
 
 
 def test_every_command_has_help_and_is_listed():
@@ -20,7 +20,8 @@ def test_every_command_has_help_and_is_listed():
 
 
 def test_what_lists_can_do_json():
-    for command in ("pull", "sub", "stat", "peek", "dead", "redrive", "purge", "cancel", "verify", "dump"):
+    for command in ("pull", "sub", "stat", "peek", "dead", "redrive", "purge", "cancel", "verify", "dump",
+                    "call"):
         assert "--json" in yam(command, "--help")[0], command
 
 
