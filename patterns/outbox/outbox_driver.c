@@ -3,9 +3,12 @@
 #include "yami_outbox_driver.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 #include "yami_base.h"
 #include "yami_failpoint.h"
+#include "yami_frame.h"
+#include "yami_limits.h"
 
 #define S_FLIGHT_BYTES (1u << 20) //  of records; the last one may go beyond
 
@@ -41,10 +44,23 @@ typedef struct {
     int64_t now_ms;
 } s_look_t;
 
+//  Whether a provider may say that; other programs can write into the application's database.
+static bool
+s_is_lane(const yam_outbox_lane_t *lane)
+{
+    return lane->lane > 0 && (lane->kind == YAMI_KIND_QUEUE || lane->kind == YAMI_KIND_TOPIC) &&
+           lane->epoch > 0 && lane->epoch <= UINT32_MAX && lane->next > 0 &&
+           lane->next <= YAMI_LIMIT_SEQUENCE && lane->owner <= INT64_MAX;
+}
+
 static int
 s_saw(void *arg, const yam_outbox_lane_t *lane)
 {
     const s_look_t *look = arg;
+    if (!s_is_lane(lane)) {
+        return yami_fail(EBADMSG, "lane %" PRId64 " of the outbox is none (see SPEC.md)",
+                         lane->lane);
+    }
     yami_outbox_core_saw(look->core, look->now_ms, lane);
     return 0;
 }
@@ -73,6 +89,25 @@ s_look(yami_outbox_driver_t *self, int64_t now_ms)
     return 0;
 }
 
+//  0 when flights are in order, and behind what the lane has; or -1 with errno EBADMSG.
+static int
+s_check_flights(const yami_outbox_lane_t *lane, const yam_outbox_flight_t *flights, int count)
+{
+    uint64_t before = lane->loaded > 0 ? lane->loaded - 1 : 0;
+    for (int index = 0; index < count; index++) {
+        const yam_outbox_flight_t *flight = &flights[index];
+        if (flight->first <= before || flight->first > flight->last ||
+            flight->last >= YAMI_LIMIT_SEQUENCE) {
+            return yami_fail(EBADMSG,
+                             "flight %" PRIu64 " of lane %" PRId64
+                             " of the outbox is none (see SPEC.md)",
+                             flight->first, lane->seen.lane);
+        }
+        before = flight->last;
+    }
+    return 0;
+}
+
 //  Reads the flights of lanes that have some which are not known here. 0, or -1.
 static int
 s_load(yami_outbox_driver_t *self)
@@ -82,7 +117,7 @@ s_load(yami_outbox_driver_t *self)
     while ((lane = yami_outbox_core_wants_flights(&self->core, &room)) != NULL) {
         yam_outbox_flight_t flights[YAMI_OUTBOX_FLIGHTS];
         int count = self->db->flights(self->database, lane->seen.lane, lane->loaded, flights, room);
-        if (count == -1) {
+        if (count == -1 || s_check_flights(lane, flights, count) == -1) {
             return -1;
         }
         bool has_all = (size_t) count < room;

@@ -113,9 +113,20 @@ s_check_owner(yami_outbox_sqlite_t *self, int64_t lane, uint64_t owner, int64_t 
 
 //  -- Flights -------------------------------------------------------------------------------------
 
-//  A row of FLIGHTS or OVERLAPS.
-static void
-s_range(sqlite3_stmt *statement, yami_outbox_range_t *range)
+//  0 when there can be such a flight, or -1 with errno EBADMSG: others can write into the tables.
+static int
+s_check_range(const yami_outbox_sqlite_t *self, const yami_outbox_range_t *range)
+{
+    bool is_sound = range->first > 0 && range->count > 0 &&
+                    range->count < INT64_MAX - range->first && range->first_id <= range->last_id;
+    return is_sound ? 0
+                    : yami_fail(EBADMSG, "flight %" PRId64 " of outbox %s is none (see SPEC.md)",
+                                range->first, self->prefix);
+}
+
+//  A row of FLIGHTS or OVERLAPS. 0, or -1; the statement is to be reset then.
+static int
+s_range(const yami_outbox_sqlite_t *self, sqlite3_stmt *statement, yami_outbox_range_t *range)
 {
     range->first = sqlite3_column_int64(statement, 0);
     range->count = sqlite3_column_int64(statement, 1);
@@ -124,6 +135,7 @@ s_range(sqlite3_stmt *statement, yami_outbox_range_t *range)
     const unsigned char *tries = sqlite3_column_text(statement, 4);
     (void) snprintf(range->tries, sizeof range->tries, "%s",
                     tries != NULL ? (const char *) tries : "");
+    return s_check_range(self, range);
 }
 
 static uint32_t
@@ -150,7 +162,10 @@ yami_outbox_sqlite_flights(void *arg, int64_t lane, uint64_t first, yam_outbox_f
     int rc;
     while ((rc = yami_sqlite_next(self->database, statement, S_READ)) == 1) {
         yami_outbox_range_t range;
-        s_range(statement, &range);
+        if (s_range(self, statement, &range) == -1) {
+            (void) sqlite3_reset(statement);
+            return -1;
+        }
         flights[count++] = (yam_outbox_flight_t) {
             .first = (uint64_t) range.first,
             .last = (uint64_t) (range.first + range.count - 1),
@@ -170,7 +185,7 @@ s_find(yami_outbox_sqlite_t *self, int64_t lane, int64_t first, int64_t last,
     sqlite3_stmt *statement = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_OVERLAPS, 3, numbers);
     int rc = statement == NULL ? -1 : yami_sqlite_next(self->database, statement, S_READ);
     if (rc == 1) {
-        s_range(statement, range);
+        rc = s_range(self, statement, range) == 0 ? 1 : -1;
         (void) sqlite3_reset(statement);
     }
     return rc;
@@ -271,7 +286,7 @@ yami_outbox_sqlite_assign(void *arg, int64_t lane, uint64_t owner, uint32_t row_
     }
     const int64_t numbers[] = {lane, found.count, found.last_id};
     yami_outbox_range_t range = {next, found.count, found.first_id, found.last_id, ""};
-    if (s_insert(self, lane, &range) == -1 ||
+    if (s_check_range(self, &range) == -1 || s_insert(self, lane, &range) == -1 ||
         yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_ASSIGNED, 3, numbers) == -1) {
         return -1;
     }
@@ -466,6 +481,9 @@ s_renumber_flights(yami_outbox_sqlite_t *self, int64_t lane)
     int rc;
     while ((rc = s_find(self, lane, range.first + range.count, INT64_MAX, &range)) == 1) {
         const int64_t numbers[] = {lane, range.first, next};
+        if (next > range.first) { //  it would be met again behind itself
+            return yami_fail(EBADMSG, "flights of outbox %s overlap", self->prefix);
+        }
         if (yami_outbox_sqlite_run(self, YAMI_OUTBOX_SQL_FLIGHT_MOVE, 3, numbers) == -1) {
             return -1;
         }
