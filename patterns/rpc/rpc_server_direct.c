@@ -231,6 +231,7 @@ s_serve(yam_rpc_server_t *self, int64_t now_ms)
     } else {
         yami_monitor_lock(&self->monitor);
         self->desk.stats.malformed++;
+        yami_monitor_tell(&self->monitor);
         yami_monitor_unlock(&self->monitor);
     }
     yami_block_unref(&arrival.peer);

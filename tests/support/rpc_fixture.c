@@ -5,14 +5,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "yami_base.h"
 #include "yami_monitor.h"
+#include "yami_rpc.h"
+#include "yami_rpc_server.h"
 
 #define HELD_LIMIT 4096
 #define OPEN_LIMIT 8u
-#define LOOK_US 1000 //  how often a counter is looked at
 
 yam_t *rpc_yam;
 
@@ -312,49 +312,53 @@ rpc_heard_releasing(uint64_t count)
     return rpc_heard(count);
 }
 
-//  -- Counters
-
-static void
-s_assert_in_time(int64_t until_ms)
-{
-    assert_true(yami_clock_mono_ms() < until_ms);
-    (void) usleep(LOOK_US);
-}
+//  -- Counters: whoever changes one tells the monitor that guards it
 
 void
 rpc_wait_count(yam_rpc_t *rpc, size_t offset, uint64_t count)
 {
     int64_t until_ms = yami_monitor_deadline(PATIENCE_MS);
-    for (;;) {
-        yam_rpc_stats_t stats;
-        yam_rpc_stats(rpc, &stats);
-        if (*(const uint64_t *) ((const char *) &stats + offset) >= count) {
-            return;
-        }
-        s_assert_in_time(until_ms);
+    const uint64_t *counter = (const uint64_t *) ((const char *) &rpc->core.stats + offset);
+    yami_monitor_lock(&rpc->monitor);
+    while (*counter < count && yami_monitor_wait(&rpc->monitor, until_ms)) {
     }
+    bool is_there = *counter >= count;
+    yami_monitor_unlock(&rpc->monitor);
+    assert_true(is_there);
+}
+
+//  Under the lock.
+static uint64_t
+s_alive(const yam_rpc_t *rpc)
+{
+    uint64_t alive = 0;
+    for (size_t index = 0; index < rpc->core.config.servers; index++) {
+        alive += rpc->core.servers[index].is_alive ? 1 : 0;
+    }
+    return alive;
 }
 
 void
 rpc_wait_alive(yam_rpc_t *rpc, uint64_t count)
 {
     int64_t until_ms = yami_monitor_deadline(PATIENCE_MS);
-    yam_rpc_stats_t stats;
-    for (yam_rpc_stats(rpc, &stats); stats.servers_alive != count; yam_rpc_stats(rpc, &stats)) {
-        s_assert_in_time(until_ms);
+    yami_monitor_lock(&rpc->monitor);
+    while (s_alive(rpc) != count && yami_monitor_wait(&rpc->monitor, until_ms)) {
     }
+    uint64_t alive = s_alive(rpc);
+    yami_monitor_unlock(&rpc->monitor);
+    assert_int_equal(alive, count);
 }
 
 void
 rpc_wait_server_count(yam_rpc_server_t *server, size_t offset, uint64_t count)
 {
     int64_t until_ms = yami_monitor_deadline(PATIENCE_MS);
-    for (;;) {
-        yam_rpc_server_stats_t stats;
-        yam_rpc_server_stats(server, &stats);
-        if (*(const uint64_t *) ((const char *) &stats + offset) >= count) {
-            return;
-        }
-        s_assert_in_time(until_ms);
+    const uint64_t *counter = (const uint64_t *) ((const char *) &server->desk.stats + offset);
+    yami_monitor_lock(&server->monitor);
+    while (*counter < count && yami_monitor_wait(&server->monitor, until_ms)) {
     }
+    bool is_there = *counter >= count;
+    yami_monitor_unlock(&server->monitor);
+    assert_true(is_there);
 }
