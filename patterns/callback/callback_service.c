@@ -36,9 +36,10 @@ s_run(void *arg)
         s_wait(self);
         yami_callback_turn(&self->turn);
         atomic_store(&self->last_turn_ms, yami_clock_mono_ms());
-        (void) pthread_mutex_lock(&self->lock);
+        yami_monitor_lock(&self->monitor);
         self->stats = self->turn.stats;
-        (void) pthread_mutex_unlock(&self->lock);
+        yami_monitor_tell(&self->monitor);
+        yami_monitor_unlock(&self->monitor);
     }
     yami_callback_turn_clear(&self->turn);
     return NULL;
@@ -92,7 +93,7 @@ s_free(yam_callback_service_t *self)
     if (self->turn.wake_fd != -1) {
         (void) close(self->turn.wake_fd);
     }
-    (void) pthread_mutex_destroy(&self->lock);
+    yami_monitor_destroy(&self->monitor);
     yami_free(self->endpoint);
     yami_free(self);
 }
@@ -103,7 +104,7 @@ yam_callback_service_new(yam_t *yam, const char *endpoint, yam_callback_store_t 
 {
     YAM_ASSERT(store_p != NULL && *store_p != NULL);
     yam_callback_service_t *self = yami_alloc(sizeof *self);
-    (void) pthread_mutex_init(&self->lock, NULL);
+    yami_monitor_init(&self->monitor);
     self->last_turn_ms = yami_clock_mono_ms();
     int rc = s_open(self, yam, endpoint, options);
     if (rc == 0) {
@@ -142,9 +143,9 @@ yam_callback_service_destroy(yam_callback_service_t **self_p)
 void
 yam_callback_service_stats(yam_callback_service_t *self, yam_callback_service_stats_t *stats)
 {
-    (void) pthread_mutex_lock(&self->lock);
+    yami_monitor_lock(&self->monitor);
     *stats = self->stats;
-    (void) pthread_mutex_unlock(&self->lock);
+    yami_monitor_unlock(&self->monitor);
 }
 
 int64_t

@@ -23,6 +23,7 @@
 #include "yami_callback_intake.h"
 #include "yami_callback_options.h"
 #include "yami_callback_store.h"
+#include "yami_monitor.h"
 
 #define YAMI_CALLBACK_NOTED 512 //  most cases looked at in one transaction
 
@@ -58,7 +59,7 @@ struct yam_callback_service {
     pthread_t thread;
     atomic_bool is_stopped;
     _Atomic int64_t last_turn_ms;
-    pthread_mutex_t lock; //  stats
+    yami_monitor_t monitor; //  guards stats; told after each turn
     yam_callback_service_stats_t stats;
 };
 

@@ -17,6 +17,7 @@
 #include "yam_rpc.h"
 #include "yam_sub.h"
 #include "yami_context.h"
+#include "yami_limits.h"
 #include "yami_monitor.h"
 #include "yami_rpc_core.h"
 

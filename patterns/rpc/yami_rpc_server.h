@@ -18,6 +18,7 @@
 #include "yam_pull.h"
 #include "yami_connections.h"
 #include "yami_context.h"
+#include "yami_limits.h"
 #include "yami_monitor.h"
 #include "yami_rpc_desk_core.h"
 

@@ -10,12 +10,12 @@
 
 #include <errno.h>
 #include <libpq-fe.h>
-#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "callback_wait.h"
 #include "harness/server.h"
 #include "yam_callback.h"
 #include "yam_callback_postgres.h"
@@ -61,17 +61,6 @@ s_count(int state)
     yam_callback_store_destroy(&store);
     return count;
 }
-
-#define s_wait_for(condition)                                                                      \
-    do {                                                                                           \
-        int64_t until_ms = yami_clock_mono_ms() + CHILD_PATIENCE_MS;                               \
-        while (!(condition)) {                                                                     \
-            if (yami_clock_mono_ms() > until_ms) {                                                 \
-                fail_msg("in vain: %s", #condition);                                               \
-            }                                                                                      \
-            (void) poll(NULL, 0, 10);                                                              \
-        }                                                                                          \
-    } while (0)
 
 static yam_callback_answer_t
 s_answer(void *arg, const yam_callback_case_ref_t *ref, yam_message_t **message_p, char *note,
@@ -145,7 +134,7 @@ test_two_services_whose_server_is_killed_forget_nothing_and_alarm_nobody(void **
     assert_int_equal(yam_callback_flush(producer, CHILD_PATIENCE_MS), 0);
     server_kill(&s_server);
     assert_true(server_start(&s_server, NULL));
-    s_wait_for(s_count(YAM_CASE_OPEN) == S_CASES / 2);
+    CALLBACK_WAIT(services[0], s_count(YAM_CASE_OPEN) == S_CASES / 2);
     assert_int_equal(s_count(0), S_CASES / 2);
     for (unsigned number = 0; number < S_CASES; number++) {
         assert_true(number % 2 == 0 ? s_calls[number] == 0 : s_calls[number] >= 1);

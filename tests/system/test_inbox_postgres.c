@@ -21,6 +21,7 @@
 #include "yam_inbox_db.h"
 #include "yam_inbox_postgres.h"
 #include "yam_postgres.h"
+#include "yami_monitor.h"
 
 static yam_inbox_t *s_inbox;
 
@@ -397,9 +398,10 @@ test_a_session_that_is_ended_has_claimed_nothing(void **state)
 #define CLAIMERS 3
 #define EFFECTS 600
 #define KILLS 3
+#define PATIENCE_MS 60000 //  how long a failure takes to show
 
-static pthread_mutex_t s_mutex = PTHREAD_MUTEX_INITIALIZER;
-static int s_committed_count; //  of all claimers, those that were told so
+static yami_monitor_t s_monitor; //  guards
+static int s_committed_count;    //  of all claimers, those that were told so
 
 //  Claims number in one transaction with its effect. Whether that is known to be done.
 static bool
@@ -436,9 +438,10 @@ s_claimer(void *arg)
         }
         if (inbox != NULL && s_handle(connection, inbox, number)) {
             number++;
-            (void) pthread_mutex_lock(&s_mutex);
+            yami_monitor_lock(&s_monitor);
             s_committed_count++;
-            (void) pthread_mutex_unlock(&s_mutex);
+            yami_monitor_tell(&s_monitor);
+            yami_monitor_unlock(&s_monitor);
         } else {
             yam_inbox_destroy(&inbox);
             PQfinish(connection);
@@ -450,13 +453,16 @@ s_claimer(void *arg)
     return NULL;
 }
 
-static int
-s_committed(void)
+static void
+s_wait_for_commits(int count)
 {
-    (void) pthread_mutex_lock(&s_mutex);
-    int count = s_committed_count;
-    (void) pthread_mutex_unlock(&s_mutex);
-    return count;
+    int64_t until_ms = yami_monitor_deadline(PATIENCE_MS);
+    yami_monitor_lock(&s_monitor);
+    while (s_committed_count < count && yami_monitor_wait(&s_monitor, until_ms)) {
+    }
+    bool is_there = s_committed_count >= count;
+    yami_monitor_unlock(&s_monitor);
+    assert_true(is_there);
 }
 
 static void
@@ -467,13 +473,12 @@ test_kills_of_the_server_leave_each_effect_once(void **state)
     s_new(NULL);
     database_run("CREATE TABLE effects (number int)");
     s_committed_count = 0;
+    yami_monitor_init(&s_monitor);
     for (int index = 0; index < CLAIMERS; index++) {
         assert_int_equal(pthread_create(&threads[index], NULL, s_claimer, NULL), 0);
     }
     for (int number = 1; number <= KILLS; number++) {
-        while (s_committed() < number * CLAIMERS * EFFECTS / (KILLS + 1)) {
-            (void) sched_yield();
-        }
+        s_wait_for_commits(number * CLAIMERS * EFFECTS / (KILLS + 1));
         server_kill(&database_server);
         assert_true(server_start(&database_server, NULL));
     }

@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -18,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "callback_wait.h"
 #include "yam_callback.h"
 #include "yam_callback_service.h"
 #include "yam_error.h"
@@ -186,18 +186,6 @@ s_stats(yam_callback_service_t *service)
     return stats;
 }
 
-//  Waits for what service, a yam_callback_service_t, is to count.
-#define s_wait_for(condition)                                                                      \
-    do {                                                                                           \
-        int64_t until_ms = yami_clock_mono_ms() + S_TIMEOUT_MS;                                    \
-        while (!(condition)) {                                                                     \
-            if (yami_clock_mono_ms() > until_ms) {                                                 \
-                fail_msg("in vain: %s", #condition);                                               \
-            }                                                                                      \
-            (void) poll(NULL, 0, 2);                                                               \
-        }                                                                                          \
-    } while (0)
-
 static void
 s_assert_history(const char *id, const char *expected)
 {
@@ -236,8 +224,8 @@ test_confirmed_message_calls_nobody_and_leaves_no_case(void **state)
     s_send_confirm("1", YAM_CONFIRM_DONE); //  quicker than its message
     assert_int_equal(yam_callback_send(s_producer, &message), 0);
     assert_int_equal(yam_callback_flush(s_producer, S_TIMEOUT_MS), 0);
-    s_wait_for(s_stats(service).checks == 1 && s_stats(service).confirms == 1);
-    s_wait_for(s_count(0) == 0);
+    CALLBACK_WAIT(service, s_stats(service).checks == 1 && s_stats(service).confirms == 1);
+    CALLBACK_WAIT(service, s_count(0) == 0);
     assert_int_equal(s_stats(service).calls, 0);
     assert_int_equal(s_asked, 0);
     yam_callback_service_destroy(&service);
@@ -257,7 +245,7 @@ test_missing_confirm_has_the_message_resent_with_its_id_and_round(void **state)
     assert_string_equal(yam_message_get(message, "yam-round"), "1");
     assert_int_equal(yam_callback_confirm(s_confirms, message), 0);
     assert_int_equal(yam_pull_ack(s_orders, &message), 0);
-    s_wait_for(s_count(YAM_CASE_DONE) == 1);
+    CALLBACK_WAIT(service, s_count(YAM_CASE_DONE) == 1);
     assert_int_equal(s_asked, s_stats(service).calls);
     yam_callback_service_destroy(&service);
 }
@@ -270,12 +258,12 @@ test_after_the_last_round_the_case_is_open_with_its_history(void **state)
     yam_callback_service_t *service = s_start(S_OPTIONS);
     s_send_confirm("7", YAM_CONFIRM_FAILED);
     s_send_check("7");
-    s_wait_for(s_stats(service).opened == 1);
+    CALLBACK_WAIT(service, s_stats(service).opened == 1);
     assert_int_equal(s_count(YAM_CASE_OPEN), 1);
     s_assert_history("7", "failed:no stock; resent:row 7; missing:; resent:row 7; missing:; "
                           "open:not confirmed after the last round; ");
     s_send_confirm("7", YAM_CONFIRM_DONE);
-    s_wait_for(s_count(YAM_CASE_DONE) == 1);
+    CALLBACK_WAIT(service, s_count(YAM_CASE_DONE) == 1);
     assert_int_equal(s_stats(service).resent, 2);
     yam_callback_service_destroy(&service);
 }
@@ -288,7 +276,7 @@ test_row_that_is_gone_ends_the_case(void **state)
     assert_int_equal(yam_callback_serve(s_producer, s_shop, NULL), 0);
     yam_callback_service_t *service = s_start(S_OPTIONS);
     s_send_check("7");
-    s_wait_for(s_count(YAM_CASE_GONE) == 1);
+    CALLBACK_WAIT(service, s_count(YAM_CASE_GONE) == 1);
     s_assert_history("7", "missing:; gone:row 7; ");
     yam_callback_stats_t stats;
     yam_callback_stats(s_producer, &stats);
@@ -304,9 +292,9 @@ test_producer_that_cannot_say_costs_no_round(void **state)
     assert_int_equal(yam_callback_serve(s_producer, s_shop, NULL), 0);
     yam_callback_service_t *service = s_start("tries=1000&" S_OPTIONS);
     s_send_check("7");
-    s_wait_for(s_stats(service).unanswered >= 3);
+    CALLBACK_WAIT(service, s_stats(service).unanswered >= 3);
     s_answer = YAM_CALLBACK_RESEND;
-    s_wait_for(s_stats(service).resent >= 1);
+    CALLBACK_WAIT(service, s_stats(service).resent >= 1);
     assert_int_equal(s_last_round, 1);
     yam_callback_service_destroy(&service);
 }
@@ -317,12 +305,12 @@ test_producer_that_is_not_there_is_called_until_it_is(void **state)
     (void) state;
     yam_callback_service_t *service = s_start("call-timeout=50ms&tries=1000&backoff=10ms&delay=1h");
     s_send_check("7");
-    s_wait_for(s_stats(service).unanswered >= 2);
+    CALLBACK_WAIT(service, s_stats(service).unanswered >= 2);
     assert_int_equal(yam_callback_serve(s_producer, s_shop, NULL), 0);
     yam_message_t *message = yam_pull_recv(s_orders, S_TIMEOUT_MS);
     assert_non_null(message);
     yam_message_destroy(&message);
-    s_wait_for(s_stats(service).resent == 1);
+    CALLBACK_WAIT(service, s_stats(service).resent == 1);
     yam_callback_service_destroy(&service);
 }
 
@@ -346,9 +334,10 @@ test_service_was_down_a_thousand_wait_and_nobody_is_called(void **state)
     assert_int_equal(yam_push_flush(s_confirms, S_TIMEOUT_MS), 0);
     assert_int_equal(yam_push_flush(s_checks, S_TIMEOUT_MS), 0);
     yam_callback_service_t *services[] = {s_start(S_OPTIONS), s_start(S_OPTIONS)};
-    s_wait_for(s_stats(services[0]).checks + s_stats(services[1]).checks == 1000 &&
-               s_stats(services[0]).confirms + s_stats(services[1]).confirms == 1000);
-    s_wait_for(s_count(0) == 0);
+    CALLBACK_WAIT(services[0],
+                  s_stats(services[0]).checks + s_stats(services[1]).checks == 1000 &&
+                      s_stats(services[0]).confirms + s_stats(services[1]).confirms == 1000);
+    CALLBACK_WAIT(services[0], s_count(0) == 0);
     assert_int_equal(s_stats(services[0]).calls + s_stats(services[1]).calls, 0);
     assert_int_equal(s_asked, 0);
     yam_callback_service_destroy(&services[0]);
@@ -366,11 +355,11 @@ test_confirm_that_another_service_holds_is_waited_for(void **state)
     assert_non_null(held);
     yam_callback_service_t *service = s_start(S_OPTIONS);
     s_send_check("7");
-    s_wait_for(s_stats(service).asked >= 10);
+    CALLBACK_WAIT(service, s_stats(service).asked >= 10);
     assert_int_equal(s_stats(service).calls, 0);
     assert_int_equal(yam_pull_release(other, &held), 0);
     yam_pull_destroy(&other);
-    s_wait_for(s_count(0) == 0);
+    CALLBACK_WAIT(service, s_count(0) == 0);
     assert_int_equal(s_stats(service).calls, 0);
     yam_callback_service_destroy(&service);
 }
@@ -383,7 +372,8 @@ test_locked_database_holds_everything_up_and_loses_nothing(void **state)
     yam_callback_service_t *service = s_start(S_OPTIONS);
     s_send_confirm("3", YAM_CONFIRM_DONE);
     s_send_check("3");
-    s_wait_for(s_stats(service).checks == 1 && s_stats(service).confirms == 1); //  it works
+    CALLBACK_WAIT(service,
+                  s_stats(service).checks == 1 && s_stats(service).confirms == 1); //  it works
     sqlite3 *other;
     assert_int_equal(sqlite3_open(s_path, &other), SQLITE_OK);
     (void) sqlite3_busy_timeout(other, 5000);
@@ -391,12 +381,12 @@ test_locked_database_holds_everything_up_and_loses_nothing(void **state)
     s_send_confirm("1", YAM_CONFIRM_DONE);
     s_send_check("1");
     s_send_check("2");
-    s_wait_for(s_stats(service).store_failures >= 2);
+    CALLBACK_WAIT(service, s_stats(service).store_failures >= 2);
     assert_int_equal(s_stats(service).checks + s_stats(service).confirms, 2);
     assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_close(other), SQLITE_OK);
-    s_wait_for(s_stats(service).checks == 3 && s_stats(service).confirms == 2);
-    s_wait_for(s_stats(service).resent >= 1);
+    CALLBACK_WAIT(service, s_stats(service).checks == 3 && s_stats(service).confirms == 2);
+    CALLBACK_WAIT(service, s_stats(service).resent >= 1);
     assert_string_equal(s_last_id, "2");
     assert_int_equal(s_rounds_of[1], 0);
     yam_callback_service_destroy(&service);
@@ -426,10 +416,10 @@ test_database_that_is_readonly_or_full_holds_everything_up_and_loses_nothing(voi
             (void) snprintf(id, sizeof id, "%u", 100 * fault + number);
             s_send_confirm_for(id, YAM_CONFIRM_FAILED, reason);
         }
-        s_wait_for(s_stats(service).store_failures >= failures + 2);
+        CALLBACK_WAIT(service, s_stats(service).store_failures >= failures + 2);
         assert_true(s_stats(service).confirms < 40 * (fault + 1));
         assert_int_equal(sqlite3_exec(database, faults[fault][1], NULL, NULL, NULL), SQLITE_OK);
-        s_wait_for(s_stats(service).confirms == 40 * (fault + 1));
+        CALLBACK_WAIT(service, s_stats(service).confirms == 40 * (fault + 1));
     }
     yam_callback_service_destroy(&service);
 }
@@ -449,7 +439,7 @@ test_two_services_call_once_for_each_case(void **state)
         yam_message_t *check = yami_callback_check_build(&row);
         assert_int_equal(yam_push_send_message(s_checks, &check), 0);
     }
-    s_wait_for(s_stats(services[0]).resent + s_stats(services[1]).resent == 200);
+    CALLBACK_WAIT(services[0], s_stats(services[0]).resent + s_stats(services[1]).resent == 200);
     for (int number = 0; number < 200; number++) {
         assert_int_equal(s_rounds_of[number], 1);
     }
@@ -464,7 +454,7 @@ test_service_that_starts_anew_goes_on_with_what_was_under_way(void **state)
     (void) state;
     yam_callback_service_t *service = s_start("tries=1000&call-timeout=10ms&backoff=1ms&delay=1h");
     s_send_check("7");
-    s_wait_for(s_stats(service).calls >= 1);
+    CALLBACK_WAIT(service, s_stats(service).calls >= 1);
     yam_callback_service_destroy(&service);
     assert_int_equal(s_count(YAM_CASE_CALLING), 1);
     assert_int_equal(yam_callback_serve(s_producer, s_shop, NULL), 0);
@@ -472,7 +462,7 @@ test_service_that_starts_anew_goes_on_with_what_was_under_way(void **state)
     assert_int_equal(yam_callback_store_retry(store, "7"), 0); //  people are quicker than its lease
     yam_callback_store_destroy(&store);
     service = s_start(S_OPTIONS);
-    s_wait_for(s_stats(service).resent >= 1);
+    CALLBACK_WAIT(service, s_stats(service).resent >= 1);
     yam_callback_service_destroy(&service);
 }
 
@@ -492,7 +482,7 @@ test_messages_that_are_none_go_to_the_dead_letters(void **state)
         yam_message_destroy(&message);
         yam_pull_destroy(&dead[index]);
     }
-    s_wait_for(s_stats(service).malformed == 2);
+    CALLBACK_WAIT(service, s_stats(service).malformed == 2);
     yam_callback_service_destroy(&service);
 }
 
