@@ -84,6 +84,8 @@
 #define YAMI_BUG_CLAIM_OUTSIDE 34
 //  a server that closes acknowledges what it has not answered
 #define YAMI_BUG_REQUEST_ACKED_AT_CLOSE 35
+//  a new store is marked as one that had entries when its first segment is made
+#define YAMI_BUG_MARKED_TOO_EARLY 36
 
 //  The build says which one, with -DYAMI_PLANTED_BUG=YAMI_BUG_NAME.
 #ifndef YAMI_PLANTED_BUG

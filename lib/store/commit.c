@@ -12,6 +12,7 @@
 
 #include "yami_base.h"
 #include "yami_commit_queue.h"
+#include "yami_marker.h"
 #include "yami_planted.h"
 
 #define VECTOR_LIMIT 1024
@@ -259,6 +260,13 @@ s_count_sync(yami_commit_t *self, int64_t start_us)
     pthread_mutex_unlock(&self->mutex);
 }
 
+//  Whether nothing was durable before what is written now: in a store that is new.
+static bool
+s_is_first(const yami_commit_t *self)
+{
+    return yami_commit_durable(self) == 0 && self->written_lsn > 0;
+}
+
 //  Flushes, syncs, publishes (1). 0; 1 when the disk was full, then what could be written is
 //  synced; -1 with errno.
 static int
@@ -286,6 +294,9 @@ s_sync(yami_commit_t *self)
         }
         self->is_directory_dirty = false;
     }
+    if (s_is_first(self) && yami_marker_write(self->disk) == -1) {
+        return yami_disk_is_short(errno) ? 1 : -1;
+    }
     atomic_store_explicit(&self->durable_lsn, self->written_lsn, memory_order_release);
     return is_full;
 }
@@ -302,6 +313,9 @@ s_open_segment(yami_commit_t *self, const yami_commit_item_t *item)
     }
     self->is_file_made = true;
     self->is_directory_dirty = true;
+    if (YAMI_PLANTED(MARKED_TOO_EARLY) && yami_marker_write(self->disk) == -1) {
+        return -1;
+    }
     char name[YAMI_NAME_SIZE];
     self->file = self->disk->open(self->disk, yami_name_segment(name, item->number), false, false);
     if (self->file == -1) {
@@ -451,7 +465,7 @@ static int
 s_run(yami_commit_t *self, bool *has_done_p)
 {
     int rc = 0;
-    if (self->writing.done < self->writing.count) {
+    if (self->writing.done < self->writing.count || s_is_first(self)) {
         *has_done_p = true;
         rc = s_write(self);
     }

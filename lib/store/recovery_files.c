@@ -48,6 +48,9 @@ s_visit(void *arg, const char *name)
         rc = s_add_number(&self->filling_numbers, &self->filling_count, &self->filling_capacity,
                           number);
         break;
+    case YAMI_NAME_MARKER:
+        self->has_marker = true;
+        break;
     default:
         break;
     }
@@ -212,25 +215,14 @@ s_drop_foreign(yami_recovery_t *self)
     }
 }
 
-//  Whether anything can be read, or there never was anything: the very first file, made and not
-//  written.
+//  Who only verifies a directory shall not take any for a store that is sound.
 static int
-s_check_readable(const yami_recovery_t *self)
+s_check_there(const yami_recovery_t *self)
 {
-    size_t readable_count = 0;
-    for (size_t index = 0; index < self->found_count; index++) {
-        readable_count += self->found[index].segment ? 1 : 0;
-    }
-    bool is_new = self->found_count == 0 ||
-                  (self->found_count == 1 && self->found[0].state == YAMI_FOUND_BLANK &&
-                   self->found[0].number == 1);
-    if (readable_count > 0 || is_new) {
-        return 0;
-    }
-    return yami_fail(EBADMSG,
-                     "store: none of its %zu segment files can be read; nothing was "
-                     "changed (is this the right directory? restore it from a copy)",
-                     self->found_count);
+    size_t count = self->found_count + self->spare_count + self->filling_count;
+    return self->spares || self->has_marker || count > 0
+               ? 0
+               : yami_fail(ENOENT, "store: there is none (is this the right directory?)");
 }
 
 int
@@ -241,6 +233,9 @@ yami_recovery_list(yami_recovery_t *self)
     }
     if (self->list_error != 0) {
         errno = self->list_error;
+        return -1;
+    }
+    if (s_check_there(self) == -1) {
         return -1;
     }
     if (self->found_count > 0) {
@@ -260,5 +255,5 @@ yami_recovery_list(yami_recovery_t *self)
         }
     }
     s_drop_foreign(self);
-    return s_check_readable(self);
+    return 0;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "yami_base.h"
+#include "yami_marker.h"
 #include "yami_recovery.h"
 
 #define COPY_CHUNK ((size_t) 128 << 10)
@@ -211,10 +212,19 @@ s_tidy(yami_recovery_t *self)
     return self->disk->sync_directory(self->disk);
 }
 
+//  A store whose first entry was durable, and the process ended then, or of a version without
+//  markers.
+static int
+s_mark(yami_recovery_t *self)
+{
+    return self->has_marker || !self->has_entries ? 0 : yami_marker_write(self->disk);
+}
+
 int
 yami_recovery_finish(yami_recovery_t *self)
 {
-    if (s_keep_all_aside(self) == -1 || s_finish_last(self) == -1 || s_tidy(self) == -1) {
+    if (s_keep_all_aside(self) == -1 || s_finish_last(self) == -1 || s_tidy(self) == -1 ||
+        s_mark(self) == -1) {
         return yami_fail(errno, "store: cannot put its files in order (%s)", strerror(errno));
     }
     return 0;

@@ -380,6 +380,28 @@ s_load_segment(yami_recovery_t *self, size_t position, bool is_last)
     return rc;
 }
 
+//  Whether an entry is left, or there never was one, that anybody was told of: then there is at most
+//  the very first file, made and not written, or a header.
+static int
+s_check_left(yami_recovery_t *self)
+{
+    bool is_begun = self->found_count == 0;
+    for (size_t index = 0; index < self->found_count; index++) {
+        const yami_found_t *found = &self->found[index];
+        bool is_first = self->found_count == 1 && found->number == 1;
+        is_begun = is_begun || found->segment || (is_first && found->state == YAMI_FOUND_BLANK);
+        self->has_entries =
+            self->has_entries || (found->segment && found->segment->entry_count > 0);
+    }
+    if (self->has_entries || (is_begun && !self->has_marker)) {
+        return 0;
+    }
+    return yami_fail(EBADMSG,
+                     "store: none of its %zu segment files can be read; nothing was "
+                     "changed (is this the right directory? restore it from a copy)",
+                     self->found_count);
+}
+
 int
 yami_recovery_load_index(yami_recovery_t *self)
 {
@@ -390,5 +412,5 @@ yami_recovery_load_index(yami_recovery_t *self)
             return -1;
         }
     }
-    return 0;
+    return s_check_left(self);
 }

@@ -247,6 +247,9 @@ yami_name_parse(const char *name, uint64_t *number_p)
     } forms[] = {{yami_name_segment, "", YAMI_NAME_SEGMENT},
                  {yami_name_spare, "spare-", YAMI_NAME_SPARE},
                  {yami_name_filling, "filling-", YAMI_NAME_FILLING}};
+    if (strcmp(name, YAMI_MARKER_NAME) == 0) {
+        return YAMI_NAME_MARKER;
+    }
     for (size_t index = 0; index < sizeof forms / sizeof forms[0]; index++) {
         size_t skip = strlen(forms[index].prefix);
         char expected[YAMI_NAME_SIZE];

@@ -6,7 +6,7 @@
     knows nothing of channels or indexes.
     Invariants:
     (1) durable moves up only after the sync that covers it, and after the directory's when a file
-    was made.
+    was made; from 0 only after the marker is durable, too (yami_marker.h).
     (2) After one failed write or sync nothing is written or published any more.
     (3) Segment N is sealed and synced before the file of N + 1 is made, so the later file proves
     the earlier one whole.

@@ -4,7 +4,8 @@
     Steps, each in a file of its own:
         yami_recovery_files   list the directory, read segment headers, tell segments from what a
         crash left half made
-        yami_recovery_index   footers, or a scan where there is none; the torn tail is found and cut
+        yami_recovery_index   footers, or a scan where there is none; the torn tail is found and
+        cut; is anything left?
         yami_recovery_lost    whose sequences damage has hit
         yami_recovery         newest checkpoint, replay of what follows, missing segments, report
         yami_recovery_scrub   (opening only) which entries before the checkpoint nobody has read
@@ -81,7 +82,9 @@ typedef struct {
     uint64_t *filling_numbers; //  owned
     size_t filling_count;
     size_t filling_capacity;
-    uint64_t *trims; //  owned; segments named by TRIM entries
+    bool has_marker;  //  an entry was durable once
+    bool has_entries; //  one can be read
+    uint64_t *trims;  //  owned; segments named by TRIM entries
     size_t trim_count;
     size_t trim_capacity;
     yami_damage_t *damages; //  owned

@@ -17,6 +17,7 @@
 #define YAMI_TRAILER_SIZE 32U
 #define YAMI_ENTRY_ALIGNMENT 8U
 #define YAMI_NAME_SIZE 48
+#define YAMI_MARKER_NAME "store"
 //  Greatest LSN, sequence and number of a segment: what counts on from them never wraps.
 #define YAMI_NUMBER_LIMIT ((uint64_t) INT64_MAX)
 
@@ -71,6 +72,7 @@ typedef enum {
     YAMI_NAME_SEGMENT,
     YAMI_NAME_SPARE,
     YAMI_NAME_FILLING, //  a spare being filled: worth nothing after a crash
+    YAMI_NAME_MARKER,  //  yami_marker.h; it has no number
 } yami_name_kind_t;
 
 void
@@ -116,8 +118,7 @@ yami_name_filling(char *name, uint64_t number);
 const char *
 yami_name_lost(char *name, uint64_t number, uint64_t offset);
 
-//  What name stands for; *number_p is its number, from 1 to YAMI_NUMBER_LIMIT, unless it is
-//  another.
+//  What name stands for; *number_p is its number, from 1 to YAMI_NUMBER_LIMIT, if it has one.
 yami_name_kind_t
 yami_name_parse(const char *name, uint64_t *number_p);
 

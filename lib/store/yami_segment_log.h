@@ -3,7 +3,8 @@
 
     Files: "%016x.seg" (number of the segment), "spare-%016x.seg" (filled, unused),
     "filling-%016x.tmp" (a spare being filled; worth nothing after a crash), "lost-%016x-%x" (bytes
-    of a damaged range, kept aside), "lock".
+    of a damaged range, kept aside), "store" (yami_marker.h: there once an entry was durable),
+    "lock".
 
     Segment, little-endian: 64 bytes of header {magic "YAMS", format version, segment number, store
     id, creation time, first LSN, previous segment's number, planned size of the file, salt,
@@ -29,7 +30,9 @@
     (3) A segment is given back only when a durable checkpoint after it no longer needs it, and that
         it was given back is in the log before the file is touched. So a missing file is damage, not
         silence.
-    (4) After recovery the log continues in a new segment; a cut tail is never appended to.
+    (4) A log that had a durable entry never opens without one: a store that lost everything is
+    refused, not taken for a new one.
+    (5) After recovery the log continues in a new segment; a cut tail is never appended to.
 */
 #ifndef YAMI_SEGMENT_LOG_H
 #define YAMI_SEGMENT_LOG_H
@@ -62,16 +65,17 @@ void
 yami_log_options_init(yami_log_options_t *options);
 
 //  Opens or creates the log on disk (owned by the store from then on, also when this fails) and
-//  replays it. NULL with errno: EPROTONOSUPPORT another format version, EBADMSG damage (only when
-//  refuse_damage), what replay refused with, EIO, ENOSPC, EACCES ... and a sentence.
+//  replays it. NULL with errno: EPROTONOSUPPORT another format version, EBADMSG nothing can be read
+//  of a log that was there (4), or damage when refuse_damage, what replay refused with, EIO, ENOSPC,
+//  EACCES ... and a sentence.
 yami_store_t *
 yami_segment_log_open(yami_disk_t *disk, const yami_log_options_t *options, yami_replay_fn replay,
                       yami_damage_fn damaged, void *arg);
 
 //  Reads the whole log read-only: every checksum of every entry. visit (may be NULL) is called for
 //  each valid entry in LSN order, data included; damaged for each bad range, torn tail included.
-//  Returns the number of damaged ranges (torn tail not counted), or -1 with errno. disk stays the
-//  caller's.
+//  Returns the number of damaged ranges (torn tail not counted), or -1 with errno: ENOENT when no
+//  file of a store is there, the others as above. disk stays the caller's.
 int64_t
 yami_segment_log_verify(yami_disk_t *disk, yami_replay_fn visit, yami_damage_fn damaged, void *arg);
 

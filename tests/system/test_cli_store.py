@@ -4,9 +4,10 @@
 import glob
 import json
 import os
+import shutil
 import stat
 
-from yamd_support import (CANTCREAT, DATAERR, NOINPUT, OK, UNAVAILABLE, Relay, folder, main, refused, rows,
+from yamd_support import (CANTCREAT, DATAERR, NOINPUT, OK, UNAVAILABLE, Relay, folder, main, refused, rows, write,
                           yam)
 
 
@@ -77,6 +78,20 @@ def test_dump_shows_entries_and_bodies():
     bodies = [json.loads(line) for line in yam("dump", folder("store"), "--bodies", "--json")[0].splitlines()]
     assert [row["body"] for row in bodies] == [f"order {number}" for number in range(100)]
     assert "data" in yam("dump", folder("store"))[0]
+
+
+def test_store_whose_only_segment_is_lost_is_refused_and_not_started_empty():
+    for loss in (lambda path: os.truncate(path, 0), os.remove, lambda path: os.truncate(path, 100),
+                 lambda path: write(path, bytes(os.path.getsize(path)))):
+        shutil.rmtree(folder("store"), ignore_errors=True)
+        relay = Relay()
+        relay.yam("push", "orders", stdin="".join(f"order {number}\n" for number in range(10)))
+        relay.kill()
+        loss(folder("store/0000000000000001.seg"))
+        for _ in range(2):
+            refused("yam", "verify", folder("store"), code=DATAERR, says="segment files can be read")
+            refused("yamd", "--store", folder("store"), "--listen", "tcp://127.0.0.1:*", code=DATAERR,
+                    says="segment files can be read")
 
 
 def test_what_is_no_store_is_refused():

@@ -202,6 +202,31 @@ test_store_of_another_version_is_refused_in_plain_words(void **state)
     assert_int_equal(child_run(argv, NULL, 0), 0);
 }
 
+//  Nothing is left of any segment: no new store, and no confirmed message that silently never was.
+static void
+test_store_without_anything_readable_is_refused(void **state)
+{
+    static const char *const losses[] = {"rm *.seg", "rm [0-9]*.seg", "truncate -s 0 [0-9]*.seg",
+                                         "truncate -s 64 [0-9]*.seg", "truncate -s 100 [0-9]*.seg"};
+    (void) state;
+    for (size_t loss = 0; loss < sizeof losses / sizeof losses[0]; loss++) {
+        relay_process_t relay;
+        char name[32], script[100];
+        (void) snprintf(name, sizeof name, "nothing-%zu", loss);
+        damage_copy_store(&relay, name);
+        (void) snprintf(script, sizeof script, "cd \"$0\" && %s", losses[loss]);
+        const char *argv[] = {"/bin/sh", "-c", script, relay.store, NULL};
+        assert_int_equal(child_run(argv, NULL, 0), 0);
+        for (int attempt = 0; attempt < 2; attempt++) { //  looking has changed nothing
+            const char *verify[] = {child_program("yam"), "verify", relay.store, NULL};
+            s_assert_refused(verify, EX_DATAERR, "segment files can be read");
+            const char *yamd[] = {child_program("yamd"), "--listen", "tcp://127.0.0.1:*", "--store",
+                                  relay.store,           NULL};
+            s_assert_refused(yamd, EX_DATAERR, "segment files can be read");
+        }
+    }
+}
+
 static void
 test_second_relay_on_a_directory_is_told_who_has_it(void **state)
 {
@@ -236,6 +261,7 @@ main(void)
         cmocka_unit_test(test_missing_segment_in_the_middle_is_reported),
         cmocka_unit_test(test_cut_at_the_end_loses_only_what_is_behind_it),
         cmocka_unit_test(test_store_of_another_version_is_refused_in_plain_words),
+        cmocka_unit_test(test_store_without_anything_readable_is_refused),
         cmocka_unit_test(test_second_relay_on_a_directory_is_told_who_has_it),
     };
     return cmocka_run_group_tests(tests, damage_setup, NULL);

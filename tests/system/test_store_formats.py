@@ -43,7 +43,9 @@ def test_store_of_this_format_is_read_back_by_content():
     assert os.path.isdir(path), f"{path} is missing: run tests/system/stores/generate with this build"
     name = os.path.basename(copy_of(path))
     yam("verify", folder(name))
+    assert not os.path.exists(folder(f"{name}/store"))  # of a version without
     relay = Relay("--reserve", "0", "--segment-size", "64k", "--topic-age", "0", store=name)
+    assert os.path.exists(folder(f"{name}/store"))
     dead = rows(relay.yam("dead", "orders", "--json")[0])
     assert len(dead) == 1 and "unwanted" in str(dead), dead
     orders = pull(relay, "pull", "orders")
