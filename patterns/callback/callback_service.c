@@ -7,10 +7,12 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include <zmq.h>
 
 #include "yami_base.h"
 #include "yami_callback_turn.h"
 #include "yami_context.h"
+#include "yami_socket.h"
 
 static void
 s_wait(yam_callback_service_t *self)
@@ -45,9 +47,10 @@ s_run(void *arg)
     return NULL;
 }
 
-//  The queues live at a relay elsewhere, and in the sure grade: nothing else keeps a check.
+//  The queues live at a relay elsewhere, and in the sure grade: nothing else keeps a check. A socket
+//  shows whether its keys are complete.
 static int
-s_check_endpoint(const char *endpoint)
+s_check_endpoint(yam_t *yam, const char *endpoint)
 {
     yami_endpoint_t parsed;
     if (yami_endpoint_parse(&parsed, endpoint, false) == -1) {
@@ -58,7 +61,9 @@ s_check_endpoint(const char *endpoint)
                          "a callback service needs a relay elsewhere: give its endpoint with "
                          "grade=sure, without relay=");
     }
-    return 0;
+    void *socket = yami_context_socket(yam, ZMQ_DEALER, &parsed.options);
+    yami_socket_close(socket);
+    return socket != NULL ? 0 : -1;
 }
 
 static int
@@ -70,7 +75,7 @@ s_open(yam_callback_service_t *self, yam_t *yam, const char *endpoint, const cha
     if (yam == NULL || endpoint == NULL) {
         return yami_fail(EINVAL, "a callback service needs a yam_t, an endpoint and a store");
     }
-    if (!yami_context_is_ours(yam) || s_check_endpoint(endpoint) == -1 ||
+    if (!yami_context_is_ours(yam) || s_check_endpoint(yam, endpoint) == -1 ||
         yami_callback_options_read(&turn->options, &turn->rules, options) == -1) {
         return -1;
     }
