@@ -189,9 +189,9 @@ merge:
 	$(FUZZ)/fuzz/fuzz_$(TARGET) -merge=1 -use_counters=0 -use_cmp=0 $(FUZZ)/merged $(FUZZ_CORPUS) $(FUZZ_FOUND)
 	rm -rf $(FUZZ_CORPUS) && cp -r $(FUZZ)/merged $(FUZZ_CORPUS)
 
-#   ThreadSanitizer over all units but two (thousands of crashes in one thread), the system tests in which relays, senders,
+#   ThreadSanitizer over all units but three (thousands of crashes in one thread), the system tests in which relays, senders,
 #   receivers, services and dispatchers are threads of one process, and daemons under faults, many clients and signals.
-THREADED = $(filter-out %/test_segment_log_crash %/test_segment_log_damage,$(filter $(BUILD)/unit/%,$(runnable))) \
+THREADED = $(filter-out %/test_segment_log_crash %/test_segment_log_damage %/test_relay_random,$(filter $(BUILD)/unit/%,$(runnable))) \
            $(addprefix $(BUILD)/system/test_,transports relay_close rpc_kills callback_kills callback_postgres \
            inbox_postgres inbox_redis outbox_postgres)
 THREADED_HERE = $(patsubst $(BUILD)/%,$(BUILD)/san-thread/%,$(THREADED))
