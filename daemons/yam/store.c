@@ -57,10 +57,10 @@ s_text(s_job_t *job, const char *column, const char *text)
 }
 
 static int
-s_print(s_job_t *job, bool is_lines)
+s_print_page(s_job_t *job)
 {
     job->row_count = 0;
-    return s_values.is_json ? cli_rows_print_json(job->rows, is_lines, stdout)
+    return s_values.is_json ? cli_rows_print_json(job->rows, true, stdout)
                             : cli_rows_print_table(job->rows, stdout);
 }
 
@@ -85,7 +85,7 @@ s_on_damage(void *arg, const yami_damage_t *damage)
 
 //  -- Opening -----------------------------------------------------------------------------------
 
-//  Without this a misspelt directory would be an empty, faultless store.
+//  In plain words, before the disk is asked.
 static int
 s_check_directory(const char *path)
 {
@@ -106,7 +106,8 @@ s_walk(const char *path, yami_replay_fn visit, yami_damage_fn damaged, s_job_t *
     yami_disk_t *disk = *exit_code_p == EX_OK ? yami_disk_open(path, true) : NULL;
     int64_t count = disk ? yami_segment_log_verify(disk, visit, damaged, job) : -1;
     if (count == -1 && *exit_code_p == EX_OK && !ferror(stdout) && !cli_is_stopped()) {
-        *exit_code_p = cli_complain_errno();
+        *exit_code_p = errno == ENOENT ? cli_complain(EX_NOINPUT, "%s: no store there", path)
+                                       : cli_complain_errno();
     }
     if (disk) {
         int error = errno;
@@ -128,17 +129,30 @@ s_count(void *arg, const yami_entry_t *entry)
     return cli_is_stopped() ? -1 : 0;
 }
 
-static void
-s_print_summary(const s_job_t *job, int64_t damaged_ranges, FILE *file)
+static int
+s_print_found(const s_job_t *job, int64_t damaged_ranges)
 {
-    (void) fprintf(file,
-                   "%" PRIu64 " entries, %" PRIu64 " messages, %" PRIu64 " bytes, %" PRId64
-                   " damaged ranges",
-                   job->entries, job->messages, job->bytes, damaged_ranges);
-    if (job->losses > (uint64_t) damaged_ranges) {
-        (void) fprintf(file, " (%" PRIu64 " rows: one for each channel)", job->losses);
+    if (cli_rows_print_table(job->rows, stdout) == -1) {
+        return -1;
     }
-    (void) fprintf(file, ", torn tail of %" PRIu64 " bytes\n", job->torn_bytes);
+    (void) printf("%" PRIu64 " entries, %" PRIu64 " messages, %" PRIu64 " bytes, %" PRId64
+                  " damaged ranges",
+                  job->entries, job->messages, job->bytes, damaged_ranges);
+    if (job->losses > (uint64_t) damaged_ranges) {
+        (void) printf(" (%" PRIu64 " rows: one for each channel)", job->losses);
+    }
+    return printf(", torn tail of %" PRIu64 " bytes\n", job->torn_bytes) < 0 ? -1 : 0;
+}
+
+//  One object, with the rows in it.
+static int
+s_print_found_json(const s_job_t *job, int64_t damaged_ranges)
+{
+    (void) printf("{\"entries\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"bytes\":%" PRIu64
+                  ",\"damaged-ranges\":%" PRId64 ",\"torn-bytes\":%" PRIu64 ",\"damages\":",
+                  job->entries, job->messages, job->bytes, damaged_ranges, job->torn_bytes);
+    (void) cli_rows_print_json(job->rows, false, stdout);
+    return puts("}") == EOF || fflush(stdout) != 0 ? -1 : 0;
 }
 
 static int
@@ -148,8 +162,7 @@ s_verify(char **operands)
     s_job_t job = {.rows = cli_rows_new()};
     int64_t count = s_walk(operands[0], s_count, s_on_damage, &job, &exit_code);
     if (count >= 0) {
-        int rc = s_print(&job, false);
-        s_print_summary(&job, count, s_values.is_json ? stderr : stdout);
+        int rc = s_values.is_json ? s_print_found_json(&job, count) : s_print_found(&job, count);
         exit_code = rc == -1 ? EX_IOERR : (count > 0 ? EX_DATAERR : EX_OK);
     }
     cli_rows_destroy(&job.rows);
@@ -300,7 +313,7 @@ s_visit(void *arg, const yami_entry_t *entry)
     }
     //  JSON flows; a table needs all rows of a page for its columns.
     bool is_page = job->row_count >= S_FLUSH_ROWS;
-    return (is_page && s_print(job, true) == -1) || cli_is_stopped() ? -1 : 0;
+    return (is_page && s_print_page(job) == -1) || cli_is_stopped() ? -1 : 0;
 }
 
 static void
@@ -322,7 +335,7 @@ s_dump(char **operands)
     int exit_code;
     s_job_t job = {.rows = cli_rows_new()};
     int64_t count = s_walk(operands[0], s_visit, s_complain_damage, &job, &exit_code);
-    if (s_print(&job, true) == -1) {
+    if (s_print_page(&job) == -1) {
         exit_code = EX_IOERR;
     } else if (count > 0) {
         exit_code = EX_DATAERR;
@@ -338,7 +351,9 @@ const cli_command_t cli_verify = {
     1,
     "check every checksum of a store, offline",
     "Exit code 0 when nothing is damaged, 65 when something is. A torn tail is what a crash left\n"
-    "behind the last confirmed message, and no damage. The relay should not be running.\n",
+    "behind the last confirmed message, and no damage; 66 when no store is there. The relay "
+    "should\n"
+    "not be running.\n",
     {s_verify_table, "h=help j=json"},
     &s_values,
     s_verify};

@@ -380,8 +380,8 @@ s_load_segment(yami_recovery_t *self, size_t position, bool is_last)
     return rc;
 }
 
-//  Whether an entry is left, or there never was one, that anybody was told of: then there is at most
-//  the very first file, made and not written, or a header.
+//  Whether an entry is left, or nobody was ever told of one: then there is at most the very first
+//  file, made and not written, or a header.
 static int
 s_check_left(yami_recovery_t *self)
 {

@@ -66,8 +66,8 @@ yami_log_options_init(yami_log_options_t *options);
 
 //  Opens or creates the log on disk (owned by the store from then on, also when this fails) and
 //  replays it. NULL with errno: EPROTONOSUPPORT another format version, EBADMSG nothing can be read
-//  of a log that was there (4), or damage when refuse_damage, what replay refused with, EIO, ENOSPC,
-//  EACCES ... and a sentence.
+//  of a log that was there (4), or damage when refuse_damage, what replay refused with, EIO,
+//  ENOSPC, EACCES ... and a sentence.
 yami_store_t *
 yami_segment_log_open(yami_disk_t *disk, const yami_log_options_t *options, yami_replay_fn replay,
                       yami_damage_fn damaged, void *arg);

@@ -27,7 +27,9 @@ def test_sound_store_verifies_and_is_not_changed():
     before = content()
     output, _ = yam("verify", folder("store"))
     assert "0 damaged ranges" in output and "100 messages" in output, output
-    assert rows(yam("verify", folder("store"), "--json")[0]) == []
+    found = rows(yam("verify", folder("store"), "--json")[0])
+    assert found["messages"] == 100 and found["damaged-ranges"] == found["torn-bytes"] == 0, found
+    assert found["damages"] == [] and found["entries"] > 0 and found["bytes"] > 0, found
     assert content() == before
 
 
@@ -40,7 +42,9 @@ def test_damage_is_reported_with_its_range():
         file.write(b"O")
     output, _ = yam("verify", folder("store"), code=DATAERR)
     assert "1 damaged ranges" in output, output
-    damage = rows(yam("verify", folder("store"), "--json", code=DATAERR)[0])
+    found = rows(yam("verify", folder("store"), "--json", code=DATAERR)[0])
+    damage = found["damages"]
+    assert found["damaged-ranges"] == 1, found
     assert len(damage) == 1 and damage[0]["offset"] <= at < damage[0]["offset"] + damage[0]["bytes"], damage
     assert not damage[0]["torn-tail"], damage
     _, errors = yam("dump", folder("store"), code=DATAERR)
@@ -57,11 +61,11 @@ def test_damage_beside_a_settled_queue_is_named_the_same_after_each_start():
     with open(path, "r+b") as file:
         file.seek(data.index(b"order 5"))
         file.write(b"O")
-    damage = rows(yam("verify", folder("store"), "--json", code=DATAERR)[0])
+    damage = rows(yam("verify", folder("store"), "--json", code=DATAERR)[0])["damages"]
     assert [(row["channel"], row["first"], row["last"]) for row in damage] == [(1, 1, 10)], damage
     for _ in range(2):
         assert Relay().stop() == OK
-        assert rows(yam("verify", folder("store"), "--json", code=DATAERR)[0]) == damage
+        assert rows(yam("verify", folder("store"), "--json", code=DATAERR)[0])["damages"] == damage
     output, _ = yam("verify", folder("store"), code=DATAERR)
     assert "1 damaged ranges, torn" in output, output
 
@@ -100,6 +104,11 @@ def test_what_is_no_store_is_refused():
         pass
     refused("yam", "dump", folder("file"), code=NOINPUT, says="not a directory")
     assert not os.path.exists(folder("none"))
+    for command in ("verify", "dump"):
+        refused("yam", command, "/etc", code=NOINPUT, says="no store there")
+        os.mkdir(folder(command))
+        refused("yam", command, folder(command), code=NOINPUT, says="no store there")
+        assert os.listdir(folder(command)) == []
 
 
 def test_keygen_writes_a_private_secret_once():

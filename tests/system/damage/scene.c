@@ -190,7 +190,8 @@ damage_verify(const relay_process_t *relay, const damage_segment_t *segment, boo
         relay->store, NULL};
     uint64_t damaged = strtoull(segment->name, NULL, 16);
     int code = child_run(argv, text, sizeof text);
-    json_t *rows = json_loads(text, 0, NULL);
+    json_t *found = json_loads(text, 0, NULL);
+    const json_t *rows = json_object_get(found, "damages");
     if (!json_is_array(rows)) {
         fail_msg("verify printed no rows: %s", text);
     }
@@ -205,7 +206,7 @@ damage_verify(const relay_process_t *relay, const damage_segment_t *segment, boo
             lost[number] = true;
         }
     }
-    json_decref(rows);
+    json_decref(found);
     if (code != 0 && !is_named) {
         fail_msg("verify does not name segment %s: %s", segment->name, text);
     }
