@@ -173,7 +173,9 @@ s_reload(daemon_t *self)
 {
     daemon_options_t newer = self->options;
     (void) sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, yami_clock_mono_us());
-    if (daemon_options_load(&newer) == -1) {
+    if (newer.common.config[0] == '\0') {
+        yami_log(YAMI_LOG_INFO, "daemon.not-reloaded", "error=\"there is no file (see --config)\"");
+    } else if (daemon_options_load(&newer) == -1) {
         yami_log(YAMI_LOG_ERROR, "daemon.reload-failed", "error=\"%s\"", yam_error());
     } else {
         daemon_options_compare(&self->options, &newer, s_apply, self);
@@ -190,6 +192,8 @@ s_serve(daemon_t *self)
     for (;;) {
         int number = daemon_signals_wait(self->signals, S_LOOK_MS);
         if (number == SIGTERM || number == SIGINT) {
+            yami_log(YAMI_LOG_INFO, "daemon.stopping", "signal=%s",
+                     number == SIGTERM ? "SIGTERM" : "SIGINT");
             return EX_OK;
         }
         if (number == SIGHUP) {
@@ -255,8 +259,12 @@ s_run(daemon_t *self)
     (void) printf("ready %s\n", self->kind->where(self->object));
     (void) fflush(stdout);
     (void) sd_notifyf(0, "READY=1\nSTATUS=serving %s", self->kind->where(self->object));
+    yami_log(YAMI_LOG_INFO, "daemon.started", "name=%s version=%s where=%s", self->kind->kind.name,
+             yam_version(), self->kind->where(self->object));
     exit_code = s_serve(self);
     int drain_code = s_drain(self);
+    yami_log(YAMI_LOG_INFO, "daemon.stopped", "exit-code=%d",
+             exit_code == EX_OK ? drain_code : exit_code);
     return exit_code == EX_OK && drain_code != EX_OK
                ? s_complain(self, drain_code, "stopped", "not everything could be made durable")
                : exit_code;

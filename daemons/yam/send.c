@@ -78,8 +78,9 @@ static s_values_t s_values;
         CLI_TEXT(s_values_t, "id", id, "", "ID", "their id: see yam cancel"),                      \
         CLI_FLAG(s_values_t, "null", is_null, "messages end in NUL instead of newline"),           \
         CLI_FLAG(s_values_t, "whole", is_whole, "all input is one message"),                       \
-        CLI_FLAG(s_values_t, "fast", is_fast,                                                      \
-                 "fast grade: peer to peer, at most once, nothing is confirmed"),                  \
+        CLI_FLAG(                                                                                  \
+            s_values_t, "fast", is_fast,                                                           \
+            "fast grade: peer to peer, at most once; with nobody there they are lost, untold"),    \
         CLI_FLAG(s_values_t, "quiet", is_quiet, "no progress line, no summary"),                   \
         CLI_NUMBER(s_values_t, "timeout", timeout_ms, 0, INT_MAX, "10s", "ms",                     \
                    "give up when nothing was confirmed for so long; 0: never")

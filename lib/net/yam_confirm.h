@@ -21,7 +21,8 @@ extern "C" {
 typedef void (*yam_confirm_fn)(void *arg, uint64_t first, uint64_t last, yam_status_t status,
                                yam_level_t level, const char *text);
 
-//  Counters since new. Every drop is counted.
+//  Counters since new. Every drop is counted, but what ZeroMQ drops for a slow subscriber of a fast
+//  topic: only a subscription to everything, in batch framing, sees those gaps.
 typedef struct {
     uint64_t sent;         //  messages accepted by send
     uint64_t confirmed;    //  sure: confirmed at the relay's level; fast: handed to the transport

@@ -27,6 +27,7 @@
 struct yam_relay {
     yam_t *yam; //  borrowed
     yami_relay_options_t options;
+    uint64_t replayed; //  entries that recovery read
     yami_endpoint_t endpoint;
     char endpoints[YAMI_ENDPOINT_LIMIT * (YAMI_ENDPOINT_ADDRESS_LIMIT + 1)];
     yami_relay_core_t *core;         //  owned until the shell has it
@@ -113,6 +114,7 @@ static int
 s_replay(void *arg, const yami_entry_t *entry)
 {
     yam_relay_t *self = arg;
+    self->replayed++;
     return yami_relay_core_replay(self->core, entry);
 }
 
@@ -162,6 +164,10 @@ s_recover(yam_relay_t *self, const char *directory)
     self->core = yami_relay_core_new(&self->options, level, "yam", seed);
     yami_store_t *store = s_open_store(self, directory);
     YAM_ASSERT(store == NULL || store->level == level);
+    if (store != NULL && directory != NULL) {
+        yami_log(YAMI_LOG_INFO, "store.recovered", "directory=%s entries=%llu", directory,
+                 (unsigned long long) self->replayed);
+    }
     return store;
 }
 

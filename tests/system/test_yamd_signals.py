@@ -40,6 +40,18 @@ def test_sigterm_stops_cleanly():
         assert Relay().stop(number) == OK
 
 
+def test_log_says_what_was_opened_and_why_it_ended():
+    relay = Relay()
+    relay.process.send_signal(signal.SIGHUP)
+    relay.wait_for_log('daemon.not-reloaded error="there is no file (see --config)"')
+    relay.yam("push", "q", stdin="x\n")
+    assert relay.stop() == OK
+    log = relay.read_log()
+    for line in ("store.recovered directory=" + folder("store") + " entries=0", "daemon.started name=yamd version=0.",
+                 f"where={relay.endpoint}", "daemon.stopping signal=SIGTERM", "daemon.stopped exit-code=0"):
+        assert line in log, log
+
+
 def test_sigterm_drains_what_is_being_worked_on():
     relay = Relay("--linger", "20s")
     puller = hold_message(relay)

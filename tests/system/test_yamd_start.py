@@ -63,7 +63,7 @@ def test_beyond_loopback_needs_curve():
 
 def test_certificate_that_is_not_there_is_named():
     refused("yamd", "--memory", "--listen", "tcp://127.0.0.1:*", "--certificate", folder("none"),
-            code=CANTCREAT, says="none")
+            code=CONFIG, says="none")
 
 
 def as_nobody(*arguments):
