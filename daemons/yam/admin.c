@@ -1,4 +1,4 @@
-//  yam stat, peek, dead, redrive, purge and cancel: one request to the relay, and its rows.
+//  yam stat, peek, dead, redrive, purge, remove and cancel: one request to the relay, and its rows.
 
 #include <errno.h>
 #include <inttypes.h>
@@ -56,6 +56,8 @@ static const yami_option_t s_purge_table[] = {
     S_COMMON, S_GROUP, S_DRY_RUN, CLI_FLAG(s_values_t, "yes", is_yes, "really drop the messages"),
     CLI_END};
 
+static const yami_option_t s_remove_table[] = {
+    S_COMMON, S_DRY_RUN, CLI_FLAG(s_values_t, "yes", is_yes, "really remove the group"), CLI_END};
 static const yami_option_t s_cancel_table[] = {S_COMMON, S_DRY_RUN, CLI_END};
 
 //  -- Rows --------------------------------------------------------------------------------------
@@ -261,6 +263,21 @@ s_purge(char **operands)
 }
 
 static int
+s_remove(char **operands)
+{
+    if (s_values.is_yes == s_values.is_dry_run) {
+        return cli_complain(
+            EX_USAGE,
+            "what waits for %s would be lost: give --yes to do it, or --dry-run to count it",
+            operands[1]);
+    }
+    return s_run(&(yam_admin_request_t) {.command = "remove",
+                                         .channel = operands[0],
+                                         .group = operands[1],
+                                         .is_dry_run = s_values.is_dry_run});
+}
+
+static int
 s_cancel(char **operands)
 {
     return s_run(&(yam_admin_request_t) {.command = "cancel",
@@ -314,6 +331,16 @@ const cli_command_t cli_purge = {"purge",
                                  {s_purge_table, CLI_LETTERS " j=json g=group"},
                                  &s_values,
                                  s_purge};
+const cli_command_t cli_remove = {
+    "remove",
+    "TOPIC GROUP",
+    2,
+    2,
+    "remove a durable group of a topic",
+    "A group that nobody receives for any more holds messages back.\n",
+    {s_remove_table, CLI_LETTERS " j=json"},
+    &s_values,
+    s_remove};
 const cli_command_t cli_cancel = {"cancel",
                                   "CHANNEL ID",
                                   2,

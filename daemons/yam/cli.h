@@ -57,8 +57,8 @@ typedef struct {
 } cli_command_t;
 
 extern const cli_command_t cli_push, cli_pull, cli_pub, cli_sub, cli_stat, cli_dead, cli_redrive,
-    cli_peek, cli_purge, cli_cancel, cli_verify, cli_dump, cli_keygen, cli_outbox, cli_callback,
-    cli_call;
+    cli_peek, cli_purge, cli_remove, cli_cancel, cli_verify, cli_dump, cli_keygen, cli_outbox,
+    cli_callback, cli_call;
 
 //  Names the running subcommand in complaints.
 void

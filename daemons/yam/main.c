@@ -1,5 +1,6 @@
 /*  yam - one command line for queues, topics and relays. Here: the table of subcommands.
 */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +11,9 @@
 #include "yami_base.h"
 
 static const cli_command_t *const s_commands[] = {
-    &cli_push, &cli_pull,   &cli_pub,     &cli_sub,     &cli_call,   &cli_stat,
-    &cli_peek, &cli_dead,   &cli_redrive, &cli_purge,   &cli_cancel, &cli_verify,
-    &cli_dump, &cli_keygen, &cli_outbox,  &cli_callback};
+    &cli_push,   &cli_pull, &cli_pub,     &cli_sub,    &cli_call,    &cli_stat,
+    &cli_peek,   &cli_dead, &cli_redrive, &cli_purge,  &cli_remove,  &cli_cancel,
+    &cli_verify, &cli_dump, &cli_keygen,  &cli_outbox, &cli_callback};
 #define S_COMMAND_COUNT (sizeof s_commands / sizeof s_commands[0])
 
 static const char *
@@ -47,7 +48,7 @@ s_help(void)
         char usage[64];
         (void) snprintf(usage, sizeof usage, "%s %s", s_commands[index]->name,
                         s_commands[index]->operands);
-        (void) printf("  %-18s %s\n", usage, s_commands[index]->summary);
+        (void) printf("  %-24s %s\n", usage, s_commands[index]->summary);
     }
     (void) puts("\n  yam COMMAND --help   what a command takes\n"
                 "  yam help endpoint    what ENDPOINT may say\n"
@@ -58,8 +59,9 @@ s_help(void)
 static int
 s_command_help(const cli_command_t *command)
 {
-    (void) printf("Usage: yam %s %s%s[OPTION...]\n%s.\n\n", command->name, command->operands,
-                  *command->operands ? " " : "", command->summary);
+    (void) printf("Usage: yam %s %s%s[OPTION...]\n%c%s.\n\n", command->name, command->operands,
+                  *command->operands ? " " : "", toupper((unsigned char) command->summary[0]),
+                  command->summary + 1);
     yami_arguments_help(&command->arguments, stdout);
     if (*command->text) {
         (void) printf("\n%s", command->text);

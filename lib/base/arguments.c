@@ -209,7 +209,9 @@ s_help_of(const yami_arguments_t *self, const yami_option_t *entry, FILE *out)
         length = 0;
     }
     (void) fprintf(out, "%*s%s", S_HELP_COLUMN - length, "", entry->help);
-    if (entry->initial && *entry->initial && entry->type != YAMI_OPTION_BOOL) {
+    bool is_none = entry->type == YAMI_OPTION_BOOL ||
+                   (entry->initial && strcmp(entry->initial, "-1") == 0); //  not given
+    if (entry->initial && *entry->initial && !is_none) {
         (void) fprintf(out, " [%s]", entry->initial);
     }
     (void) fputc('\n', out);

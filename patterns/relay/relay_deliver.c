@@ -66,8 +66,8 @@ s_seek(yami_relay_cache_t *cache, uint32_t index)
     }
 }
 
-static bool
-s_matches(const yami_relay_group_t *group, const yami_record_t *record)
+bool
+yami_relay_group_wants(const yami_relay_group_t *group, const yami_record_t *record)
 {
     yami_property_t property;
     yami_slice_t subject = yami_slice("", 0);
@@ -88,7 +88,7 @@ s_skip(yami_relay_core_t *core, yami_relay_group_t *group, const s_run_t *run)
     for (; sequence <= run->last; sequence++) {
         int rc = yami_batch_next(&cache->batch, &offset, &record);
         YAM_ASSERT(rc == 0);
-        if (s_matches(group, &record)) {
+        if (yami_relay_group_wants(group, &record)) {
             break;
         }
         cache->offset = offset;
@@ -130,8 +130,9 @@ s_cut(const yami_relay_group_t *group, const yami_relay_handle_t *member, s_run_
         size_t next = end;
         int rc = yami_batch_next(&cache->batch, &next, &record);
         YAM_ASSERT(rc == 0);
-        if (sequence > run->first && (YAMI_BATCH_HEADER_SIZE + next - offset > most ||
-                                      (group->filter.size > 0 && !s_matches(group, &record)))) {
+        if (sequence > run->first &&
+            (YAMI_BATCH_HEADER_SIZE + next - offset > most ||
+             (group->filter.size > 0 && !yami_relay_group_wants(group, &record)))) {
             break;
         }
         end = next;

@@ -85,9 +85,13 @@ s_finish(yami_relay_core_t *core, yami_relay_job_t *job)
         job->row_count = 1;
     }
     core->budget -= (int64_t) job->rows.size;
+    bool is_whole_topic =
+        job->type == YAMI_JOB_PEEK && job->group == 0 && job->channel->kind == YAMI_KIND_TOPIC;
     yami_relay_reply(core, job->peer, job->serial,
                      job->is_unread ? YAM_STATUS_INTERNAL : YAM_STATUS_OK,
-                     job->is_unread ? "the store could not be read just now: ask again" : "",
+                     job->is_unread   ? "the store could not be read just now: ask again"
+                     : is_whole_topic ? "what the topic keeps; a group shows what waits for it"
+                                      : "",
                      &job->rows, job->row_count);
     s_free(core, job);
 }
@@ -112,22 +116,28 @@ yami_relay_job_moved(yami_relay_core_t *core, uint64_t id)
     }
 }
 
+//  Of a topic without a group, all that it keeps.
 void
 yami_relay_peek(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
 {
     yami_relay_channel_t *channel =
         yami_relay_channel_find(core, frame->channel.data, frame->channel.size);
-    if (channel == NULL) {
-        yami_relay_reply(core, peer->id, frame->serial, YAM_STATUS_UNKNOWN, "no such channel", NULL,
-                         0);
+    bool has_name = (frame->present & YAMI_F_GROUP) != 0 && frame->group.size > 0;
+    const yami_relay_group_t *group = channel == NULL ? NULL
+                                      : has_name      ? yami_relay_group_find(channel, frame->group)
+                                      : channel->kind != YAMI_KIND_TOPIC
+                                          ? TAILQ_FIRST(&channel->groups)
+                                          : NULL;
+    if (channel == NULL || (has_name && group == NULL)) {
+        yami_relay_reply(core, peer->id, frame->serial, YAM_STATUS_UNKNOWN,
+                         channel == NULL ? "no such channel" : "no such group", NULL, 0);
         return;
     }
     yami_relay_job_t *job = yami_relay_job_new(core, peer, frame, YAMI_JOB_PEEK);
     if (job != NULL) {
-        const yami_relay_group_t *group = TAILQ_FIRST(&channel->groups);
-        bool has_group = channel->kind != YAMI_KIND_TOPIC;
         job->channel = channel;
-        job->sequence = has_group ? yami_relay_group_floor(group) : channel->first;
+        job->group = group != NULL ? group->number : 0;
+        job->sequence = group != NULL ? yami_relay_group_floor(group) : channel->first;
         if (frame->sequence > job->sequence) {
             job->sequence = frame->sequence;
         }
@@ -199,6 +209,40 @@ s_next_free(const yami_relay_job_t *job)
     return sequence < job->until ? sequence : job->until;
 }
 
+//  The group a peek is about. NULL: none, or it was removed since.
+static const yami_relay_group_t *
+s_group(const yami_relay_core_t *core, const yami_relay_job_t *job)
+{
+    return job->group != 0 ? yami_relay_map_get(&core->groups, job->group) : NULL;
+}
+
+//  The next sequence, from sequence on, that the group has not settled.
+static uint64_t
+s_next_unsettled(const yami_relay_group_t *group, uint64_t sequence)
+{
+    if (sequence >= group->next) {
+        return sequence;
+    }
+    const yami_piece_t *piece = yami_pieces_find(&group->pieces, sequence);
+    if (piece == NULL) {
+        return group->next;
+    }
+    return piece->first > sequence ? piece->first : sequence;
+}
+
+//  Where a peek looks next.
+static uint64_t
+s_next_seen(const yami_relay_core_t *core, const yami_relay_job_t *job)
+{
+    const yami_relay_group_t *group = s_group(core, job);
+    if (job->channel->dues != NULL) { //  its index stands in the place of the group's pieces
+        const yami_relay_delay_t *delay =
+            yami_relay_delays_from(&job->channel->dues->waiting, job->sequence);
+        return delay != NULL ? delay->sequence : job->until;
+    }
+    return group != NULL ? s_next_unsettled(group, job->sequence) : job->sequence;
+}
+
 //  Looks at the next entry, or sees that there is none.
 static void
 s_go_on(yami_relay_core_t *core, yami_relay_job_t *job)
@@ -214,10 +258,8 @@ s_go_on(yami_relay_core_t *core, yami_relay_job_t *job)
             return;
         }
     }
-    if (job->channel->dues != NULL) {
-        const yami_relay_delay_t *delay =
-            yami_relay_delays_from(&job->channel->dues->waiting, job->sequence);
-        job->sequence = delay != NULL ? delay->sequence : job->until;
+    if (job->type == YAMI_JOB_PEEK) {
+        job->sequence = s_next_seen(core, job);
     }
     if (job->left == 0 || job->sequence >= job->until || job->rows.size >= S_ROWS_SIZE) {
         job->is_finished = true;
@@ -297,30 +339,36 @@ s_peek_row(yami_relay_job_t *job, const yami_record_t *record, uint64_t sequence
     job->row_count++;
 }
 
-//  Fired or cancelled: of delayed messages only those that wait are shown.
+//  What was settled, came when it was due, was cancelled, or is not wanted by the filter, does not
+//  wait.
 static bool
-s_is_gone(const yami_relay_channel_t *channel, uint64_t sequence)
+s_waits(const yami_relay_core_t *core, const yami_relay_job_t *job, const yami_record_t *record)
 {
-    return channel->dues != NULL &&
-           yami_relay_delays_find(&channel->dues->waiting, sequence) == NULL;
+    const yami_relay_group_t *group = s_group(core, job);
+    return s_next_seen(core, job) == job->sequence &&
+           (group == NULL || yami_relay_group_wants(group, record));
 }
 
 static void
-s_peek_entry(yami_relay_job_t *job, const yami_entry_t *entry, const yami_batch_t *batch)
+s_peek_entry(yami_relay_core_t *core, yami_relay_job_t *job, const yami_entry_t *entry,
+             const yami_batch_t *batch)
 {
     size_t offset = 0;
     yami_record_t record;
     for (uint64_t sequence = entry->base; sequence < entry->base + entry->count; sequence++) {
         int rc = yami_batch_next(batch, &offset, &record);
         YAM_ASSERT(rc == 0);
-        if (sequence < job->sequence || s_is_gone(job->channel, sequence)) {
+        if (sequence < job->sequence) {
             continue;
         }
-        if (job->left == 0 || job->rows.size >= S_ROWS_SIZE) {
+        if (job->left == 0 || job->rows.size >= S_ROWS_SIZE || sequence >= job->until) {
             return;
         }
-        s_peek_row(job, &record, sequence, entry->time_ms);
-        job->left--;
+        job->sequence = sequence;
+        if (s_waits(core, job, &record)) {
+            s_peek_row(job, &record, sequence, entry->time_ms);
+            job->left--;
+        }
         job->sequence = sequence + 1;
     }
 }
@@ -413,7 +461,7 @@ yami_relay_job_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
                               : job->sequence + 1;
         job->sequence = behind;
     } else if (job->type == YAMI_JOB_PEEK) {
-        s_peek_entry(job, event->entry, &batch);
+        s_peek_entry(core, job, event->entry, &batch);
     } else if (job->type == YAMI_JOB_CANCEL) {
         yami_relay_cancel_entry(core, job, event->entry, &batch);
     } else if (core->has_room) {

@@ -320,6 +320,10 @@ yami_relay_backoff(yami_relay_core_t *core, uint32_t failures);
 
 //  -- relay_deliver.c, relay_entry.c --------------------------------------------------------------
 
+//  Whether the group's filter wants a message with that record's subject.
+bool
+yami_relay_group_wants(const yami_relay_group_t *group, const yami_record_t *record);
+
 //  Delivers to members as far as credit and what is at hand allow; fetches what is not. False when
 //  the group ended by it.
 bool

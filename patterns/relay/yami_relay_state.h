@@ -333,6 +333,7 @@ struct yami_relay_job {
     uint64_t peer;
     uint64_t serial;
     yami_relay_channel_t *channel;
+    uint32_t group;               //  PEEK: number of the group it is about, 0: none
     yami_relay_channel_t *target; //  REDRIVE: or NULL: where each came from
     uint64_t sequence;            //  the next to look at; CANCEL: the last looked at, descending
     uint64_t until;               //  not from here on: what comes back would be moved for ever

@@ -11,7 +11,7 @@ import msgpack
 import zmq
 
 from relay_client import ADMIN, GOODBYE, HELLO, WELCOME, control
-from yamd_support import (DATAERR, TIMEOUT, UNAVAILABLE, USAGE, Relay, main, read_line, refused, rows,
+from yamd_support import (DATAERR, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, Relay, main, read_line, refused, rows,
                           spawn)
 
 
@@ -94,6 +94,33 @@ def test_peek_leaves_messages_there():
     assert rows(relay.yam("peek", "q", "--json", "--from", "3")[0])[0]["body"] == "3"
     assert "key=k" in relay.yam("peek", "q")[0]
     assert relay.yam("pull", "q", "-n3", "--format", "%b%d ")[0] == "11 21 31 "
+
+
+def test_peek_shows_only_what_waits():
+    relay = Relay("--backoff", "1h")
+    relay.yam("push", "q", stdin="".join(f"{number}\n" for number in range(1, 11)))
+    for options in (["-n2"], ["-n2", "--nack"], ["-n2"], ["-n2", "--reject"]):
+        relay.yam("pull", "q", *options)
+    assert [row["body"] for row in rows(relay.yam("peek", "q", "--json")[0])] == ["3", "4", "9", "10"]
+    assert [row["body"] for row in rows(relay.yam("peek", "q", "--json", "-n2", "--from", "4")[0])] == ["4", "9"]
+    refused("yam", "peek", "q", "-g", "other", "-e", relay.endpoint, code=UNAVAILABLE, says="no such group")
+
+
+def test_peek_of_a_group_shows_what_waits_for_it():
+    relay = Relay()
+    for group, subject in (("all", ">"), ("eu", "eu.>"), ("late", ">")):
+        relay.yam("sub", "t", "-g", group, "-s", subject, "--wait", "1ms", code=TEMPFAIL)
+    for subject in ("eu.a", "us.a", "eu.b"):
+        relay.yam("pub", "t", "-s", subject, stdin=subject + "\n")
+    relay.yam("sub", "t", "-g", "all", "-s", ">", "-n2")
+
+    def peek(*options):
+        return [row["body"] for row in rows(relay.yam("peek", "t", "--json", *options)[0])]
+    assert peek("-g", "all") == ["eu.b"]
+    assert peek("-g", "eu") == ["eu.a", "eu.b"]
+    assert peek("-g", "late") == peek() == ["eu.a", "us.a", "eu.b"]
+    assert "what the topic keeps" in relay.yam("peek", "t")[0]
+    refused("yam", "peek", "t", "-g", "nosuch", "-e", relay.endpoint, code=UNAVAILABLE, says="no such group")
 
 
 def test_purge_needs_yes_and_dry_run_only_counts():
