@@ -123,6 +123,18 @@ def test_peek_of_a_group_shows_what_waits_for_it():
     refused("yam", "peek", "t", "-g", "nosuch", "-e", relay.endpoint, code=UNAVAILABLE, says="no such group")
 
 
+def test_remove_ends_a_forgotten_group_and_dry_run_only_counts():
+    relay = Relay()
+    relay.yam("sub", "t", "-g", "forgotten", "--wait", "1ms", code=TEMPFAIL)
+    relay.yam("pub", "t", stdin="1\n2\n")
+    refused("yam", "remove", "t", "forgotten", "-e", relay.endpoint, code=USAGE, says="--yes")
+    assert rows(relay.yam("remove", "t", "forgotten", "--dry-run", "--json")[0]) == [{"messages": 2}]
+    assert rows(relay.yam("remove", "t", "forgotten", "--yes", "--json")[0]) == [{"messages": 2}]
+    assert rows(relay.yam("stat", "t", "--json")[0]) == []
+    refused("yam", "remove", "t", "forgotten", "--yes", "-e", relay.endpoint, code=UNAVAILABLE,
+            says="no such durable group")
+
+
 def test_purge_needs_yes_and_dry_run_only_counts():
     relay = Relay()
     relay.yam("push", "q", stdin="1\n2\n")

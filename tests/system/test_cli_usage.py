@@ -5,8 +5,8 @@ import subprocess
 
 from yamd_support import IOERR, TIMEOUT, USAGE, main, refused, run, spawn, yam
 
-COMMANDS = ("push", "pull", "pub", "sub", "stat", "peek", "dead", "redrive", "purge", "cancel", "verify", "dump",
-            "keygen", "call")
+COMMANDS = ("push", "pull", "pub", "sub", "stat", "peek", "dead", "redrive", "purge", "remove", "cancel",
+            "verify", "dump", "keygen", "call")
 
 
 def test_every_command_has_help_and_is_listed():
@@ -15,6 +15,7 @@ def test_every_command_has_help_and_is_listed():
         assert f"\n  {command} " in overview
         output, errors = yam(command, "--help")
         assert output.startswith(f"Usage: yam {command} ") and not errors
+        assert output.splitlines()[1][0].isupper() and "[-1]" not in output, output
         assert yam("help", command)[0] == output
     assert yam("--version")[0].startswith("yam 0.")
 
