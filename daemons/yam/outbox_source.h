@@ -1,4 +1,5 @@
-/*  Where the outbox is that a command looks after: in a file of SQLite's, or at a PostgreSQL server.
+/*  Where the outbox is that a command looks after: in a file of SQLite's, or at a PostgreSQL
+    server.
  */
 #ifndef YAM_CLI_OUTBOX_SOURCE_H
 #define YAM_CLI_OUTBOX_SOURCE_H

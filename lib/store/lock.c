@@ -17,7 +17,7 @@
 
 static pthread_once_t s_once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t s_mutex = PTHREAD_MUTEX_INITIALIZER; //  guards the list
-static LIST_HEAD(, yami_lock) s_held = LIST_HEAD_INITIALIZER(s_held);
+static LIST_HEAD(yami_locks, yami_lock) s_held = LIST_HEAD_INITIALIZER(s_held);
 
 //  -- Around a fork
 

@@ -47,8 +47,8 @@ s_run(void *arg)
     return NULL;
 }
 
-//  The queues live at a relay elsewhere, and in the sure grade: nothing else keeps a check. A socket
-//  shows whether its keys are complete.
+//  The queues live at a relay elsewhere, and in the sure grade: nothing else keeps a check. A
+//  socket shows whether its keys are complete.
 static int
 s_check_endpoint(yam_t *yam, const char *endpoint)
 {

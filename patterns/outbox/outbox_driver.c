@@ -180,9 +180,8 @@ s_prepare(const yami_outbox_driver_t *self, const yami_outbox_effect_t *effects,
         const yami_outbox_effect_t *effect = &effects[index];
         answers[index].waiting = (yam_outbox_waiting_t) {.count = 0};
         if (effect->change == YAMI_OUTBOX_ASSIGN && self->db->gather != NULL) {
-            rc = self->db->gather(self->database, effect->lane->seen.lane,
-                                  (uint32_t) effect->limit, S_FLIGHT_BYTES,
-                                  &answers[index].waiting);
+            rc = self->db->gather(self->database, effect->lane->seen.lane, (uint32_t) effect->limit,
+                                  S_FLIGHT_BYTES, &answers[index].waiting);
         }
     }
     return rc;

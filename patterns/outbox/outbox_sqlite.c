@@ -12,7 +12,8 @@
 //  SQLite's own waits grow to 100 ms, and the application's gaps are short
 #define S_BUSY_STEP_US 200
 
-//  '#' is the prefix. What is to be sent is found by its lane; rows are written once and never again.
+//  '#' is the prefix. What is to be sent is found by its lane; rows are written once and never
+//  again.
 static const char *const s_texts[YAMI_OUTBOX_SQL_STATEMENTS] = {
     [YAMI_OUTBOX_SQL_PUT] = "INSERT INTO #_row (lane, time_ms, record) VALUES ((SELECT lane FROM "
                             "#_lane WHERE kind = ?3 AND channel = ?4), ?1, ?2)",
@@ -223,9 +224,10 @@ yami_outbox_sqlite_sync(yami_outbox_sqlite_t *self)
         wal != NULL && wal->pMethods != NULL) {
         self->has_failed = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL) != SQLITE_OK;
     }
-    return self->has_failed ? yami_fail(EIO, "cannot make the outbox durable: a sync has failed (look "
-                                             "after the disk, then start the dispatcher again)")
-                            : 0;
+    return self->has_failed
+               ? yami_fail(EIO, "cannot make the outbox durable: a sync has failed (look "
+                                "after the disk, then start the dispatcher again)")
+               : 0;
 }
 
 //  -- Rows ----------------------------------------------------------------------------------------

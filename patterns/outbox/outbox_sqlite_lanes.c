@@ -257,8 +257,7 @@ s_is_true(yami_outbox_sqlite_t *self, const yam_outbox_waiting_t *waiting, int64
         return 0;
     }
     const int64_t numbers[] = {waiting->first_id, waiting->last_id};
-    sqlite3_stmt *statement =
-        yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_CANCELLED, 2, numbers);
+    sqlite3_stmt *statement = yami_outbox_sqlite_start(self, YAMI_OUTBOX_SQL_CANCELLED, 2, numbers);
     int rc = statement == NULL ? -1 : yami_sqlite_next(self->database, statement, S_READ);
     if (rc == 1) {
         (void) sqlite3_reset(statement);

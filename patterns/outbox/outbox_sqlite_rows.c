@@ -10,7 +10,8 @@
 #include "yami_outbox_sqlite.h"
 
 #define S_ROWS                                                                                     \
-    "SELECT id, state, kind, channel, time_ms, epoch, sequence, status, reason, tries, record FROM " \
+    "SELECT id, state, kind, channel, time_ms, epoch, sequence, status, reason, tries, record "    \
+    "FROM "                                                                                        \
     "# WHERE id > ?1 AND (?3 IS NULL OR channel = ?3)"
 #define S_ORDER " ORDER BY id LIMIT ?2"
 

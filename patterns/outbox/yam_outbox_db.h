@@ -12,8 +12,9 @@
     Invariants that a provider keeps:
     (1) Sequences of a lane and epoch begin at 1, have no gaps, and are never given twice: not after
     a crash either.
-    (2) What rows a flight's sequences mean never changes: they are in the order in which they waited
-    (with one writer at a time that of their ids), and only one with an outcome leaves it. A flight that loses some from its middle becomes two.
+    (2) What rows a flight's sequences mean never changes: they are in the order in which they
+    waited (with one writer at a time that of their ids), and only one with an outcome leaves it. A
+    flight that loses some from its middle becomes two.
     (3) What a dispatcher changes, it changes as the lane's owner, or not at all: ESTALE.
     All return -1 with errno and a sentence (yam_error_set) when the database fails: EAGAIN
     (locked), EROFS, ENOSPC, EBADMSG, EIO ...; the transaction is then rolled back by the caller. An
@@ -138,8 +139,9 @@ typedef struct {
     int (*gather)(void *self, int64_t lane, uint32_t row_limit, uint64_t byte_limit,
                   yam_outbox_waiting_t *waiting);
     //  Gives sequences to rows of state 0 that have none, oldest first, up to row_limit or about
-    //  byte_limit: one new flight. waiting is what gather found, which may be true no longer. 1 with
-    //  *flight, 2 when a limit ended it and more may wait, 0 when there is no such row, ESTALE.
+    //  byte_limit: one new flight. waiting is what gather found, which may be true no longer. 1
+    //  with *flight, 2 when a limit ended it and more may wait, 0 when there is no such row,
+    //  ESTALE.
     int (*assign)(void *self, int64_t lane, uint64_t owner, uint32_t row_limit, uint64_t byte_limit,
                   const yam_outbox_waiting_t *waiting, yam_outbox_flight_t *flight);
     //  The rows of sequences first..last of one flight, in order, of one snapshot. How many came;

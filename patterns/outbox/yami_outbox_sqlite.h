@@ -55,7 +55,7 @@ typedef struct {
     sqlite3 *database; //  borrowed
     char prefix[YAMI_SQLITE_PREFIX + 1];
     bool has_wal;
-    bool has_failed; //  a sync, which is final
+    bool has_failed;                                      //  a sync, which is final
     sqlite3_stmt *statements[YAMI_OUTBOX_SQL_STATEMENTS]; //  owned; NULL until used
 } yami_outbox_sqlite_t;
 

@@ -63,8 +63,8 @@ s_assign(void *provider, uint32_t limit)
     if (outbox_subject.db->gather != NULL) {
         assert_int_equal(outbox_subject.db->gather(provider, 1, limit, 1 << 20, &waiting), 0);
     }
-    assert_true(
-        outbox_subject.db->assign(provider, 1, S_OWNER, limit, 1 << 20, &waiting, &flight) > 0);
+    assert_true(outbox_subject.db->assign(provider, 1, S_OWNER, limit, 1 << 20, &waiting, &flight) >
+                0);
     return flight;
 }
 
@@ -207,7 +207,8 @@ test_sequences_have_no_gaps_whatever_lies_between(void **state)
     flight = s_assign(provider, 100);
     assert_int_equal(flight.first, 4);
     assert_int_equal(flight.last, 5);
-    assert_int_equal(outbox_subject.db->assign(provider, 1, S_OWNER, 100, 1 << 20, &s_not_looked, &flight), 0);
+    assert_int_equal(
+        outbox_subject.db->assign(provider, 1, S_OWNER, 100, 1 << 20, &s_not_looked, &flight), 0);
     s_seen_t seen = s_read(provider, 1, 3);
     assert_int_equal(seen.count, 3);
     assert_int_equal(seen.ids[1], 2);
@@ -250,7 +251,8 @@ test_whoever_lost_the_lane_changes_nothing(void **state)
     assert_int_equal(outbox_subject.db->take(provider, &seen, 9), 0); //  it was seen otherwise
     yam_outbox_flight_t flight = {0, 0, 0};
     yam_outbox_failure_t failure = {YAM_STATUS_TIMEOUT, "late", 0, 1};
-    assert_int_equal(outbox_subject.db->assign(provider, 1, S_OWNER, 1, 1, &s_not_looked, &flight), -1);
+    assert_int_equal(outbox_subject.db->assign(provider, 1, S_OWNER, 1, 1, &s_not_looked, &flight),
+                     -1);
     assert_int_equal(errno, ESTALE);
     assert_int_equal(outbox_subject.db->delivered(provider, 1, S_OWNER, 1, 1, true), -1);
     assert_int_equal(errno, ESTALE);
@@ -276,7 +278,8 @@ test_new_epoch_numbers_all_that_has_no_outcome_anew(void **state)
     assert_int_equal(outbox_subject.db->delivered(provider, 1, S_OWNER, 1, 3, true), 3);
     assert_int_equal(outbox_subject.db->renumber(provider, 1, S_OWNER, 2), 0);
     yam_outbox_flight_t flight = {0, 0, 0}; //  a provider may leave rows in their flights
-    while (outbox_subject.db->assign(provider, 1, S_OWNER, 100, 1 << 20, &s_not_looked, &flight) == 1) {
+    while (outbox_subject.db->assign(provider, 1, S_OWNER, 100, 1 << 20, &s_not_looked, &flight) ==
+           1) {
     }
     s_seen_t seen = {.next = 1};
     for (uint64_t first = 1; first <= 7; first = seen.next) {

@@ -30,8 +30,8 @@ s_check(const char *uri)
 struct pg_conn *
 yam_postgres_open(const char *uri)
 {
-    //  What comes later wins, and the URI is expanded where dbname stands. Without limits of silence
-    //  a server behind a dead network holds up its caller for a quarter of an hour.
+    //  What comes later wins, and the URI is expanded where dbname stands. Without limits of
+    //  silence a server behind a dead network holds up its caller for a quarter of an hour.
     static const char *const names[] = {"connect_timeout",
                                         "keepalives_idle",
                                         "keepalives_interval",

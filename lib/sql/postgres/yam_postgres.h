@@ -22,9 +22,10 @@ YAM_EXPORT bool
 yam_postgres_is_uri(const char *text);
 
 //  Connects within 10 s, unless the URI has a connect_timeout. A server that cannot be heard of any
-//  more (TCP) is given up after 30 s, unless it has keepalives_* or tcp_user_timeout; libpq's variables (PGPASSWORD,
-//  PGSERVICE ...) and ~/.pgpass fill in what it does not say. NULL with errno EINVAL (malformed),
-//  ENOTCONN, ENOMEM, and a sentence without the password. The caller owns the result: PQfinish.
+//  more (TCP) is given up after 30 s, unless it has keepalives_* or tcp_user_timeout; libpq's
+//  variables (PGPASSWORD, PGSERVICE ...) and ~/.pgpass fill in what it does not say. NULL with
+//  errno EINVAL (malformed), ENOTCONN, ENOMEM, and a sentence without the password. The caller owns
+//  the result: PQfinish.
 YAM_EXPORT struct pg_conn *
 yam_postgres_open(const char *uri);
 

@@ -86,8 +86,8 @@ yami_outbox_postgres_rows(void *arg, int state, const char *channel, int64_t aft
 
 //  -- Changing ------------------------------------------------------------------------------------
 
-//  Locks the lane of a row until the transaction ends (2), which will be durable before a dispatcher
-//  sees what it has given a sequence. 1, 0 when there is no such row, -1.
+//  Locks the lane of a row until the transaction ends (2), which will be durable before a
+//  dispatcher sees what it has given a sequence. 1, 0 when there is no such row, -1.
 static int
 s_lock(yami_outbox_postgres_t *self, int64_t id)
 {
