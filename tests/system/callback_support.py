@@ -5,13 +5,12 @@ Each has a database of its own in the running case's folder; the oracle reads al
 
 import contextlib
 import os
-import select
 import signal
 import sqlite3
 import subprocess
 import time
 
-from yamd_support import IS_SANITIZED, TIMEOUT, Relay, folder, read_line, spawn
+from yamd_support import IS_SANITIZED, TIMEOUT, Relay, folder, read_line, spawn, until
 
 BUILD = os.path.abspath(os.environ.get("YAM_BUILD") or "build")
 DELAY = 4 if IS_SANITIZED else 1  # seconds until a check
@@ -74,11 +73,9 @@ class Scene:
 
     def wait_for(self, count=10, log=None):
         """Waits until the service has stored so many more confirms, or has said something."""
-        deadline = time.monotonic() + TIMEOUT
         before = self.confirms()
-        while (log not in self.read_log("service")) if log else self.confirms() < before + count:
-            assert time.monotonic() < deadline, self.read_log("service")[-2000:]
-            select.select([], [], [], 0.01)
+        until(lambda: log in self.read_log("service") if log else self.confirms() >= before + count,
+              lambda: self.read_log("service")[-2000:])
 
     def confirms(self):
         try:
@@ -88,16 +85,11 @@ class Scene:
 
     def settle(self, patience=SETTLE):
         """Once confirms are in time, the producer sends no more; waits until nothing is under way."""
-        deadline = time.monotonic() + patience
-        while not self.in_time():
-            assert time.monotonic() < deadline, "no confirm is in time"
-            select.select([], [], [], 0.1)
+        until(self.in_time, "no confirm is in time", patience)
         self.processes["produce"].stdin.close()
         line = read_line(self.processes["produce"].stdout)
         assert line == b"quiet\n", (line, self.read_log("produce"))
-        while (left := self.left()) != []:
-            assert time.monotonic() < deadline, f"{len(left)} are left: {left[:9]}; {self.read_log('service')[-2000:]}"
-            select.select([], [], [], 0.1)
+        until(lambda: self.left() == [], lambda: f"left: {self.left()[:9]}; {self.read_log('service')[-2000:]}", patience)
 
     def in_time(self):
         """Numbers whose confirms the relay had before their checks were due."""

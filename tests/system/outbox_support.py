@@ -1,7 +1,6 @@
 """outbox_support - an application's database with an outbox in it, written as SPEC.md says, without the library."""
 
 import random
-import select
 import shutil
 import signal
 import sqlite3
@@ -9,7 +8,7 @@ import struct
 import subprocess
 import time
 
-from yamd_support import TIMEOUT, Relay, folder, read_line, rows, spawn, yam
+from yamd_support import TIMEOUT, Relay, folder, hold, read_line, rows, spawn, until, yam
 
 BATCH = 40  # rows of one transaction
 FAST = ("--lease", "100ms", "--limit", "300ms", "--poll", "2ms", "--tries", "100")
@@ -33,10 +32,7 @@ class Tables:
 
     def wait(self, query, wanted):
         """Waits until the query gives that number."""
-        deadline = time.monotonic() + TIMEOUT
-        while (number := self.number(query)) != wanted:
-            assert time.monotonic() < deadline, f"{query}: {number}, not {wanted}"
-            select.select([], [], [], 0.005)
+        until(lambda: self.number(query) == wanted, lambda: f"{query}: {self.number(query)}, not {wanted}")
 
 
 class Database(Tables):
@@ -159,7 +155,7 @@ def kill_at_random(scene):
     for turn in range(20):
         for _ in range(chance.randint(1, 5)):
             scene.put(count=chance.randint(1, 200), rolls_back=chance.random() < 0.2)
-            select.select([], [], [], chance.random() * 0.03)
+            hold(chance.random() * 0.03)
         victim = turn % 2
         runners[victim].kill()
         wait_for_death(runners[victim])

@@ -4,14 +4,14 @@ that has the right certificate or none: nothing is forgotten, and nobody is call
 
 import glob
 import os
-import select
 import signal
 import sqlite3
 import time
 
 from callback_support import DELAY, Scene, assert_sound
 from fault_support import CLONE_NEWNS, command, unshare
-from yamd_support import CANTCREAT, CONFIG, DATAERR, IS_SANITIZED, TIMEOUT, UNAVAILABLE, Relay, folder, main, refused, rows, write, yam
+from yamd_support import (CANTCREAT, CONFIG, DATAERR, IS_SANITIZED, TIMEOUT, UNAVAILABLE, Relay, folder, hold, main, refused, rows,
+                          write, yam)
 
 HOUR = 3600
 LIBRARY = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or [None])[0]
@@ -23,7 +23,7 @@ def test_locked_database_holds_up_checks_longer_than_their_delay_and_alarms_nobo
     database = sqlite3.connect(scene.database, timeout=TIMEOUT, isolation_level=None)
     database.execute("BEGIN IMMEDIATE")
     scene.wait_for(log="store-failed")
-    select.select([], [], [], 2 * DELAY)  # checks are due in the meantime: this is the fault
+    hold(2 * DELAY)  # checks are due in the meantime
     assert "another connection writes" in scene.read_log("service")
     database.execute("COMMIT")
     scene.wait_for()
@@ -44,7 +44,7 @@ def test_full_disk_holds_everything_up_and_goes_on_when_there_is_room():
         except OSError:
             pass
     scene.wait_for(log="make room and try again")
-    select.select([], [], [], 2 * DELAY)  # checks are due in the meantime: this is the fault
+    hold(2 * DELAY)  # checks are due in the meantime
     os.unlink(folder("disk/ballast"))
     scene.wait_for()
     assert_sound(scene)
@@ -96,7 +96,7 @@ def test_two_services_of_which_one_freezes_and_wakes_up_late_alarm_nobody():
     for _ in range(5):
         scene.wait_for()
         frozen.send_signal(signal.SIGSTOP)
-        select.select([], [], [], 1)  # longer than its session lives: this is the fault
+        hold(1)  # longer than its session lives
         frozen.send_signal(signal.SIGCONT)
     scene.wait_for()
     assert_sound(scene)

@@ -69,13 +69,14 @@ def stat(relay):
 
 def wait_for(relay, is_true, what, timeout=support.TIMEOUT):
     """Asks for the relay's row until is_true(row)."""
-    deadline = time.monotonic() + timeout
-    while True:
-        row = stat(relay)
-        if is_true(row):
-            return row
-        assert time.monotonic() < deadline, f"{what}: not in time: {row}"
-        select.select([], [], [], 0.05)
+    row = {}
+
+    def look():
+        row.update(stat(relay))
+        return is_true(row)
+
+    support.until(look, lambda: f"{what}: not in time: {row}", timeout)
+    return row
 
 
 def serve(relay, count=20, queue="well-behaved"):
@@ -167,14 +168,15 @@ def test_connections_that_never_greet_are_ended():
     for index in range(0, 300, 3):
         silent[index].say((b"\xff" + bytes(8))[:index % 9])  # a greeting that never ends
     serve(relay)
-    deadline = time.monotonic() + 2 * GREETING
-    while silent:
+
+    def are_ended():
         for raw in silent:
             if raw.is_greeted:
                 raw.pong()
-        silent = [raw for raw in silent if not raw.is_ended(0)]
-        assert time.monotonic() < deadline, f"{len(silent)} are still there"
-        select.select([], [], [], 0.3)
+        silent[:] = [raw for raw in silent if not raw.is_ended(0.001)]
+        return not silent
+
+    support.until(are_ended, lambda: f"{len(silent)} are still there", 2 * GREETING)
     row = wait_for(relay, lambda row: row["connections"] < 10, "connections are forgotten")
     assert row["connections-ended"] >= 200, row  # ZeroMQ itself ends those without a handshake
     assert memory(relay) < before + SLACK * 64 * MIB
@@ -237,12 +239,16 @@ def fill(relay, queue, mebibytes):
 def settle(relay, raw):
     """Until what waits to be sent has been the same for a second."""
     last, since = None, time.monotonic()
-    while time.monotonic() - since < 1:
+
+    def is_settled():
+        nonlocal last, since
         raw.pretend()
         now = stat(relay)["unsent-bytes"]
         if now != last:
             last, since = now, time.monotonic()
-        select.select([], [], [], 0.05)
+        return time.monotonic() - since >= 1
+
+    support.until(is_settled, lambda: f"{last} bytes, and it still changes")
 
 
 def test_consumer_that_never_reads_holds_little_memory():
@@ -455,7 +461,7 @@ while True:
         except OSError:
             links[index] = None  # ended: it comes again
     before = now
-    select.select([], [], [], 0.005)
+    select.select([], [], [], 0.005)  # its pace: this is the fault
 """
 
 SINK = """

@@ -7,12 +7,11 @@ YAM_KILLS=N kills so often [60]; YAM_SEED chooses when and whom.
 
 import os
 import random
-import select
 import sqlite3
 import sys
 import time
 
-from yamd_support import SKIPPED, TIMEOUT, Relay, folder, main, spawn
+from yamd_support import SKIPPED, TIMEOUT, Relay, folder, main, spawn, until
 
 EXAMPLES = os.path.join(os.path.abspath(os.environ.get("YAM_BUILD") or "build"), "examples")
 KILLS = int(os.environ.get("YAM_KILLS") or 60)
@@ -68,12 +67,13 @@ def assert_nothing_is_made():
 
 def wait_for_cents(banks, count):
     """Until so many have arrived; the sums are looked at all the time."""
-    deadline = time.monotonic() + 2 * TIMEOUT
-    while (cents("take.db") or 0) < count:
-        assert time.monotonic() < deadline, f"{cents('take.db')} of {count} cents after {2 * TIMEOUT} s"
+
+    def have_arrived():
         assert_nothing_is_made()
         banks.start_what_ended()
-        select.select([], [], [], 0.005)
+        return (cents("take.db") or 0) >= count
+
+    until(have_arrived, lambda: f"{cents('take.db')} of {count} cents after {2 * TIMEOUT} s", 2 * TIMEOUT)
 
 
 def test_money_is_neither_lost_nor_made_whoever_is_killed():

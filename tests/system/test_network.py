@@ -12,7 +12,7 @@ import time
 from fault_proxy import DOWN, UP, FaultProxy
 from fault_support import CLONE_NEWNET, IS_SANITIZED, command, need, unshare
 from relay_client import Client, Journal
-from yamd_support import OK, TIMEOUT, Relay, folder, main, rows, spawn, yam
+from yamd_support import OK, TIMEOUT, Relay, folder, main, rows, spawn, until, yam
 
 HEARTBEAT = 0.5  # seconds, of everybody; a link is dead after three
 GRACE = 5 if IS_SANITIZED else 3  # that a busy machine may add
@@ -142,9 +142,7 @@ def test_half_open_links_are_found_within_three_heartbeats():
     exchange.receive(500)
     before, began = len(proxy.connections), time.monotonic()
     proxy.stall(UP, DOWN)
-    while len(proxy.connections) < before + 2:
-        assert time.monotonic() - began < 3 * HEARTBEAT + GRACE, "no new connections"
-        select.select([], [], [], 0.005)
+    until(lambda: len(proxy.connections) >= before + 2, "no new connections", 3 * HEARTBEAT + GRACE)
     assert time.monotonic() - began > HEARTBEAT, "a sound link is given up"
     exchange.finish()
 

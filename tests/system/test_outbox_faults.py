@@ -3,7 +3,6 @@
 
 import glob
 import os
-import select
 import signal
 import sys
 import time
@@ -13,7 +12,7 @@ import yamd_support
 from fault_proxy import DOWN, FaultProxy
 from fault_support import CLONE_NEWNS, command, failing_build, need, unshare
 from outbox_support import Scene, wait_for_death
-from yamd_support import IS_SANITIZED, SKIPPED, TIMEOUT, folder, main, rows, write, yam
+from yamd_support import IS_SANITIZED, SKIPPED, TIMEOUT, folder, hold, main, rows, until, write, yam
 
 POINTS = ("commit", "committed", "send", "confirm")
 HOUR = 3600
@@ -25,9 +24,7 @@ def test_dispatcher_killed_between_any_two_steps_stores_everything_once():
     for point in POINTS:
         for number in (1, 2, 3, 5, 30 if point == "send" else 7):
             victim = scene.dispatch(program=program, environment={"YAM_FAILPOINT": f"{point}:{number}"})
-            while victim.poll() is None:
-                scene.put(count=10)
-                select.select([], [], [], 0.005)
+            until(lambda: scene.put(count=10) or victim.poll() is not None, f"never came by {point}")
             wait_for_death(victim)
     wrong = scene.judge()
     assert wrong == [], wrong
@@ -48,7 +45,7 @@ def test_relay_that_is_away_for_longer_than_the_limit_gets_everything_once():
         scene.put()
         scene.relay.stop(signal_sent)
         scene.put()
-        select.select([], [], [], 0.5)  # longer than the limit: this is the fault
+        hold(0.5)  # longer than the limit
         scene.restart()
         scene.put()
         scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
@@ -67,7 +64,7 @@ def test_rows_whose_confirms_are_lost_are_sent_again_and_stored_once():
     scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
     proxy.stall(DOWN)
     scene.put()
-    select.select([], [], [], 0.1)
+    hold(0.1)
     runner.kill()
     wait_for_death(runner)
     wrong = scene.judge()
@@ -82,7 +79,7 @@ def test_rows_that_nobody_confirms_fail_with_their_tries():
     scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
     scene.relay.process.send_signal(signal.SIGSTOP)
     scene.put(count=1, channels=["orders"])
-    select.select([], [], [], 1)  # it is attached, and says nothing
+    hold(1)  # it is attached, and says nothing
     scene.relay.process.send_signal(signal.SIGCONT)
     scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
     runner.kill()
@@ -100,7 +97,7 @@ def test_locked_database_delays_and_loses_nothing():
     for _ in range(3):
         scene.put()
         scene.database.run("BEGIN IMMEDIATE")
-        select.select([], [], [], 0.3)  # longer than a lease: this is the fault
+        hold(0.3)  # longer than a lease
         scene.database.run("COMMIT")
     scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
     wrong = scene.judge()
@@ -123,7 +120,7 @@ def test_full_disk_delays_and_loses_nothing():
         except OSError:
             pass
     scene.dispatch()
-    select.select([], [], [], 0.5)
+    hold(0.5)
     assert scene.database.number("SELECT count(*) FROM yam_outbox WHERE state <> 0") == 0
     os.unlink(folder("disk/ballast"))
     scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)

@@ -8,7 +8,6 @@ YAM_MINUTES=N is how long [0.2], YAM_SEED=N repeats the choices, if not the mome
 
 import os
 import random
-import select
 import signal
 import socket
 import threading
@@ -17,7 +16,7 @@ import time
 from fault_proxy import FaultProxy
 from fault_support import OPTIONS, fail_some
 from relay_client import Client, Gone, Journal
-from yamd_support import IS_SANITIZED, OK, Relay, main
+from yamd_support import IS_SANITIZED, OK, Relay, hold, main
 
 SECONDS = 60 * float(os.environ.get("YAM_MINUTES") or 0.2)
 SEED = int(os.environ.get("YAM_SEED") or 0) or random.randrange(1, 1 << 32)
@@ -96,7 +95,7 @@ class Place:
 
     def freeze(self):
         self.relay.process.send_signal(signal.SIGSTOP)
-        select.select([], [], [], 0.1)  # this is the fault
+        hold(0.1)
         self.relay.process.send_signal(signal.SIGCONT)
 
     def junk(self):
@@ -147,7 +146,7 @@ def test_random_faults_lose_nothing_and_memory_stays_flat():
     steady, mortal = Place("steady", chooser, stop, True), Place("mortal", chooser, stop, False)
     until = time.monotonic() + SECONDS
     while time.monotonic() < until and not any(worker.wrong for worker in steady.workers + mortal.workers):
-        select.select([], [], [], chooser.uniform(0.1, 0.6))  # until the next fault
+        hold(chooser.uniform(0.1, 0.6))  # the one before, until the next
         fault = chooser.choice((steady.proxy.reset, steady.junk, steady.freeze, mortal.kill, mortal.kill, mortal.freeze))
         fault()
         kills += fault == mortal.kill

@@ -2,13 +2,11 @@
 """yamd and disks that are full or fail: publishers hear of it, consumers go on, nothing confirmed is lost."""
 
 import resource
-import select
 import signal
 import socket
 import subprocess
-import time
 
-from yamd_support import (IOERR, TEMPFAIL, TIMEOUT, Relay, folder, main, read_line, spawn, write)
+from yamd_support import (IOERR, TEMPFAIL, TIMEOUT, Relay, folder, main, read_line, spawn, until, write)
 
 
 def test_disk_below_the_reserve_refuses_publishers_only():
@@ -49,13 +47,6 @@ def connections(endpoint):
     return sum(int(row[1].rpartition(":")[2], 16) == port and row[3] == "01" for row in rows)
 
 
-def wait_until(is_true, what):
-    deadline = time.monotonic() + TIMEOUT
-    while not is_true():
-        assert time.monotonic() < deadline, what
-        select.select([], [], [], 0.01)
-
-
 def is_ended(hog):
     """Whether the relay has ended a connection."""
     try:
@@ -79,10 +70,10 @@ def test_connections_that_would_take_all_descriptors_are_ended_and_messages_go_o
                    stderr=subprocess.PIPE)
     pusher.stdin.write(b"first\n")
     pusher.stdin.flush()
-    wait_until(lambda: connections(endpoint) == 1, "the pusher does not connect")
+    until(lambda: connections(endpoint) == 1, "the pusher does not connect")
     host, port = endpoint[len("tcp://"):].split(":")
     hogs = [socket.create_connection((host, int(port))) for _ in range(80)]
-    wait_until(lambda: any(is_ended(hog) for hog in hogs), "none of them is ended")
+    until(lambda: any(is_ended(hog) for hog in hogs), "none of them is ended")
     lines = b"".join(b"%06d%s\n" % (number, b"x" * 1000) for number in range(500))
     output, errors = pusher.communicate(lines, timeout=TIMEOUT)  # which fill more than one segment
     assert output == b"501 confirmed (synced)\n", (output, errors)

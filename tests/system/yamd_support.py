@@ -1,6 +1,8 @@
 """yamd_support - what tests of the daemons share: starting, waiting for events, running yam, TAP.
 
 Every process started here is killed at the end. Nothing sleeps: an event is waited for, a timeout is how a failure shows.
+What another process does and tells nobody is looked for by until(); how long a fault lasts is hold(). `make layers` forbids
+all else.
 """
 
 import json
@@ -46,6 +48,20 @@ def spawn(program, *arguments, environment=None, **options):
     return process
 
 
+def until(look, what, timeout=TIMEOUT):
+    """Looks until there is something, and returns it; fails with what, or what(), when that takes too long."""
+    deadline = time.monotonic() + timeout
+    while not (seen := look()):
+        assert time.monotonic() < deadline, what() if callable(what) else what
+        select.select([], [], [], 0.005)
+    return seen
+
+
+def hold(seconds):
+    """So long lasts the fault that the test has made: nothing is waited for."""
+    select.select([], [], [], seconds)
+
+
 def read_line(stream, timeout=TIMEOUT):
     """One line of an unbuffered pipe, b"" at its end; fails when none comes in time."""
     line = b""
@@ -88,10 +104,7 @@ class Relay:
             return file.read()
 
     def wait_for_log(self, text):
-        deadline = time.monotonic() + TIMEOUT
-        while text not in self.read_log():
-            assert time.monotonic() < deadline, f"{text!r} is not in the log: {self.read_log()}"
-            select.select([], [], [], 0.01)
+        until(lambda: text in self.read_log(), lambda: f"{text!r} is not in the log: {self.read_log()}")
 
     def stop(self, number=signal.SIGTERM):
         """Sends a signal and returns the exit code."""

@@ -19,6 +19,7 @@
 #define PROGRAM_LIMIT 8
 #define PORT_FIRST 20000
 #define PORT_COUNT 12000
+#define LOOK_MS 20
 
 static void
 s_die(const char *what, const char *which)
@@ -236,4 +237,10 @@ child_run(const char *const *argv, char *text, size_t size)
     child.input = -1;
     child_read_all(&child, text, text ? size : 0);
     return child_wait(&child, CHILD_PATIENCE_MS);
+}
+
+void
+child_look_later(void)
+{
+    (void) poll(NULL, 0, LOOK_MS);
 }

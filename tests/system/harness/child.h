@@ -54,6 +54,10 @@ child_run(const char *const *argv, char *text, size_t size);
 int64_t
 child_now_ms(void);
 
+//  Until what other processes have done is looked at again: they tell nobody.
+void
+child_look_later(void);
+
 //  The path of a program of this build: from YAM_BIN, else beside the test. Static storage, one per
 //  name of up to 8.
 const char *
