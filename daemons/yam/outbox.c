@@ -182,18 +182,34 @@ s_id(const char *text)
     return id;
 }
 
+//  Of the first row at an id or behind it, the id.
+static int
+s_find_row(void *arg, const yam_outbox_row_t *row)
+{
+    *(int64_t *) arg = row->id;
+    return 1;
+}
+
 static int
 s_show(yam_outbox_t *outbox, char **ids)
 {
+    int64_t found = 0;
     cli_rows_t *rows = cli_rows_new();
     for (; *ids != NULL; ids++) {
         int64_t id = s_id(*ids);
-        cli_rows_t *before = rows;
         int64_t count =
-            id == 0 ? 0 : yam_outbox_rows(outbox, -1, NULL, id - 1, 1, s_show_row, before);
+            id == 0 ? 0 : yam_outbox_rows(outbox, -1, NULL, id - 1, 1, s_find_row, &found);
+        bool has_row = found == id;
+        if (has_row) {
+            count = yam_outbox_rows(outbox, -1, NULL, id - 1, 1, s_show_row, rows);
+        }
         if (id == 0 || count == -1) {
             cli_rows_destroy(&rows);
             return id == 0 ? EX_USAGE : cli_complain_errno();
+        }
+        if (!has_row) {
+            cli_rows_destroy(&rows);
+            return cli_complain(EX_UNAVAILABLE, "the outbox has no row %" PRId64, id);
         }
     }
     return s_print(&rows, true);

@@ -15,8 +15,8 @@ typedef struct {
     yam_outbox_t *outbox;
 } cli_outbox_t;
 
-//  database is a file or a URI. One without an outbox gets one. EX_OK, or an exit code after a
-//  complaint; then there is nothing to close.
+//  database is a file or a URI. One without an outbox is left as it is. EX_OK, or an exit code
+//  after a complaint; then there is nothing to close.
 int
 cli_outbox_open(cli_outbox_t *self, const char *database, const char *prefix);
 

@@ -36,13 +36,13 @@ class Tables:
 
 
 class Database(Tables):
-    """The file app.db of the running case; the outbox's tables are made by `yam outbox list`."""
+    """The file app.db of the running case; the outbox's tables are made by `yam outbox run`."""
 
     def __init__(self, name="app.db"):
         self.path = folder(name)
         self.connection = sqlite3.connect(self.path, timeout=TIMEOUT, isolation_level=None)
         self.run("PRAGMA journal_mode = WAL")
-        yam("outbox", "list", "--db", self.path)
+        yam("outbox", "run", "--once", "--db", self.path)
 
     def run(self, text, values=()):
         return self.connection.execute(text, values).fetchall()
@@ -73,7 +73,7 @@ class PostgresDatabase(Tables):
         self.run(f"CREATE DATABASE case_{self.count}")
         self.path = server.uri.replace("/postgres?", f"/case_{self.count}?")
         self.connect()
-        yam("outbox", "list", "--db", self.path)
+        yam("outbox", "run", "--once", "--db", self.path)
 
     def connect(self):
         """A session; anew when the server was away."""

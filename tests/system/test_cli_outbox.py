@@ -41,7 +41,7 @@ def test_show_tells_all_that_is_known_of_a_row():
     row = rows(cli("show", "1", "--json"))[0]
     assert row["identity"] == f"{database.producer()}-1" and row["sequence"] == 0 and row["body-base64"], row
     assert "identity" in cli("show", "1")
-    assert rows(cli("show", "99", "--json")) == []
+    refused("yam", "outbox", "show", "99", "--db", folder("app.db"), code=UNAVAILABLE, says="no row 99")
 
 
 def test_rows_are_cancelled_by_id_and_all_at_once():
@@ -80,6 +80,18 @@ def test_run_goes_on_until_interrupted():
     process.send_signal(signal.SIGINT)
     assert process.wait(TIMEOUT) == 0
     assert database.number("SELECT count(*) FROM yam_outbox_lane WHERE owner <> 0") == 0
+
+
+def test_database_without_an_outbox_is_left_as_it_is():
+    with sqlite3.connect(folder("e.db")) as connection:
+        connection.execute("CREATE TABLE theirs (id INTEGER)")
+    connection.close()
+    with open(folder("e.db"), "rb") as file:
+        before = file.read()
+    for words in (["list"], ["show", "1"], ["prune", "--dry-run"], ["prune"], ["retry", "--all", "--dry-run"]):
+        refused("yam", "outbox", *words, "--db", folder("e.db"), code=UNAVAILABLE, says=["no outbox", "--prefix"])
+    with open(folder("e.db"), "rb") as file:
+        assert file.read() == before
 
 
 def test_bad_words_and_databases_are_refused_in_plain_words():
