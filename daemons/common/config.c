@@ -97,7 +97,7 @@ s_read_line(FILE *file, char *line)
 int
 daemon_config_read(const char *path, daemon_config_fn set, void *arg)
 {
-    char line[S_LINE_LIMIT];
+    char line[S_LINE_LIMIT] = "";
     FILE *file = fopen(path, "re");
     if (!file) {
         return yami_fail(errno, "cannot read %s: %s (see --config)", path, strerror(errno));
