@@ -21,7 +21,9 @@ BUILD    ?= build$(if $(SAN),/san-$(subst $(COMMA),-,$(SAN)))
 COMMA     = ,
 JOBS     ?= $(shell nproc)
 SUBMAKE   = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
-RUN       = tests/tools/run_tests
+#   As many tests at a time as there are cores, but those that measure what others leave them.
+ALONE     = test_hostile.py
+RUN       = tests/tools/run_tests --jobs $(JOBS) --alone '$(ALONE)'
 SHOW      = $(if $(V),,@echo "  $(1)";)
 
 #   PLANTED=NAME: that bug; FAILPOINTS=yes: places where a test ends the process (lib/base/yami_failpoint.h); or both.
@@ -129,7 +131,7 @@ check: deps
 	+@$(RUN) --build $(BUILD) 'build=$(CHECK) build tests' 'layers=$(CHECK) layers' \
 	    'headers=$(CHECK) headers' 'metrics=$(CHECK) metrics' 'lint=$(CHECK) lint' \
 	    'examples=$(CHECK) examples' $(runnable) \
-	    $(if $(SAN),,$(call check_again,address,undefined))
+	    $(if $(SAN),,$(call check_again,address,undefined) $(check_threads))
 check_again = --build build/san-$(1)-$(2) \
     'build $(1),$(2)=$(CHECK) build tests SAN=$(1),$(2)' \
     $(patsubst $(BUILD)/%,build/san-$(1)-$(2)/%,$(filter-out %/interop/% tests/interop/%,$(runnable)))
@@ -197,9 +199,10 @@ THREADED = $(filter-out %/test_segment_log_crash %/test_segment_log_damage %/tes
 THREADED_HERE = $(patsubst $(BUILD)/%,$(BUILD)/san-thread/%,$(THREADED))
 THREADED_DAEMONS = $(addprefix tests/system/test_,soak.py cli_queue.py cli_topic.py cli_outbox.py callbackd.py consumers.py \
                    yamd_signals.py)
+check_threads = --build $(BUILD)/san-thread \
+    'build thread=$(CHECK) BUILD=$(BUILD)/san-thread SAN=thread build $(THREADED_HERE)' $(THREADED_HERE) $(THREADED_DAEMONS)
 threads: deps
-	+@$(SUBMAKE) BUILD=$(BUILD)/san-thread SAN=thread build $(THREADED_HERE)
-	@$(RUN) --build $(BUILD)/san-thread $(THREADED_HERE) $(THREADED_DAEMONS)
+	+@$(RUN) $(check_threads)
 
 #   Lines that units and corpus run, by file; fails below 90 percent. What is missing is explained in tests/COVERAGE.md.
 COVERED = $(filter $(BUILD)/coverage/unit/% $(BUILD)/coverage/fuzz/fuzz_%,$(TESTS:$(BUILD)/%=$(BUILD)/coverage/%))
