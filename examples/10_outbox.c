@@ -29,7 +29,7 @@ main(int argc, char **argv)
     }
     sqlite3 *database;
     sqlite3_open(argv[1], &database);
-    sqlite3_busy_timeout(database, 5000);
+    yam_outbox_busy_timeout(database, 5000);
     sqlite3_exec(database,
                  "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                  "CREATE TABLE sales (what TEXT, price INTEGER CHECK (price > 0))",

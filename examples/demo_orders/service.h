@@ -63,7 +63,7 @@ service_open(const char *path, const char *endpoint, const char *tables)
     if (sqlite3_open(path, &self.database) != SQLITE_OK) {
         service_fail(path, sqlite3_errmsg(self.database));
     }
-    sqlite3_busy_timeout(self.database, 10000);
+    yam_outbox_busy_timeout(self.database, 10000);
     if (sqlite3_exec(self.database, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL", NULL, NULL,
                      NULL) != SQLITE_OK ||
         sqlite3_exec(self.database, tables, NULL, NULL, NULL) != SQLITE_OK) {

@@ -17,6 +17,10 @@
 
 #define S_DAY_MS (24ll * 3600 * 1000)
 #define S_OUTPUTS 64 //  of one round: then the database has its turn
+//  Who had to wait for the write lock leaves it to the others for a while: what gathers meanwhile
+//  is marked and given sequences at once, and they wait for it seldom.
+#define S_CONTENDED_US 100
+#define S_REST_MS 4
 
 #define OPTION(field) offsetof(yami_dispatcher_options_t, field)
 
@@ -90,12 +94,14 @@ s_act(yam_dispatcher_t *self, int64_t now_ms)
 
 //  Publishes counters, answers those who flush, and waits for something to do. Whether to go on.
 static bool
-s_wait(yam_dispatcher_t *self, uint64_t asked, bool has_worked)
+s_wait(yam_dispatcher_t *self, uint64_t asked, bool has_worked, bool is_resting)
 {
-    int64_t until_ms = yami_monitor_deadline(self->options.poll_ms);
+    int64_t until_ms =
+        is_resting ? self->rest_until_ms : yami_monitor_deadline(self->options.poll_ms);
     yami_monitor_lock(&self->monitor);
     self->stats = self->driver.core.stats;
-    if (!has_worked && asked > self->answered && yami_outbox_core_is_idle(&self->driver.core)) {
+    if (!has_worked && !is_resting && asked > self->answered &&
+        yami_outbox_core_is_idle(&self->driver.core)) {
         self->answered = asked;
         yami_monitor_tell(&self->monitor);
     }
@@ -123,6 +129,20 @@ s_leave(yam_dispatcher_t *self)
     }
 }
 
+//  A turn with the database, unless it is left to others for now. 1, 0 or -1 as the driver's.
+static int
+s_turn(yam_dispatcher_t *self, int64_t now_ms)
+{
+    int rc = yami_outbox_driver_turn(&self->driver, now_ms, yami_clock_wall_ms());
+    if (rc == -1) {
+        s_complain(self);
+    }
+    if (rc == 1 && self->driver.waited_us >= S_CONTENDED_US) {
+        self->rest_until_ms = yami_clock_mono_ms() + S_REST_MS;
+    }
+    return rc;
+}
+
 static void *
 s_run(void *arg)
 {
@@ -134,12 +154,10 @@ s_run(void *arg)
         yami_monitor_unlock(&self->monitor);
         int64_t now_ms = yami_clock_mono_ms();
         s_hear(self, now_ms);
-        int rc = yami_outbox_driver_turn(&self->driver, now_ms, yami_clock_wall_ms());
-        if (rc == -1) {
-            s_complain(self);
-        }
+        bool is_resting = now_ms < self->rest_until_ms;
+        int rc = is_resting ? 0 : s_turn(self, now_ms);
         bool has_acted = s_act(self, now_ms);
-        goes_on = s_wait(self, asked, rc == 1 || has_acted);
+        goes_on = s_wait(self, asked, rc == 1 || has_acted, is_resting);
     }
     s_leave(self);
     return NULL;

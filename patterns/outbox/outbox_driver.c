@@ -189,12 +189,17 @@ s_prepare(const yami_outbox_driver_t *self, const yami_outbox_effect_t *effects,
 
 //  All effects in one transaction (2). 0, or -1; then *stale_p is the lane that is another's.
 static int
-s_commit(const yami_outbox_driver_t *self, const yami_outbox_effect_t *effects, s_answer_t *answers,
+s_commit(yami_outbox_driver_t *self, const yami_outbox_effect_t *effects, s_answer_t *answers,
          size_t count, yami_outbox_lane_t **stale_p)
 {
-    if (s_prepare(self, effects, answers, count) == -1 || self->db->begin(self->database) == -1) {
+    if (s_prepare(self, effects, answers, count) == -1) {
         return -1;
     }
+    int64_t asked_us = yami_clock_mono_us();
+    if (self->db->begin(self->database) == -1) {
+        return -1;
+    }
+    self->waited_us = yami_clock_mono_us() - asked_us;
     for (size_t index = 0; index < count; index++) {
         if (s_apply(self, &effects[index], &answers[index]) == -1) {
             *stale_p = errno == ESTALE ? effects[index].lane : NULL;

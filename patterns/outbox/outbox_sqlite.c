@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "yam_outbox.h"
 #include "yami_base.h"
 #include "yami_outbox_sqlite.h"
 
@@ -130,12 +131,22 @@ s_open(void *connection, const char *prefix)
 //  Waits in short steps: who commits one transaction after the other leaves gaps that long waits
 //  miss.
 static int
-s_wait_for_lock(void *arg, int count)
+s_wait_for_lock(void *timeout_ms, int count)
 {
-    (void) arg;
     struct timespec pause = {0, S_BUSY_STEP_US * 1000};
     (void) nanosleep(&pause, NULL);
-    return count < S_BUSY_MS * 1000 / S_BUSY_STEP_US;
+    return count < (intptr_t) timeout_ms * 1000 / S_BUSY_STEP_US;
+}
+
+int
+yam_outbox_busy_timeout(sqlite3 *database, int timeout_ms)
+{
+    bool waits = timeout_ms > 0;
+    if (database == NULL || sqlite3_busy_handler(database, waits ? s_wait_for_lock : NULL,
+                                                 (void *) (intptr_t) timeout_ms) != SQLITE_OK) {
+        return yami_fail(EINVAL, "a busy timeout needs an open database");
+    }
+    return 0;
 }
 
 sqlite3 *
@@ -144,7 +155,7 @@ yami_outbox_sqlite_connect(const char *file)
     sqlite3 *database = NULL;
     int code = sqlite3_open_v2(file, &database, SQLITE_OPEN_READWRITE, NULL);
     if (code == SQLITE_OK) {
-        (void) sqlite3_busy_handler(database, s_wait_for_lock, NULL);
+        (void) yam_outbox_busy_timeout(database, S_BUSY_MS);
         //  Sequences must be durable before they are used, whatever the application asks for its
         //  rows. The sync is within COMMIT, and others wait for it: one that failed later could not
         //  be taken back, and would leave a hole before what they commit.

@@ -46,6 +46,13 @@ typedef enum {
 YAM_EXPORT yam_outbox_t *
 yam_outbox_new(struct sqlite3 *database, const char *options);
 
+//  Has the application's connection wait up to timeout_ms for another writer's transaction, in
+//  steps of 0.2 ms; 0: not at all. For sqlite3_busy_timeout, whose steps are 1 ms and grow: a
+//  dispatcher writes often, and each time for a fraction of that. Takes the place of the
+//  connection's busy handler. 0, or -1 with errno EINVAL and a sentence: no database.
+YAM_EXPORT int
+yam_outbox_busy_timeout(struct sqlite3 *database, int timeout_ms);
+
 //  Frees *self_p and clears it; the database stays open. Safe on NULL.
 YAM_EXPORT void
 yam_outbox_destroy(yam_outbox_t **self_p);

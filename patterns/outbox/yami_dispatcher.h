@@ -56,6 +56,7 @@ struct yam_dispatcher {
 
     //  The thread's.
     yami_outbox_driver_t driver;
+    int64_t rest_until_ms;    //  the database is left to others
     yami_writer_t properties; //  scratch
     yami_log_site_t log_site;
 };

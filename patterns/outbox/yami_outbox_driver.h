@@ -14,7 +14,8 @@ typedef struct {
     const yam_outbox_db_t *db;
     void *database; //  owned; db's
     yami_outbox_core_t core;
-    uint64_t mark; //  of the database, at the latest look
+    uint64_t mark;     //  of the database, at the latest look
+    int64_t waited_us; //  for the write lock, in the latest transaction
 } yami_outbox_driver_t;
 
 //  Takes ownership of database.

@@ -1,6 +1,9 @@
 /*  outbox - messages put in transactions of 100 and delivered to the daemon, next to a bare SQLite
     insert of the same blobs in the same transactions.
 
+    The application shares its database with the dispatcher, and waits for it as yam_outbox.h
+    recommends; the bare insert has it to itself.
+
     Both: WAL, synchronous=FULL, a statement prepared once. Of the outbox the clock runs from the
     first BEGIN until the dispatcher, a thread of the same process, has marked the last row; the
     daemon has synced it by then. A message in the report is a row, the latency that of a
@@ -51,7 +54,7 @@ s_open(const char *path)
     if (sqlite3_open(path, &database) != SQLITE_OK) {
         bench_fail("cannot open %s", path);
     }
-    (void) sqlite3_busy_timeout(database, WAIT_MS);
+    (void) yam_outbox_busy_timeout(database, WAIT_MS);
     s_execute(database, "PRAGMA journal_mode = WAL");
     s_execute(database, "PRAGMA synchronous = FULL");
     return database;

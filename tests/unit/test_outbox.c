@@ -3,6 +3,7 @@
 #include "outbox/outbox_fixture.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -103,6 +104,56 @@ test_locked_database_says_so(void **state)
     outbox_put_numbers("orders", 0, 1);
 }
 
+//  Commits what arg, a database, has open.
+static void *
+s_commit(void *arg)
+{
+    outbox_run(arg, "COMMIT");
+    return NULL;
+}
+
+static void
+test_busy_timeout_waits_for_another_writer_or_not_at_all(void **state)
+{
+    (void) state;
+    pthread_t thread;
+    sqlite3 *other = outbox_open();
+    outbox_run(other, "BEGIN IMMEDIATE");
+    assert_int_equal(yam_outbox_busy_timeout(outbox_database, 0), 0);
+    outbox_run(outbox_database, "BEGIN");
+    assert_int_equal(outbox_put("orders", "x", NULL), -1);
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(yam_outbox_busy_timeout(outbox_database, 5), 0);
+    assert_int_equal(outbox_put("orders", "x", NULL), -1); //  and not for ever
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(yam_outbox_busy_timeout(outbox_database, 60000), 0);
+    assert_int_equal(pthread_create(&thread, NULL, s_commit, other), 0);
+    assert_true(outbox_put("orders", "x", NULL) > 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    outbox_run(outbox_database, "COMMIT");
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    assert_int_equal(yam_outbox_busy_timeout(NULL, 1), -1);
+    assert_int_equal(errno, EINVAL);
+}
+
+//  Also when one row goes after the other, and with triggers that set off themselves.
+static void
+test_no_id_is_used_again_when_all_rows_are_gone(void **state)
+{
+    (void) state;
+    outbox_run(outbox_database, "PRAGMA recursive_triggers = ON");
+    for (int round = 1; round <= 3; round++) {
+        outbox_put_numbers("orders", 0, 10);
+        assert_int_equal(outbox_number("SELECT min(id) FROM yam_outbox"), 10 * round - 9);
+        assert_int_equal(outbox_number("SELECT max(id) FROM yam_outbox"), 10 * round);
+        outbox_run(outbox_database, round < 3 ? "DELETE FROM yam_outbox_row"
+                                              : "DELETE FROM yam_outbox_row WHERE lane > 0");
+        assert_int_equal(outbox_number("SELECT count(*) FROM yam_outbox"), 0);
+        assert_int_equal(outbox_number("SELECT count(*) FROM yam_outbox_row"), 1);
+        outbox_run(outbox_database, "PRAGMA recursive_triggers = OFF");
+    }
+}
+
 static void
 test_full_database_says_so_and_loses_nothing(void **state)
 {
@@ -151,6 +202,8 @@ main(void)
         OUTBOX_TEST(test_row_put_back_whose_sync_has_failed_is_never_sent),
         OUTBOX_TEST(test_tables_of_a_newer_version_are_refused_in_plain_words),
         OUTBOX_TEST(test_locked_database_says_so),
+        OUTBOX_TEST(test_busy_timeout_waits_for_another_writer_or_not_at_all),
+        OUTBOX_TEST(test_no_id_is_used_again_when_all_rows_are_gone),
         OUTBOX_TEST(test_full_database_says_so_and_loses_nothing),
         OUTBOX_TEST(test_readonly_database_says_so),
     };
