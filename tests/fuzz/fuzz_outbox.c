@@ -49,9 +49,9 @@ static size_t s_table_count;
 //  Made once, which takes a hundred times as long as a life; each begins with the same rows.
 static sqlite3 *s_database;
 static yam_outbox_t *s_outbox;
+static char *s_trigger; //  how the one there is was made
 
-//  -- Whoever writes into the tables
-//  ---------------------------------------------------------------
+//  -- Whoever writes into the tables --------------------------------------------------------------
 
 static void
 s_run(const char *text)
@@ -75,6 +75,15 @@ s_note_column(void *arg, int count, char **values, char **names)
     return 0;
 }
 
+static int
+s_note_trigger(void *arg, int count, char **values, char **names)
+{
+    (void) arg, (void) names;
+    YAM_ASSERT(count == 1 && s_trigger == NULL);
+    s_trigger = yami_strdup(values[0]);
+    return 0;
+}
+
 static void
 s_learn_tables(void)
 {
@@ -83,6 +92,9 @@ s_learn_tables(void)
         "'table' ORDER BY t.name, c.cid";
     YAM_ASSERT(sqlite3_exec(s_database, query, s_note_column, NULL, NULL) == SQLITE_OK);
     YAM_ASSERT(s_table_count > 0);
+    YAM_ASSERT(sqlite3_exec(s_database, "SELECT sql FROM sqlite_master WHERE type = 'trigger'",
+                            s_note_trigger, NULL, NULL) == SQLITE_OK);
+    YAM_ASSERT(s_trigger != NULL);
 }
 
 //  A value of any kind: mostly a small number.
@@ -351,6 +363,21 @@ s_make(void)
     }
 }
 
+//  As it was when it was made; without the trigger, which would keep the id of the newest row.
+static void
+s_restore(void)
+{
+    s_run("DROP TRIGGER yam_outbox_row_gone");
+    for (size_t table = 0; table < s_table_count; table++) {
+        const char *name = s_tables[table].name;
+        YAM_ASSERT(
+            yami_sqlite_run(s_database, "restoring",
+                            "DELETE FROM main.%s; INSERT INTO main.%s SELECT * FROM saved_%s", name,
+                            name, name) == 0);
+    }
+    s_run(s_trigger);
+}
+
 static void
 s_begin(s_life_t *life)
 {
@@ -360,13 +387,7 @@ s_begin(s_life_t *life)
     if (s_database == NULL) {
         s_make();
     }
-    for (size_t table = 0; table < s_table_count; table++) {
-        const char *name = s_tables[table].name;
-        YAM_ASSERT(
-            yami_sqlite_run(s_database, "restoring",
-                            "DELETE FROM main.%s; INSERT INTO main.%s SELECT * FROM saved_%s", name,
-                            name, name) == 0);
-    }
+    s_restore();
     void *provider = yami_outbox_sqlite.open(s_database, "yam_outbox");
     YAM_ASSERT(provider);
     yami_outbox_driver_init(&life->driver, &yami_outbox_sqlite, provider, &options, 7);
