@@ -1,5 +1,6 @@
 //  yami_option - a whole list of options at once, and what there is to choose from. See the header.
 
+#include <ctype.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -41,7 +42,9 @@ yami_options_help(const yami_option_t *table, char *buffer, size_t size)
     size_t used = 0;
     for (const yami_option_t *option = table; option->name != NULL; option++) {
         const char *initial = option->initial == NULL ? "" : option->initial;
-        const char *unit = option->unit == NULL ? "" : option->unit;
+        size_t length = strlen(initial);
+        bool has_unit = length > 0 && !isdigit((unsigned char) initial[length - 1]); //  "5s"
+        const char *unit = option->unit == NULL || has_unit ? "" : option->unit;
         int written = snprintf(buffer + used, size - used, "%-18s [%s%s%s] %s\n", option->name,
                                initial, *unit == 0 ? "" : " ", unit, option->help);
         YAM_ASSERT(written > 0 && (size_t) written < size - used); //  the caller knows its table

@@ -28,6 +28,7 @@ def test_what_lists_can_do_json():
 
 def test_options_of_endpoints_are_listed_and_in_the_man_page():
     output, errors = yam("help", "endpoint")
+    assert "[5s] how long destroy" in output, "a default with a unit of its own is not given another"
     names = [line.split()[0] for line in output.splitlines() if "[" in line and not line.startswith("[")]
     assert "send-timeout" in names and len(names) > 15 and not errors, output
     with open(f"{__file__.rsplit('/', 3)[0]}/daemons/yam/yam.1.scd", encoding="utf-8") as file:
