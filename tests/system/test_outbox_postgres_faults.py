@@ -58,9 +58,15 @@ def test_frozen_dispatcher_on_postgres_that_wakes_up_late_changes_nothing():
         outbox.freeze(here)
 
 
+#   Sessions that ask, as dispatchers do all the time, whether anything was committed.
+BOTH_AT_WORK = ("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%txid_snapshot_xmax%' AND "
+                "pid <> pg_backend_pid()")
+
+
 def test_servers_killed_amid_the_work_of_two_dispatchers_lose_and_double_nothing():
     with scene() as here:
         runners = [here.dispatch() for _ in range(2)]
+        here.database.wait(BOTH_AT_WORK, 2)  # who finds no server when it starts ends with that word
         for _ in range(5):
             for _ in range(5):
                 here.put(count=200)
