@@ -30,13 +30,19 @@ def test_locked_database_holds_up_checks_longer_than_their_delay_and_alarms_nobo
     assert_sound(scene)
 
 
-def test_full_disk_holds_everything_up_and_goes_on_when_there_is_room():
-    if os.geteuid() != 0:
-        return  # it takes a file system of its own
+def scene_on_a_small_disk():
+    """A service at work whose database has a file system of its own."""
     os.makedirs(folder("disk"))
     command("mount", "-t", "tmpfs", "-o", "size=8M", "none", folder("disk"))
     scene = Scene(database=folder("disk/service.db"))
     scene.wait_for()
+    return scene
+
+
+def test_full_disk_holds_everything_up_and_goes_on_when_there_is_room():
+    if os.geteuid() != 0:
+        return  # it takes a file system of its own
+    scene = scene_on_a_small_disk()
     with open(folder("disk/ballast"), "ab", buffering=0) as ballast:
         try:
             while True:
@@ -53,10 +59,7 @@ def test_full_disk_holds_everything_up_and_goes_on_when_there_is_room():
 def test_database_that_cannot_be_opened_for_writing_ends_the_daemon_with_the_reason():
     if os.geteuid() != 0:
         return  # it takes a file system of its own
-    os.makedirs(folder("disk"))
-    command("mount", "-t", "tmpfs", "-o", "size=8M", "none", folder("disk"))
-    scene = Scene(database=folder("disk/service.db"))
-    scene.wait_for()
+    scene = scene_on_a_small_disk()
     scene.end("service")
     database = sqlite3.connect(folder("new.db"), timeout=TIMEOUT, isolation_level=None)
     database.execute("BEGIN EXCLUSIVE")
