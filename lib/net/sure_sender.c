@@ -204,14 +204,16 @@ s_send(yami_sender_t *base, const yami_record_t *record, const char *subject)
 
 //  -- Waiting, and the rest of the table --------------------------------------------------------
 
-//  Under the lock: waits until all accepted by now were reported. How many were not, or were never
-//  sent; errno then says whether more will be.
+//  Under the lock: waits until all accepted by now were reported, as far as they ever will be. How
+//  many were not, or were never sent; errno then says whether more will be. The engine's thread
+//  never waits.
 static uint64_t
 s_flush_until(yami_sure_sender_t *self, int64_t until_ms)
 {
     uint64_t wanted = self->accepted;
-    while (self->reported < wanted && self->error == 0 &&
-           yami_monitor_wait(&self->monitor, until_ms)) {
+    bool has_time = !yami_engine_is_inside(self->engine);
+    while (self->reported < wanted && !self->has_reported_all && has_time) {
+        has_time = yami_monitor_wait(&self->monitor, until_ms);
     }
     uint64_t left = (self->reported < wanted ? wanted - self->reported : 0) + self->never_sent;
     if (self->error != 0) {

@@ -37,7 +37,7 @@ s_receive_one(yami_sure_sender_t *self, int64_t now_ms)
 
 //  Room is there before confirm runs, since it may send; flush is told after it has run.
 static void
-s_report(yami_sure_sender_t *self, const yami_producer_outcome_t *outcome)
+s_report(yami_sure_sender_t *self, const yami_producer_outcome_t *outcome, bool was_sent)
 {
     uint64_t count = outcome->last - outcome->first + 1;
     yami_monitor_lock(&self->monitor);
@@ -60,6 +60,7 @@ s_report(yami_sure_sender_t *self, const yami_producer_outcome_t *outcome)
         self->is_reporting = false;
     }
     self->reported = outcome->last;
+    self->never_sent += was_sent ? 0 : count;
     yami_monitor_tell(&self->monitor);
     yami_monitor_unlock(&self->monitor);
 }
@@ -69,7 +70,7 @@ s_report_all(yami_sure_sender_t *self)
 {
     yami_producer_outcome_t outcome;
     while (yami_producer_core_outcome(&self->core, &outcome)) {
-        s_report(self, &outcome);
+        s_report(self, &outcome, true);
     }
 }
 
@@ -87,13 +88,19 @@ s_report_never_sent(yami_sure_sender_t *self)
     outcome.first = self->settled + 1;
     outcome.last = self->accepted;
     outcome.bytes = self->held_bytes;
-    bool is_due = knows_all && self->error != 0 && outcome.first <= outcome.last; //  no more come
-    self->never_sent += is_due ? outcome.last - outcome.first + 1 : 0;
+    bool is_final = self->error != 0 && !self->has_reported_all; //  no more are accepted
     yami_monitor_unlock(&self->monitor);
-    if (is_due) {
-        memcpy(outcome.text, core->final_text, sizeof outcome.text);
-        s_report(self, &outcome);
+    if (!is_final) {
+        return;
     }
+    if (knows_all && outcome.first <= outcome.last) {
+        memcpy(outcome.text, core->final_text, sizeof outcome.text);
+        s_report(self, &outcome, false);
+    }
+    yami_monitor_lock(&self->monitor);
+    self->has_reported_all = true;
+    yami_monitor_tell(&self->monitor);
+    yami_monitor_unlock(&self->monitor);
 }
 
 //  -- Output ------------------------------------------------------------------------------------

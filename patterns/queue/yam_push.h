@@ -63,7 +63,8 @@ yam_push_send_message(yam_push_t *self, yam_message_t **message_p);
 
 //  Waits until everything sent so far is confirmed (sure) or handed to the transport (fast), at
 //  most timeout_ms (-1: for ever). Returns how many messages are not: 0 is success, else errno is
-//  EAGAIN (not yet), or what every later send fails with (ESTALE, EACCES, EEXIST).
+//  EAGAIN (not yet), or what every later send fails with (ESTALE, EACCES, EEXIST). In the confirm
+//  callback it does not wait.
 YAM_EXPORT uint64_t
 yam_push_flush(yam_push_t *self, int timeout_ms);
 

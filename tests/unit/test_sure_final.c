@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -114,6 +115,47 @@ test_what_was_accepted_before_the_relay_would_not_have_us_is_refused(void **stat
     assert_string_equal(refused.text, "the channel is a topic");
 }
 
+typedef struct {
+    sem_t has_begun, may_end;
+    uint64_t inner; //  what flush says in the engine's own thread
+} s_held_t;
+
+static void
+s_hold(void *arg, uint64_t first, uint64_t last, yam_status_t status, yam_level_t level,
+       const char *text)
+{
+    s_held_t *held = arg;
+    (void) first, (void) last, (void) status, (void) level, (void) text;
+    held->inner = s_sender->ops->flush(s_sender, -1);
+    (void) sem_post(&held->has_begun);
+    (void) sem_wait(&held->may_end);
+}
+
+static void
+test_a_flush_while_a_refusal_is_reported_counts_each_message_once(void **state)
+{
+    (void) state;
+    s_held_t held = {.inner = 0};
+    (void) sem_init(&held.has_begun, 0, 0);
+    (void) sem_init(&held.may_end, 0, 0);
+    s_open("");
+    s_sender->ops->set_confirm(s_sender, s_hold, &held);
+    for (int index = 0; index < 3; index++) {
+        assert_int_equal(s_send("early"), 0);
+    }
+    s_refuse_attach(YAM_STATUS_CONFLICT, "the channel is a topic");
+    (void) sem_wait(&held.has_begun);
+    uint64_t meanwhile = s_sender->ops->flush(s_sender, 0);
+    (void) sem_post(&held.may_end);
+    assert_int_equal(meanwhile, 3);
+    assert_int_equal(s_sender->ops->flush(s_sender, -1), 3);
+    assert_int_equal(errno, EEXIST);
+    s_sender->ops->set_confirm(s_sender, NULL, NULL); //  it is not running
+    assert_int_equal(held.inner, 3);
+    (void) sem_destroy(&held.has_begun);
+    (void) sem_destroy(&held.may_end);
+}
+
 //  It may be stored.
 static void
 test_what_was_on_its_way_when_the_relay_ended_us_has_no_outcome(void **state)
@@ -145,6 +187,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_what_was_accepted_before_the_relay_would_not_have_us_is_refused),
+        TEST(test_a_flush_while_a_refusal_is_reported_counts_each_message_once),
         TEST(test_what_was_on_its_way_when_the_relay_ended_us_has_no_outcome),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
