@@ -10,8 +10,8 @@ import time
 
 from callback_support import DELAY, Scene, assert_sound
 from fault_support import CLONE_NEWNS, command, unshare
-from yamd_support import (CANTCREAT, CONFIG, DATAERR, IS_SANITIZED, TIMEOUT, UNAVAILABLE, Relay, folder, hold, main, refused, rows,
-                          write, yam)
+from yamd_support import (CANTCREAT, CONFIG, DATAERR, IS_SANITIZED, TIMEOUT, UNAVAILABLE, Relay, folder, hold, main, needs, refused,
+                          rows, write, yam)
 
 HOUR = 3600
 LIBRARY = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or [None])[0]
@@ -40,8 +40,7 @@ def scene_on_a_small_disk():
 
 
 def test_full_disk_holds_everything_up_and_goes_on_when_there_is_room():
-    if os.geteuid() != 0:
-        return  # it takes a file system of its own
+    needs(os.geteuid() == 0, "root: a file system of its own")
     scene = scene_on_a_small_disk()
     with open(folder("disk/ballast"), "ab", buffering=0) as ballast:
         try:
@@ -57,8 +56,7 @@ def test_full_disk_holds_everything_up_and_goes_on_when_there_is_room():
 
 
 def test_database_that_cannot_be_opened_for_writing_ends_the_daemon_with_the_reason():
-    if os.geteuid() != 0:
-        return  # it takes a file system of its own
+    needs(os.geteuid() == 0, "root: a file system of its own")
     scene = scene_on_a_small_disk()
     scene.end("service")
     database = sqlite3.connect(folder("new.db"), timeout=TIMEOUT, isolation_level=None)
@@ -106,8 +104,7 @@ def test_two_services_of_which_one_freezes_and_wakes_up_late_alarm_nobody():
 
 
 def test_clock_that_jumps_an_hour_forgets_nothing_and_alarms_nobody():
-    if IS_SANITIZED or not LIBRARY:
-        return  # one library before all others is enough
+    needs(LIBRARY and not IS_SANITIZED, "faketime, and to be the one library before all others")
     write("clock", "+0\n")
     scene = Scene()
     scene.end("service")

@@ -12,7 +12,7 @@ import yamd_support
 from fault_proxy import DOWN, FaultProxy
 from fault_support import CLONE_NEWNS, command, failing_build, need, unshare
 from outbox_support import Scene, wait_for_death
-from yamd_support import IS_SANITIZED, SKIPPED, TIMEOUT, folder, hold, main, rows, until, write, yam
+from yamd_support import IS_SANITIZED, SKIPPED, TIMEOUT, folder, hold, main, needs, rows, until, write, yam
 
 POINTS = ("commit", "committed", "send", "confirm")
 HOUR = 3600
@@ -105,8 +105,7 @@ def test_locked_database_delays_and_loses_nothing():
 
 
 def test_full_disk_delays_and_loses_nothing():
-    if os.geteuid() != 0:
-        return  # it takes a file system of its own
+    needs(os.geteuid() == 0, "root: a file system of its own")
     os.makedirs(folder("disk"))
     command("mount", "-t", "tmpfs", "-o", "size=1M", "none", folder("disk"))
     scene = Scene()

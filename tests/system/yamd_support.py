@@ -150,6 +150,16 @@ def rows(text):
     return json.loads(text)
 
 
+class Skipped(Exception):
+    """Raised by a case that cannot be here, with what it needs: it counts as skipped, and not as passed."""
+
+
+def needs(is_there, what):
+    """Skips the case unless there is what it needs."""
+    if not is_there:
+        raise Skipped(f"needs {what}")
+
+
 def main(cases):
     """Runs all functions named test_ in cases, each in a folder of its own; prints TAP."""
     global _case
@@ -163,6 +173,8 @@ def main(cases):
             try:
                 case()
                 print(f"ok {number} - {name}", flush=True)
+            except Skipped as why:
+                print(f"ok {number} - {name} # SKIP {why}", flush=True)
             except Exception:  # whatever it is, the next case still runs
                 failed += 1
                 traceback.print_exc(file=sys.stdout)
