@@ -8,7 +8,7 @@ import struct
 import subprocess
 import time
 
-from yamd_support import TIMEOUT, Relay, folder, hold, read_line, rows, spawn, until, yam
+from yamd_support import TIMEOUT, UNAVAILABLE, Relay, folder, hold, read_line, refused, rows, spawn, until, yam
 
 BATCH = 40  # rows of one transaction
 FAST = ("--lease", "100ms", "--limit", "300ms", "--poll", "2ms", "--tries", "100")
@@ -17,6 +17,12 @@ FAST = ("--lease", "100ms", "--limit", "300ms", "--poll", "2ms", "--tries", "100
 def record(body):
     """A message without properties, as section 2 of SPEC.md has it."""
     return struct.pack("<IHBBI", len(body), 0, 0, 4, 0) + body
+
+
+def refuse_without_outbox(path):
+    """A database that has none is told so by every command that only looks after one."""
+    for words in (["list"], ["show", "1"], ["prune", "--dry-run"], ["prune"], ["retry", "--all", "--dry-run"]):
+        refused("yam", "outbox", *words, "--db", path, code=UNAVAILABLE, says=["no outbox", "--prefix"])
 
 
 class Tables:

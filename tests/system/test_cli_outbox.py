@@ -88,8 +88,7 @@ def test_database_without_an_outbox_is_left_as_it_is():
     connection.close()
     with open(folder("e.db"), "rb") as file:
         before = file.read()
-    for words in (["list"], ["show", "1"], ["prune", "--dry-run"], ["prune"], ["retry", "--all", "--dry-run"]):
-        refused("yam", "outbox", *words, "--db", folder("e.db"), code=UNAVAILABLE, says=["no outbox", "--prefix"])
+    outbox.refuse_without_outbox(folder("e.db"))
     with open(folder("e.db"), "rb") as file:
         assert file.read() == before
 

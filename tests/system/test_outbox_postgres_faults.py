@@ -48,6 +48,16 @@ def test_servers_that_cannot_be_used_are_refused_in_plain_words():
     refused("yam", "outbox", "list", "--db", "postgresql://h/x?no=1", code=USAGE, says="malformed")
 
 
+def test_database_at_a_server_without_an_outbox_is_left_as_it_is():
+    with scene() as here:
+        here.database.run("CREATE DATABASE theirs")
+        here.database.path = here.server.uri.replace("/postgres?", "/theirs?")
+        here.database.connect()
+        here.database.run("CREATE TABLE theirs (id bigint)")
+        outbox.refuse_without_outbox(here.database.path)
+        assert here.database.number("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 1
+
+
 def test_dispatchers_on_postgres_killed_at_random_store_everything_once():
     with scene() as here:
         outbox.kill_at_random(here)
