@@ -91,6 +91,7 @@ s_open(yam_t *yam, const void *own, const char *options)
     const s_own_t *values = own;
     char endpoint[S_ENDPOINT_SIZE];
     if (values->certificate[0] != 0 && yam_set_certificate(yam, values->certificate) == -1) {
+        errno = errno == ENOENT || errno == ENOTDIR ? EINVAL : errno; //  an option is wrong
         return NULL;
     }
     yam_callback_store_t *store = yam_postgres_is_uri(values->db)

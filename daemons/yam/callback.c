@@ -204,8 +204,9 @@ s_do(yam_callback_store_t *store, char **operands)
 static int
 s_run(char **operands)
 {
-    if (*s_values.database == 0) {
-        return cli_complain(EX_USAGE, "which database? (--db FILE or URI)");
+    int exit_code = cli_check_database(s_values.database);
+    if (exit_code != EX_OK) {
+        return exit_code;
     }
     yam_callback_store_t *store = yam_postgres_is_uri(s_values.database)
                                       ? yam_callback_store_postgres(s_values.database, false)
@@ -213,7 +214,7 @@ s_run(char **operands)
     if (store == NULL) {
         return cli_complain_errno();
     }
-    int exit_code = s_do(store, operands);
+    exit_code = s_do(store, operands);
     yam_callback_store_destroy(&store);
     return exit_code;
 }

@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "yam_error.h"
+#include "yam_postgres.h"
 #include "yami_base.h"
 #include "yami_endpoint.h"
 
@@ -152,6 +154,24 @@ cli_add_option(char *more, size_t size, const char *name, const char *value)
         return cli_complain(EX_USAGE, "the options are too long together");
     }
     return 0;
+}
+
+//  -- Databases ---------------------------------------------------------------------------------
+
+int
+cli_check_database(const char *database)
+{
+    if (*database == 0) {
+        return cli_complain(EX_USAGE, "which database? (--db FILE or URI)");
+    }
+    struct stat status = {.st_mode = 0};
+    bool is_there = yam_postgres_is_uri(database) ||
+                    (access(database, R_OK) == 0 && stat(database, &status) == 0);
+    if (!is_there || S_ISDIR(status.st_mode)) {
+        return cli_complain(EX_NOINPUT, "cannot open database %s: %s", database,
+                            strerror(is_there ? EISDIR : errno));
+    }
+    return EX_OK;
 }
 
 //  -- Signals -----------------------------------------------------------------------------------

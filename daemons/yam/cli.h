@@ -87,6 +87,11 @@ cli_endpoint(const cli_common_t *common, const char *options, const char *more, 
 int
 cli_add_option(char *more, size_t size, const char *name, const char *value);
 
+//  Whether a database is named, and there when it is a file. EX_OK, or an exit code after a
+//  complaint.
+int
+cli_check_database(const char *database);
+
 //  From now on SIGINT and SIGTERM only ask to stop; SIGPIPE is an error of write.
 void
 cli_catch_signals(void);

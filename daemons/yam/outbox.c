@@ -68,18 +68,6 @@ static const yami_option_t s_table[] = {
     CLI_FLAG(s_values_t, "once", is_once, "run: end when there is nothing left to send"),
     CLI_END};
 
-//  -- The database --------------------------------------------------------------------------------
-
-//  EX_OK, or an exit code after a complaint.
-static int
-s_check_database(void)
-{
-    if (*s_values.database == 0) {
-        return cli_complain(EX_USAGE, "which database? (--db FILE or URI)");
-    }
-    return EX_OK;
-}
-
 static const char *
 s_channel(void)
 {
@@ -384,7 +372,7 @@ s_dispatch(void)
 {
     char endpoint[2048];
     char options[320];
-    int exit_code = s_check_database();
+    int exit_code = cli_check_database(s_values.database);
     if (exit_code == EX_OK) {
         exit_code = cli_endpoint(&s_values.common, "grade=sure", "", endpoint, sizeof endpoint);
     }
@@ -431,7 +419,7 @@ s_run(char **operands)
             continue;
         }
         cli_outbox_t source = {NULL, NULL, NULL};
-        int exit_code = s_check_database();
+        int exit_code = cli_check_database(s_values.database);
         if (exit_code == EX_OK) {
             exit_code = cli_outbox_open(&source, s_values.database, s_values.prefix);
         }

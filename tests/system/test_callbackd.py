@@ -6,8 +6,8 @@ import signal
 import sqlite3
 import subprocess
 
-from yamd_support import (CONFIG, DATAERR, OK, UNAVAILABLE, USAGE, CANTCREAT, TIMEOUT, Relay, folder, main, read_line, refused, rows,
-                          run, spawn, write, yam)
+from yamd_support import (CANTCREAT, CONFIG, DATAERR, NOINPUT, OK, TIMEOUT, UNAVAILABLE, USAGE, Relay, folder, main, read_line,
+                          refused, rows, run, spawn, write, yam)
 
 
 def service(*arguments):
@@ -57,6 +57,7 @@ def test_config_is_checked_without_touching_anything():
     output, _ = run("yam-callbackd", "--config", "callbackd.conf", "--dump-config")
     assert "rounds = 5\n" in output and 'db = "never-made.db"' in output
     refused("yam-callbackd", "--db", "x.db", "--backoff", "never", "--check-config", code=CONFIG, says="backoff")
+    refused("yam-callbackd", "--db", "x.db", "--certificate", folder("none"), code=CONFIG, says="none")
 
 
 def test_what_is_not_right_is_refused_with_the_reason():
@@ -116,7 +117,7 @@ def test_files_of_somebody_else_are_left_alone():
     database.close()
     before = open(folder("other.db"), "rb").read()
     refused("yam", "callback", "list", "--db", "other.db", code=UNAVAILABLE, says="no tables of a callback service")
-    refused("yam", "callback", "list", "--db", "missing.db", code=UNAVAILABLE, says="missing.db")
+    refused("yam", "callback", "list", "--db", "missing.db", code=NOINPUT, says="missing.db")
     refused("yam", "callback", "list", code=USAGE, says="--db")
     refused("yam", "callback", "lits", "--db", "other.db", code=UNAVAILABLE, says="no tables")
     assert open(folder("other.db"), "rb").read() == before

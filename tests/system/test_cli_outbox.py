@@ -96,7 +96,10 @@ def test_database_without_an_outbox_is_left_as_it_is():
 def test_bad_words_and_databases_are_refused_in_plain_words():
     refused("yam", "outbox", "list", code=USAGE, says="--db")
     refused("yam", "outbox", "list", "--db", "postgresql://localhost:1/x", code=UNAVAILABLE, says="cannot connect")
-    refused("yam", "outbox", "list", "--db", folder("none.db"), code=NOINPUT, says="none.db")
+    for action in ("list", "show", "prune", "run"):
+        refused("yam", "outbox", action, "--db", folder("none.db"), code=NOINPUT, says=["none.db", "No such file"])
+        refused("yam", "outbox", action, "--db", folder(), code=NOINPUT, says="Is a directory")
+    assert not os.path.exists(folder("none.db"))
     outbox.Database()
     refused("yam", "outbox", "dance", "--db", folder("app.db"), code=USAGE, says="dance")
     refused("yam", "outbox", "retry", "--db", folder("app.db"), code=USAGE, says="--all")
