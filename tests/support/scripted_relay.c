@@ -93,10 +93,12 @@ scripted_relay_recv(scripted_relay_t *self)
             return 'b';
         }
         assert_int_equal(yami_frame_decode(&self->frame, self->block->data, self->block->size), 0);
-        if (self->frame.type == YAMI_FRAME_HELLO) {
+        bool is_hello = self->frame.type == YAMI_FRAME_HELLO;
+        bool is_repeated = is_hello && self->frame.session == self->session;
+        if (is_hello) {
             self->session = self->frame.session;
         }
-        if (self->frame.type != YAMI_FRAME_HEARTBEAT) {
+        if (self->frame.type != YAMI_FRAME_HEARTBEAT && !is_repeated) {
             return 'c';
         }
     }
