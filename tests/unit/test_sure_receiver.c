@@ -311,7 +311,7 @@ test_new_session_makes_old_messages_stale(void **state)
 }
 
 static void
-test_close_flushes_detaches_and_says_goodbye(void **state)
+test_close_says_goodbye_though_nobody_answers_detach(void **state)
 {
     (void) state;
     s_open_attached("");
@@ -321,9 +321,11 @@ test_close_flushes_detaches_and_says_goodbye(void **state)
     s_expect_settle(YAMI_FRAME_ACK, 5, 1, 1);
     s_acked(1);
     assert_int_equal(s_receiver->ops->flush(s_receiver, WAIT_MS), 0);
-    assert_int_equal(s_receiver->ops->close(&s_receiver, 1), 0); //  nobody answers DETACH
-    scripted_relay_expect(&s_relay, YAMI_FRAME_DETACH);
-    scripted_relay_expect(&s_relay, YAMI_FRAME_GOODBYE);
+    assert_int_equal(s_receiver->ops->close(&s_receiver, 1), 0);
+    do {
+        assert_int_equal(scripted_relay_recv(&s_relay), 'c');
+    } while (s_relay.frame.type == YAMI_FRAME_DETACH); //  for which a millisecond may not do
+    assert_int_equal(s_relay.frame.type, YAMI_FRAME_GOODBYE);
 }
 
 static void *
@@ -551,7 +553,7 @@ main(void)
         TEST(test_waiting_receiver_is_woken),
         TEST(test_descriptor_is_readable_while_messages_wait),
         TEST(test_new_session_makes_old_messages_stale),
-        TEST(test_close_flushes_detaches_and_says_goodbye),
+        TEST(test_close_says_goodbye_though_nobody_answers_detach),
         TEST(test_close_waits_for_what_was_settled_last),
         TEST(test_close_returns_what_was_never_acked),
         TEST(test_refused_receiver_gets_the_reason),
