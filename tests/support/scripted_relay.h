@@ -41,8 +41,8 @@ void
 scripted_relay_endpoint(const scripted_relay_t *self, yami_endpoint_t *endpoint,
                         const char *options);
 
-//  The next thing that is no HEARTBEAT: 'c' control frame, 'b' batch. A HELLO that a client says once
-//  more, since the answer comes late on a busy machine, is none either.
+//  The next thing that is no HEARTBEAT: 'c' control frame, 'b' batch. A HELLO that a client says
+//  once more, since the answer comes late on a busy machine, is none either.
 char
 scripted_relay_recv(scripted_relay_t *self);
 
