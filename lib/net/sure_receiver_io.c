@@ -98,11 +98,13 @@ s_publish(yami_sure_receiver_t *self)
 {
     const yami_consumer_core_t *core = &self->core;
     bool has_ended = core->link.state == YAMI_LINK_ENDED;
-    if (core->state != self->told_state || core->unresolved < self->told_unresolved || has_ended) {
+    //  Of what was settled: how much is not acked may have risen again since the lock was let go.
+    uint64_t resolved = core->settled - core->unresolved;
+    if (core->state != self->told_state || resolved != self->told_resolved || has_ended) {
         yami_monitor_tell(&self->monitor);
     }
     self->told_state = core->state;
-    self->told_unresolved = core->unresolved;
+    self->told_resolved = resolved;
     yami_sure_receiver_signal(self); //  messages of a lost session are gone
     bool is_attached = core->state == YAMI_CONSUMER_ATTACHED;
     if (self->was_attached && !is_attached && !core->is_closing) {

@@ -44,7 +44,7 @@ typedef struct {
     yami_sure_link_t link;
     bool was_attached; //  after the last step
     yami_consumer_state_t told_state;
-    uint64_t told_unresolved;
+    uint64_t told_resolved; //  settled messages whose fate is known; it never falls
     yami_log_site_t log_site;
 } yami_sure_receiver_t;
 
