@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <string.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include <zmq.h>
@@ -27,6 +27,15 @@ typedef enum {
     S_DRAIN,
 } s_request_t;
 
+//  An option that somebody sets; lives on the stack of who waits for it.
+typedef struct {
+    const char *name; //  borrowed
+    const char *value;
+    bool is_done;
+    int error; //  errno, 0: it is set
+    char text[512];
+} s_set_t;
+
 struct yami_relay_shell {
     yami_relay_door_t *door;       //  owned
     yami_relay_core_t *core;       //  owned
@@ -41,12 +50,9 @@ struct yami_relay_shell {
 
     yami_monitor_t monitor; //  tells that a request was answered
     s_request_t request;    //  under the lock
-    const char *set_name;   //  under the lock, borrowed while request is S_SET
-    const char *set_value;
-    int set_errno; //  under the lock: outcome, with its sentence
-    char set_error[512];
-    bool is_stopping; //  under the lock
-    bool is_idle;     //  under the lock: a drain is complete
+    s_set_t *set;           //  under the lock, borrowed while request is S_SET
+    bool is_stopping;       //  under the lock
+    bool is_idle;           //  under the lock: a drain is complete
 
     _Atomic int64_t last_turn_ms;
 };
@@ -134,18 +140,26 @@ s_turn(yami_relay_shell_t *self)
     yami_relay_driver_checkpoint(&self->driver);
 }
 
+//  Under the lock. Who asked knows by is_done that it is his answer: others wait to ask, too.
+static void
+s_answer_set(yami_relay_shell_t *self)
+{
+    s_set_t *set = self->set;
+    if (yami_options_set(yami_relay_option_table, self->options, set->name, set->value) == -1) {
+        set->error = errno;
+        (void) snprintf(set->text, sizeof set->text, "%s", yam_error());
+    }
+    set->is_done = true;
+    self->set = NULL;
+}
+
 //  Answers what other threads ask. Returns whether the loop shall end.
 static bool
 s_requests(yami_relay_shell_t *self)
 {
     yami_monitor_lock(&self->monitor);
     if (self->request == S_SET) {
-        self->set_errno = 0;
-        if (yami_options_set(yami_relay_option_table, self->options, self->set_name,
-                             self->set_value) == -1) {
-            self->set_errno = errno;
-            strncpy(self->set_error, yam_error(), sizeof self->set_error - 1);
-        }
+        s_answer_set(self);
     } else if (self->request == S_DRAIN) {
         yami_relay_event_t event = {.type = YAMI_EVENT_DRAIN};
         yami_relay_driver_event(&self->driver, &event);
@@ -317,20 +331,19 @@ yami_relay_shell_close(yami_relay_shell_t **self_p, int timeout_ms)
 int
 yami_relay_shell_set(yami_relay_shell_t *self, const char *name, const char *value)
 {
+    s_set_t set = {.name = name, .value = value};
     yami_monitor_lock(&self->monitor);
     while (self->request != S_NOTHING) {
         (void) yami_monitor_wait(&self->monitor, INT64_MAX);
     }
     self->request = S_SET;
-    self->set_name = name;
-    self->set_value = value;
+    self->set = &set;
     s_wake(self);
-    while (self->request == S_SET) {
+    while (!set.is_done) {
         (void) yami_monitor_wait(&self->monitor, INT64_MAX);
     }
-    int rc = self->set_errno == 0 ? 0 : yami_fail(self->set_errno, "%s", self->set_error);
     yami_monitor_unlock(&self->monitor);
-    return rc;
+    return set.error == 0 ? 0 : yami_fail(set.error, "%s", set.text);
 }
 
 bool
