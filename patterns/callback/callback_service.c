@@ -136,6 +136,9 @@ yam_callback_service_destroy(yam_callback_service_t **self_p)
         return;
     }
     *self_p = NULL;
+    if (!yami_context_is_ours(self->turn.intake.yam)) {
+        return; //  a forked child leaves everything as it is: the database is the parent's
+    }
     atomic_store(&self->is_stopped, true);
     if (write(self->turn.wake_fd, &one, sizeof one) == -1) {
         //  it is readable already

@@ -114,18 +114,18 @@ yam_rpc_close(yam_rpc_t **self_p, int timeout_ms)
         return 0;
     }
     *self_p = NULL;
+    if (!yami_context_is_ours(self->yam)) {
+        return self->core.unfinished; //  a forked child leaves everything as it is
+    }
     int64_t until_ms = yami_monitor_deadline(timeout_ms);
-    bool is_ours = yami_context_is_ours(self->yam);
     yami_monitor_lock(&self->monitor);
-    while (is_ours && self->core.unfinished > 0 && yami_monitor_wait(&self->monitor, until_ms)) {
+    while (self->core.unfinished > 0 && yami_monitor_wait(&self->monitor, until_ms)) {
     }
     yami_monitor_unlock(&self->monitor);
     yami_rpc_close_io(self);
     uint64_t unfinished = self->core.unfinished;
     yami_rpc_core_end(&self->core, YAM_STATUS_CLOSING, "the caller was closed");
-    if (is_ours) {
-        (void) yami_rpc_tell(self);
-    }
+    (void) yami_rpc_tell(self);
     s_free(&self);
     return unfinished;
 }

@@ -383,8 +383,7 @@ yami_rpc_close_io(yam_rpc_t *self)
     for (size_t index = 0; index < count; index++) {
         yami_engine_remove(self->engine, &self->peers[index].task);
     }
-    bool is_ours = yami_context_is_ours(self->yam);
-    for (size_t index = 0; is_ours && index < self->core.config.servers; index++) {
+    for (size_t index = 0; index < self->core.config.servers; index++) {
         yami_socket_close(self->peers[index].socket);
     }
     (void) yam_push_close(&self->push, 0); //  what is on its way has no outcome any more

@@ -243,23 +243,23 @@ uint64_t
 yam_rpc_server_close(yam_rpc_server_t **self_p, int timeout_ms)
 {
     yam_rpc_server_t *self = self_p != NULL ? *self_p : NULL;
-    uint64_t unfinished = 0;
     if (self == NULL) {
         return 0;
     }
     *self_p = NULL;
-    if (yami_context_is_ours(self->yam)) {
-        unfinished = s_drain(self, yami_monitor_deadline(timeout_ms));
-        s_stop_workers(self);
-        yami_monitor_lock(&self->monitor);
-        bool was_in_engine = self->is_in_engine;
-        self->is_in_engine = false; //  nobody wakes its task any more
-        yami_monitor_unlock(&self->monitor);
-        if (was_in_engine) {
-            yami_engine_remove(self->engine, &self->task);
-        }
-        self->way->close(self);
+    if (!yami_context_is_ours(self->yam)) {
+        return self->desk.count; //  a forked child leaves everything as it is
     }
+    uint64_t unfinished = s_drain(self, yami_monitor_deadline(timeout_ms));
+    s_stop_workers(self);
+    yami_monitor_lock(&self->monitor);
+    bool was_in_engine = self->is_in_engine;
+    self->is_in_engine = false; //  nobody wakes its task any more
+    yami_monitor_unlock(&self->monitor);
+    if (was_in_engine) {
+        yami_engine_remove(self->engine, &self->task);
+    }
+    self->way->close(self);
     s_abandon(self);
     return unfinished;
 }

@@ -2,6 +2,7 @@
 //  alone.
 
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,14 +16,19 @@
 #include <cmocka.h>
 
 #include "yam_admin.h"
+#include "yam_callback_service.h"
 #include "yam_context.h"
 #include "yam_error.h"
 #include "yam_pub.h"
 #include "yam_pull.h"
 #include "yam_push.h"
 #include "yam_relay_embed.h"
+#include "yam_rpc.h"
+#include "yam_rpc_server.h"
 #include "yami_base.h"
+#include "yami_callback_store.h"
 #include "yami_context.h"
+#include "yami_rpc.h"
 
 #define RELAY_INSIDE "@tcp://127.0.0.1:*?relay=memory"
 
@@ -141,6 +147,125 @@ test_a_child_embeds_a_relay_of_its_own(void **state)
     yam_admin_destroy(&objects.admin);
     assert_int_equal(yam_push_close(&objects.push, 10000), 0);
     yam_destroy(&objects.yam);
+}
+
+typedef struct {
+    yam_rpc_t *rpc;
+    yam_rpc_server_t *server;
+    yam_callback_service_t *service;
+} s_services_t;
+
+static void
+s_answer(void *arg, yam_rpc_request_t *request)
+{
+    (void) arg;
+    (void) yam_rpc_reply(&request, YAM_STATUS_OK, "", NULL);
+}
+
+//  A future that has no outcome before this caller is closed.
+static void *
+s_wait_for_answer(void *arg)
+{
+    yam_rpc_t *rpc = arg;
+    (void) yam_rpc_wait(rpc, 1, 10000, NULL);
+    return NULL;
+}
+
+//  Whoever waits in the parent is not here, and what it waits in is as it left it.
+static bool
+s_destroys_services(void *arg)
+{
+    s_services_t *services = arg;
+    yam_rpc_destroy(&services->rpc);
+    yam_rpc_server_destroy(&services->server);
+    return !services->rpc && !services->server;
+}
+
+static void
+test_a_forked_child_may_destroy_a_caller_and_a_server_that_are_waited_in(void **state)
+{
+    (void) state;
+    yam_t *yam = yam_new();
+    s_services_t services = {0};
+    services.server = yam_rpc_serve(yam, "orders", "@tcp://127.0.0.1:*", s_answer, NULL);
+    assert_non_null(services.server);
+    services.rpc = yam_rpc_new(yam, "nobody", ">inproc://nobody");
+    yam_message_t *request = yam_message_new("x", 1);
+    assert_int_equal(yam_rpc_call(services.rpc, &request, -1, NULL, NULL), 1);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, s_wait_for_answer, services.rpc), 0);
+    bool is_waited_in = false;
+    while (!is_waited_in) {
+        yami_monitor_lock(&services.rpc->monitor);
+        is_waited_in = services.rpc->monitor.waiter_count > 0;
+        yami_monitor_unlock(&services.rpc->monitor);
+    }
+    assert_true(s_in_child(s_destroys_services, &services));
+    assert_int_equal(yam_rpc_cancel(services.rpc, 1), 0);
+    (void) pthread_join(thread, NULL);
+    yam_rpc_destroy(&services.rpc);
+    yam_rpc_server_destroy(&services.server);
+    yam_destroy(&yam);
+}
+
+static bool s_has_left; //  the database
+
+static int
+s_begin(void *database)
+{
+    (void) database;
+    errno = EAGAIN; //  locked, for ever
+    return -1;
+}
+
+static void
+s_end(void *database)
+{
+    (void) database;
+}
+
+static void
+s_leave(void *database)
+{
+    (void) database;
+    s_has_left = true;
+}
+
+static int64_t
+s_refuse(void *database, const yam_callback_statement_t *statement,
+         const yam_callback_value_t *values, yam_callback_row_fn take, void *arg)
+{
+    (void) database, (void) statement, (void) values, (void) take, (void) arg;
+    errno = EAGAIN;
+    return -1;
+}
+
+static const yam_callback_db_t s_locked_database = {
+    .begin = s_begin, .commit = s_begin, .rollback = s_end, .run = s_refuse, .destroy = s_leave};
+
+static bool
+s_leaves_the_database(void *arg)
+{
+    s_services_t *services = arg;
+    yam_callback_service_destroy(&services->service);
+    return !services->service && !s_has_left;
+}
+
+//  To a server it is the parent that takes its leave.
+static void
+test_a_forked_child_that_destroys_a_service_leaves_the_database_to_the_parent(void **state)
+{
+    (void) state;
+    yam_t *yam = yam_new();
+    yam_callback_store_t *store = yam_callback_store_new(&s_locked_database, yam);
+    s_services_t services = {0};
+    services.service =
+        yam_callback_service_new(yam, ">inproc://nobody?grade=sure", &store, NULL);
+    assert_non_null(services.service);
+    assert_true(s_in_child(s_leaves_the_database, &services));
+    yam_callback_service_destroy(&services.service);
+    assert_true(s_has_left);
+    yam_destroy(&yam);
 }
 
 static void
@@ -294,6 +419,9 @@ main(void)
         //  first: what others free teaches the allocator, too
         cmocka_unit_test(test_the_memory_of_a_burst_of_frames_serves_the_next),
         cmocka_unit_test(test_a_forked_child_is_refused_and_may_destroy),
+        cmocka_unit_test(test_a_forked_child_may_destroy_a_caller_and_a_server_that_are_waited_in),
+        cmocka_unit_test(
+            test_a_forked_child_that_destroys_a_service_leaves_the_database_to_the_parent),
         cmocka_unit_test(test_a_child_may_make_its_own),
         cmocka_unit_test(test_a_child_embeds_a_relay_of_its_own),
         cmocka_unit_test(test_without_descriptors_an_error_comes_and_no_abort),
