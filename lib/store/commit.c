@@ -18,6 +18,12 @@
 #define VECTOR_LIMIT 1024
 #define TRIM_LIMIT ((size_t) 1 << 24)
 
+//  A segment to give back once the TRIM entry of that LSN is durable (4).
+typedef struct {
+    uint64_t segment;
+    uint64_t lsn;
+} s_trim_t;
+
 struct yami_commit {
     yami_disk_t *disk;     //  borrowed
     yami_spares_t *spares; //  borrowed
@@ -40,7 +46,7 @@ struct yami_commit {
     uint64_t vector_offset; //  in the file, of the first one
     uint64_t vector_size;   //  bytes
     size_t vector_item;     //  first item in it
-    uint64_t *trims;        //  owned; segments to give back
+    s_trim_t *trims;        //  owned; in the order of their LSNs
     size_t trim_count;
     size_t trim_capacity;
 };
@@ -376,6 +382,15 @@ s_run_seal(yami_commit_t *self, const yami_commit_item_t *item)
     return 0;
 }
 
+//  A TRIM entry is staged; once more, when the disk was full before.
+static void
+s_note_trim(yami_commit_t *self, const yami_commit_item_t *item)
+{
+    if (self->trim_count == 0 || self->trims[self->trim_count - 1].lsn < item->lsn) {
+        self->trims[self->trim_count++] = (s_trim_t) {item->number, item->lsn};
+    }
+}
+
 static int
 s_run_item(yami_commit_t *self, const yami_commit_item_t *item)
 {
@@ -395,7 +410,7 @@ s_run_item(yami_commit_t *self, const yami_commit_item_t *item)
     }
     int rc = s_stage_entry(self, item);
     if (rc == 0 && item->kind == YAMI_ENTRY_TRIM) {
-        self->trims[self->trim_count++] = item->number;
+        s_note_trim(self, item);
     }
     return rc;
 }
@@ -407,8 +422,10 @@ s_give_back(yami_commit_t *self)
 {
     int rc = 0;
     size_t given = 0;
-    while (rc == 0 && given < self->trim_count) {
-        rc = yami_spares_give(self->spares, self->trims[given]) == -1 && errno != ENOENT ? -1 : 0;
+    uint64_t durable_lsn = yami_commit_durable(self);
+    while (rc == 0 && given < self->trim_count && self->trims[given].lsn <= durable_lsn) {
+        uint64_t segment = self->trims[given].segment;
+        rc = yami_spares_give(self->spares, segment) == -1 && errno != ENOENT ? -1 : 0;
         given += rc == 0 ? 1 : 0;
     }
     self->trim_count -= given;

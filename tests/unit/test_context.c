@@ -259,8 +259,7 @@ test_a_forked_child_that_destroys_a_service_leaves_the_database_to_the_parent(vo
     yam_t *yam = yam_new();
     yam_callback_store_t *store = yam_callback_store_new(&s_locked_database, yam);
     s_services_t services = {0};
-    services.service =
-        yam_callback_service_new(yam, ">inproc://nobody?grade=sure", &store, NULL);
+    services.service = yam_callback_service_new(yam, ">inproc://nobody?grade=sure", &store, NULL);
     assert_non_null(services.service);
     assert_true(s_in_child(s_leaves_the_database, &services));
     yam_callback_service_destroy(&services.service);

@@ -133,6 +133,43 @@ test_nth_operation_finds_no_space_for_every_n(void **state)
     }
 }
 
+//  Segments are given back by entries that are written with the end of their segment, and the disk
+//  has no room for these: the files must stay until the entries are durable.
+static void
+test_segment_is_not_given_back_while_there_is_no_space_to_say_so(void **state)
+{
+    (void) state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        sim_disk_t *disk = sim_disk_new(seed);
+        log_model_t model;
+        log_model_init(&model, disk);
+        assert_true(log_model_open(&model));
+        for (uint32_t round = 0; round < ROUNDS; round++) {
+            assert_int_equal(log_model_append(&model, 1, 1, 10, 4000), 0);
+            assert_int_equal(log_model_commit(&model), 1);
+        }
+        assert_int_equal(log_model_checkpoint(&model), 0);
+        assert_int_equal(log_model_commit(&model), 1);
+        log_model_trim(&model, 1, model.next[1]);
+        for (uint32_t round = 0; round < 20; round++) { //  more than a segment
+            assert_int_equal(log_model_append(&model, 1, 1, 10, 4000), 0);
+        }
+        sim_disk_fail_after(disk, 1, ENOSPC);
+        assert_true(log_model_commit(&model) >= 0);
+        assert_true(sim_disk_has_failed(disk));
+        size_t size;
+        assert_non_null(sim_disk_bytes(disk, "0000000000000001.seg", &size));
+        sim_disk_die_after(disk, 1);
+        log_model_abandon(&model);
+        sim_disk_crash(disk);
+        assert_true(log_model_open(&model));
+        assert_int_equal(model.damage_count, 0);
+        log_model_read_all(&model);
+        log_model_clear(&model);
+        sim_disk_destroy(&disk);
+    }
+}
+
 //  Every open is one that may find no descriptor; other operations never do.
 static void
 test_nth_open_finds_no_descriptor_for_every_n(void **state)
@@ -274,6 +311,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nth_operation_fails_with_eio_for_every_n),
         cmocka_unit_test(test_nth_operation_finds_no_space_for_every_n),
+        cmocka_unit_test(test_segment_is_not_given_back_while_there_is_no_space_to_say_so),
         cmocka_unit_test(test_nth_open_finds_no_descriptor_for_every_n),
         cmocka_unit_test(test_without_descriptors_there_is_no_room_until_there_are_some),
         cmocka_unit_test(test_failed_sync_is_final_and_named),
