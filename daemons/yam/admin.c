@@ -18,6 +18,7 @@ typedef struct {
     bool is_json;
     bool is_watch;
     bool is_relay;
+    bool is_wide;
     bool is_dry_run;
     bool is_yes;
     int64_t interval_ms;
@@ -40,6 +41,7 @@ static s_values_t s_values;
 static const yami_option_t s_stat_table[] = {
     S_COMMON,
     CLI_FLAG(s_values_t, "relay", is_relay, "counters of the relay instead of its channels"),
+    CLI_FLAG(s_values_t, "wide", is_wide, "all columns, and not only those of the first look"),
     CLI_FLAG(s_values_t, "watch", is_watch, "print again and again, until Ctrl-C"),
     CLI_NUMBER(s_values_t, "interval", interval_ms, 100, INT_MAX, "2s", "ms",
                "with --watch: how often"),
@@ -59,6 +61,8 @@ static const yami_option_t s_purge_table[] = {
 static const yami_option_t s_remove_table[] = {
     S_COMMON, S_DRY_RUN, CLI_FLAG(s_values_t, "yes", is_yes, "really remove the group"), CLI_END};
 static const yami_option_t s_cancel_table[] = {S_COMMON, S_DRY_RUN, CLI_END};
+
+#define S_FIRST_LOOK "messages leased dead oldest-ms in-per-s out-per-s redelivered"
 
 //  -- Rows --------------------------------------------------------------------------------------
 
@@ -122,15 +126,31 @@ s_copy_field(cli_rows_t *rows, const yam_admin_t *admin, size_t row, const char 
     }
 }
 
+//  What a table shows of the rows, "" for all: of statistics what is looked at first, in 80
+//  columns.
+static const char *
+s_columns(const yam_admin_request_t *request)
+{
+    bool is_group = strcmp(request->command, "stat") == 0 && request->channel;
+    if (s_values.is_wide || (!is_group && strcmp(request->command, "channels") != 0)) {
+        return "";
+    }
+    return is_group ? "channel group " S_FIRST_LOOK : "channel kind " S_FIRST_LOOK;
+}
+
 static int
-s_print(const yam_admin_t *admin)
+s_print(const yam_admin_t *admin, const yam_admin_request_t *request)
 {
     cli_rows_t *rows = cli_rows_new();
+    const char *columns = s_columns(request);
     for (size_t row = 0; row < yam_admin_row_count(admin); row++) {
         cli_rows_begin(rows);
         for (size_t index = 0; index < yam_admin_field_count(admin, row); index++) {
             s_copy_field(rows, admin, row, yam_admin_field_name(admin, row, index));
         }
+    }
+    if (*columns && !s_values.is_json) {
+        cli_rows_choose(rows, columns);
     }
     int rc = s_values.is_json    ? cli_rows_print_json(rows, s_values.is_watch, stdout)
              : s_values.is_relay ? cli_rows_print_list(rows, stdout)
@@ -147,7 +167,7 @@ s_print(const yam_admin_t *admin)
 static int
 s_ask(yam_admin_t *admin, const yam_admin_request_t *request)
 {
-    return yam_admin_call(admin, request) == -1 ? cli_complain_errno() : s_print(admin);
+    return yam_admin_call(admin, request) == -1 ? cli_complain_errno() : s_print(admin, request);
 }
 
 static int
@@ -291,7 +311,7 @@ const cli_command_t cli_stat = {"stat",
                                 0,
                                 1,
                                 "show channels, groups and the relay",
-                                "",
+                                "--wide and --json have more columns than the table.\n",
                                 {s_stat_table, CLI_LETTERS " j=json w=watch"},
                                 &s_values,
                                 s_stat};

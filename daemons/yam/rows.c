@@ -17,7 +17,7 @@
 
 struct cli_rows {
     json_t *array; //  owned
-    json_t *row;   //  borrowed from array; the last one
+    json_t *row;   //  borrowed from array; the one that takes cells, or NULL
 };
 
 cli_rows_t *
@@ -107,6 +107,35 @@ void
 cli_rows_bool(cli_rows_t *self, const char *column, bool value)
 {
     s_set(self->row, column, json_boolean(value));
+}
+
+//  The named cells of a row, as a new object.
+static json_t *
+s_choose(const json_t *row, const char *columns)
+{
+    json_t *chosen = json_object();
+    YAM_ASSERT(chosen);
+    for (size_t length; *columns; columns += length + (columns[length] == ' ')) {
+        char name[64];
+        length = strcspn(columns, " ");
+        (void) snprintf(name, sizeof name, "%.*s", (int) length, columns);
+        json_t *value = json_object_get(row, name);
+        if (value) {
+            s_set(chosen, name, json_incref(value));
+        }
+    }
+    return chosen;
+}
+
+void
+cli_rows_choose(cli_rows_t *self, const char *columns)
+{
+    for (size_t index = 0; index < json_array_size(self->array); index++) {
+        json_t *chosen = s_choose(json_array_get(self->array, index), columns);
+        int rc = json_array_set_new(self->array, index, chosen);
+        YAM_ASSERT(rc == 0);
+    }
+    self->row = NULL;
 }
 
 //  -- JSON --------------------------------------------------------------------------------------
@@ -225,39 +254,59 @@ s_show(const char *column, json_t *value, char *buffer, size_t size)
     }
 }
 
-//  Adds a column for each key of row that has none yet. Numbers stand at the right.
+//  "oldest-ms" is headed "oldest", since its cells say which unit, and "in-per-s" "in/s".
 static void
-s_add_columns(struct libscols_table *table, json_t *row)
+s_show_heading(const char *column, char *buffer, size_t size)
 {
-    const char *key;
-    json_t *value;
-    json_object_foreach(row, key, value)
-    {
-        bool is_known = false;
-        struct libscols_iter *iter = scols_new_iter(SCOLS_ITER_FORWARD);
-        struct libscols_column *column;
-        while (iter && scols_table_next_column(table, iter, &column) == 0) {
-            is_known = is_known || strcmp(scols_column_get_name(column), key) == 0;
-        }
-        scols_free_iter(iter);
-        if (!is_known) {
-            column =
-                scols_table_new_column(table, key, 0, json_is_integer(value) ? SCOLS_FL_RIGHT : 0);
-            YAM_ASSERT(column);
-        }
+    size_t length = strlen(column);
+    if (s_ends_with(column, "-ms")) {
+        (void) snprintf(buffer, size, "%.*s", (int) length - 3, column);
+    } else if (s_ends_with(column, "-per-s")) {
+        (void) snprintf(buffer, size, "%.*s/s", (int) length - 6, column);
+    } else {
+        (void) snprintf(buffer, size, "%s", column);
     }
 }
 
+//  One for each key of any row, in the order of their coming, as an object of that key's first
+//  value. Numbers stand at the right.
+static json_t *
+s_add_columns(struct libscols_table *table, json_t *array)
+{
+    size_t index;
+    json_t *row;
+    json_t *columns = json_object();
+    json_array_foreach(array, index, row)
+    {
+        int rc = json_object_update_missing(columns, row);
+        YAM_ASSERT(rc == 0);
+    }
+    const char *key;
+    json_t *value;
+    json_object_foreach(columns, key, value)
+    {
+        char heading[S_CELL_LIMIT + 8];
+        s_show_heading(key, heading, sizeof heading);
+        bool is_added =
+            scols_table_new_column(table, heading, 0, json_is_integer(value) ? SCOLS_FL_RIGHT : 0);
+        YAM_ASSERT(is_added);
+    }
+    return columns;
+}
+
 static void
-s_add_line(struct libscols_table *table, json_t *row)
+s_add_line(struct libscols_table *table, json_t *columns, json_t *row)
 {
     struct libscols_line *line = scols_table_new_line(table, NULL);
     YAM_ASSERT(line);
-    for (size_t index = 0; index < scols_table_get_ncols(table); index++) {
+    size_t index = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach(columns, key, value)
+    {
         char cell[S_CELL_LIMIT + 8];
-        const char *name = scols_column_get_name(scols_table_get_column(table, index));
-        s_show(name, json_object_get(row, name), cell, sizeof cell);
-        (void) scols_line_set_data(line, index, cell);
+        s_show(key, json_object_get(row, key), cell, sizeof cell);
+        (void) scols_line_set_data(line, index++, cell);
     }
 }
 
@@ -269,17 +318,16 @@ cli_rows_print_table(cli_rows_t *self, FILE *out)
     struct libscols_table *table = scols_new_table();
     YAM_ASSERT(table);
     (void) scols_table_set_stream(table, out);
+    (void) scols_table_enable_minout(table, 1); //  no blanks at the end of a line
+    json_t *columns = s_add_columns(table, self->array);
     json_array_foreach(self->array, index, row)
     {
-        s_add_columns(table, row);
-    }
-    json_array_foreach(self->array, index, row)
-    {
-        s_add_line(table, row);
+        s_add_line(table, columns, row);
     }
     if (json_array_size(self->array) > 0) {
         (void) scols_print_table(table);
     }
+    json_decref(columns);
     scols_unref_table(table);
     (void) json_array_clear(self->array);
     return fflush(out) == 0 && !ferror(out) ? 0 : -1;

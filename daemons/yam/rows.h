@@ -2,7 +2,8 @@
     model.
 
     Numbers are kept as they are; the table shows columns ending in "-ms" as durations, in "bytes"
-    as sizes, in "time" as times. Bytes that are no UTF-8 become base64 in a cell named NAME-base64.
+    as sizes, in "time" as times, and heads "-ms" and "-per-s" shorter. Bytes that are no UTF-8
+    become base64 in a cell named NAME-base64.
 */
 #ifndef YAM_CLI_ROWS_H
 #define YAM_CLI_ROWS_H
@@ -36,6 +37,10 @@ cli_rows_inner(cli_rows_t *self, const char *column, const char *name, const cha
 
 void
 cli_rows_bool(cli_rows_t *self, const char *column, bool value);
+
+//  Leaves of each row the named columns, words with a blank between, in that order.
+void
+cli_rows_choose(cli_rows_t *self, const char *columns);
 
 //  Prints the rows and forgets them: an array with a row per line (is_lines: the rows alone), or a
 //  table. 0, or -1 when out failed.

@@ -53,6 +53,34 @@ def test_stat_says_how_much_is_in_flight_how_old_how_fast_and_what_was_synced():
     assert row_of(relay, "q")["redelivered"] >= 1
 
 
+def test_stat_fits_a_terminal_and_wide_has_everything():
+    relay = Relay()
+    relay.yam("push", "orders", stdin="1\n" * 2000)
+    relay.yam("pull", "orders", "-n", "1000", "--reject")
+    relay.yam("push", "orders", "--delay", "1h", stdin="2\n")
+    first_look = ["messages", "leased", "dead", "oldest", "in/s", "out/s", "redelivered"]
+    for words, heading in (["stat"], ["channel", "kind"]), (["stat", "orders"], ["channel", "group"]):
+        lines = relay.yam(*words)[0].splitlines()
+        assert lines[0].split() == heading + first_look, lines
+        assert max(map(len, lines)) <= 80, lines
+        wide = relay.yam(*words, "--wide")[0].splitlines()[0].split()
+        assert len(wide) == len(rows(relay.yam(*words, "--json")[0])[0]), wide
+    assert row_of(relay, "orders")["dead"] == 1000
+    assert "late-max" in relay.yam("stat", "--wide", "orders.delayed")[0]
+
+
+def test_no_table_has_blanks_at_the_end_of_a_line():
+    relay = Relay()
+    relay.yam("push", "q", stdin="1\n2\n3\n")
+    relay.yam("push", "q", "--delay", "1h", stdin="4\n")
+    relay.yam("pull", "q", "-n1", "--reject", "--reason", "why")
+    relay.yam("pull", "q", "-n1", "--reject")
+    for words in (["stat"], ["stat", "q"], ["stat", "--wide"], ["stat", "--relay"], ["peek", "q"], ["dead", "q"],
+                  ["redrive", "q", "--dry-run"], ["purge", "q", "--dry-run"]):
+        table = relay.yam(*words)[0]
+        assert table and not [line for line in table.splitlines() if line != line.rstrip()], table
+
+
 def test_empty_relay_lists_nothing():
     relay = Relay(store=None)
     assert rows(relay.yam("stat", "--json")[0]) == []
