@@ -10,6 +10,8 @@
 #include "yami_base.h"
 #include "yami_option.h"
 
+#define S_NO_LIMIT ((1ll << 52) - 1) //  of a maximum: 4 PiB, or 140,000 years, are none for people
+
 typedef struct {
     const char *name;
     int64_t factor;
@@ -89,16 +91,30 @@ s_parse_int(const yami_option_t *entry, const char *text, int64_t *number_p)
     return true;
 }
 
+//  "1 to 100 messages", or "1 or more messages" where nothing that anybody would give is too much.
+static const char *
+s_range(const yami_option_t *entry, char *buffer, size_t size)
+{
+    const char *unit = entry->unit ? entry->unit : "";
+    int used =
+        entry->maximum >= S_NO_LIMIT
+            ? snprintf(buffer, size, "%" PRId64 " or more", entry->minimum)
+            : snprintf(buffer, size, "%" PRId64 " to %" PRId64, entry->minimum, entry->maximum);
+    YAM_ASSERT(used > 0 && (size_t) used < size);
+    (void) snprintf(buffer + used, size - (size_t) used, "%s%s", *unit ? " " : "", unit);
+    return buffer;
+}
+
 static int
 s_set_int(const yami_option_t *entry, void *values, const char *text)
 {
     int64_t number;
     if (!s_parse_int(entry, text, &number) || number < entry->minimum || number > entry->maximum) {
-        const char *unit = entry->unit ? entry->unit : "";
+        char range[96];
         return yami_fail(EINVAL,
-                         "option '%s' is '%.64s', but must be %" PRId64 " to %" PRId64
-                         "%s%s (a whole number, alone or with %s)",
-                         entry->name, text, entry->minimum, entry->maximum, *unit ? " " : "", unit,
+                         "option '%s' is '%.64s', but must be %s (a whole number, alone or with "
+                         "%s)",
+                         entry->name, text, s_range(entry, range, sizeof range),
                          s_suffixes(entry)->text);
     }
     memcpy(s_value(entry, values), &number, sizeof number);

@@ -19,6 +19,7 @@ typedef struct {
     int64_t ttl_ms;
     int64_t interval_seconds;
     int64_t offset;
+    int64_t count;
     bool is_durable;
     char name[8 + 1];
     char guard; //  behind the string: must never change
@@ -32,6 +33,7 @@ static const yami_option_t s_table[] = {
     {"ttl", YAMI_OPTION_INT, AT(ttl_ms), 0, 86400000, "30s", "ms", NULL, "lease"},
     {"interval", YAMI_OPTION_INT, AT(interval_seconds), 0, 86400, NULL, "s", NULL, "pause"},
     {"offset", YAMI_OPTION_INT, AT(offset), INT64_MIN, INT64_MAX, "-5", NULL, NULL, "shift"},
+    {"count", YAMI_OPTION_INT, AT(count), -1, INT64_MAX, "-1", "rows", NULL, "at most"},
     {"durable", YAMI_OPTION_BOOL, AT(is_durable), 0, 0, "yes", "", NULL, "keep"},
     {"name", YAMI_OPTION_STRING, AT(name), 2, 8, NULL, "", NULL, "who"},
     {"grade", YAMI_OPTION_CHOICE, AT(grade), 0, 0, "sure", "", "fast|sure|surely", "promise"},
@@ -131,6 +133,13 @@ test_numbers_out_of_range_are_refused_with_the_range(void **state)
     s_assert_refused("window", "2G", "'2G'", "1 to 1073741824");
     s_assert_refused("ttl", "25h", "'25h'", "0 to 86400000 ms");
     s_assert_refused("ttl", "-1", "'-1'", "0 to 86400000 ms");
+}
+
+static void
+test_range_without_an_end_is_told_by_its_beginning(void **state)
+{
+    (void) state;
+    s_assert_refused("count", "-3", "must be -1 or more rows (", "alone or with k");
 }
 
 static void
@@ -244,6 +253,7 @@ main(void)
         cmocka_unit_test(test_init_sets_the_default_of_every_option),
         cmocka_unit_test(test_suffixes_follow_the_unit),
         cmocka_unit_test(test_numbers_out_of_range_are_refused_with_the_range),
+        cmocka_unit_test(test_range_without_an_end_is_told_by_its_beginning),
         cmocka_unit_test(test_what_is_not_a_number_is_refused),
         cmocka_unit_test(test_words_for_bool),
         cmocka_unit_test(test_strings_are_bounded_in_bytes),
