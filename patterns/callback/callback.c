@@ -26,14 +26,22 @@ typedef struct {
     char checks[YAM_CALLBACK_NAME + 1]; //  the queue
 } s_options_t;
 
+//  What a relay would not have of a push, whose flush counts it as settled.
+typedef struct {
+    atomic_uint_fast64_t count; //  messages
+    atomic_int status;          //  yam_status_t of the latest
+} s_refusals_t;
+
 struct yam_callback {
     yam_t *yam; //  borrowed
     s_options_t options;
     char *endpoint; //  owned
     char queue[YAM_CALLBACK_NAME + 1];
     char service[YAM_CALLBACK_NAME + 1];
-    yam_push_t *messages;       //  owned
-    yam_push_t *checks;         //  owned
+    yam_push_t *messages; //  owned
+    yam_push_t *checks;   //  owned
+    s_refusals_t messages_refused;
+    s_refusals_t checks_refused;
     yam_rpc_server_t *server;   //  owned; NULL until it serves
     pthread_mutex_t serve_lock; //  server, while it is made
     yam_callback_fn answer;     //  with its arg, borrowed
@@ -58,6 +66,19 @@ yam_callback_options_help(void)
 
 //  -- Its life ----------------------------------------------------------------------------------
 
+//  By the engine's thread, before flush is told.
+static void
+s_confirmed(void *arg, uint64_t first, uint64_t last, yam_status_t status, yam_level_t level,
+            const char *text)
+{
+    s_refusals_t *refusals = arg;
+    (void) level, (void) text;
+    if (status != YAM_STATUS_OK) {
+        refusals->status = (int) status;
+        refusals->count += last - first + 1;
+    }
+}
+
 static int
 s_open(yam_callback_t *self, const char *queue, const char *service, const char *endpoint,
        const char *options)
@@ -77,7 +98,12 @@ s_open(yam_callback_t *self, const char *queue, const char *service, const char 
     self->messages = yam_push_new(self->yam, queue, endpoint);
     self->checks =
         self->messages == NULL ? NULL : yam_push_new(self->yam, self->options.checks, endpoint);
-    return self->checks == NULL ? -1 : 0;
+    if (self->checks == NULL) {
+        return -1;
+    }
+    yam_push_set_confirm(self->messages, s_confirmed, &self->messages_refused);
+    yam_push_set_confirm(self->checks, s_confirmed, &self->checks_refused);
+    return 0;
 }
 
 yam_callback_t *
@@ -136,14 +162,30 @@ s_send_check(yam_callback_t *self, const char *id)
     return rc;
 }
 
+//  Waits until the relay has what push has sent. Whoever else sends may be the one who is refused:
+//  before is the count from before the sending. 0, or -1 with errno and a sentence.
+static int
+s_await(yam_push_t *push, const s_refusals_t *refusals, uint64_t before, int timeout_ms)
+{
+    if (yam_push_flush(push, timeout_ms) > 0) {
+        return errno == EAGAIN
+                   ? yami_fail(EAGAIN, "the relay has not confirmed it within %d ms", timeout_ms)
+                   : -1;
+    }
+    yam_status_t status = (yam_status_t) refusals->status;
+    return refusals->count == before
+               ? 0
+               : yami_fail(yam_status_errno(status), "the relay refuses it: %s",
+                           yam_status_name(status));
+}
+
 int
 yam_callback_expect(yam_callback_t *self, const char *id, int timeout_ms)
 {
-    if (yami_callback_id_check(id) == -1 || s_send_check(self, id) == -1) {
+    uint64_t before = self->checks_refused.count;
+    if (yami_callback_id_check(id) == -1 || s_send_check(self, id) == -1 ||
+        s_await(self->checks, &self->checks_refused, before, timeout_ms) == -1) {
         return -1;
-    }
-    if (yam_push_flush(self->checks, timeout_ms) > 0) {
-        return yami_fail(EAGAIN, "the relay has not confirmed the check within %d ms", timeout_ms);
     }
     YAMI_FAILPOINT("expected");
     return 0;
@@ -224,13 +266,12 @@ s_resend(yam_callback_t *self, const yam_case_t *row, yam_message_t **message_p,
     if (*message_p == NULL) {
         return yami_fail(EINVAL, "the service says RESEND, and gives no message");
     }
+    uint64_t before = self->messages_refused.count;
     if (s_identify(*message_p, row) == -1 || s_send_message(self, message_p) == -1) {
         return -1;
     }
     int timeout_ms = left_ms > 0 && left_ms < S_FLUSH_MS ? (int) left_ms : S_FLUSH_MS;
-    return yam_push_flush(self->messages, timeout_ms) == 0
-               ? 0
-               : yami_fail(EAGAIN, "the relay has not confirmed the resent message in time");
+    return s_await(self->messages, &self->messages_refused, before, timeout_ms);
 }
 
 //  Asks the application, and does what it says. What could not be resent is asked for again later.

@@ -133,10 +133,9 @@ scripted_relay_send(scripted_relay_t *self, const yami_frame_t *frame, yami_bloc
     yami_block_unref(&block);
 }
 
-void
-scripted_relay_welcome(scripted_relay_t *self)
+static void
+s_welcome(scripted_relay_t *self)
 {
-    scripted_relay_expect(self, YAMI_FRAME_HELLO);
     yami_frame_t welcome = {.type = YAMI_FRAME_WELCOME,
                             .present = YAMI_F_SESSION | YAMI_F_NAME | YAMI_F_LEVEL |
                                        YAMI_F_MAX_FRAME | YAMI_F_HEARTBEAT_MS,
@@ -147,11 +146,9 @@ scripted_relay_welcome(scripted_relay_t *self)
     scripted_relay_send(self, &welcome, NULL);
 }
 
-void
-scripted_relay_attach(scripted_relay_t *self, uint64_t epoch, uint64_t sequence)
+static void
+s_attach(scripted_relay_t *self, uint64_t epoch, uint64_t sequence)
 {
-    scripted_relay_welcome(self);
-    scripted_relay_expect(self, YAMI_FRAME_ATTACH);
     yami_frame_t attached = {.type = YAMI_FRAME_ATTACHED,
                              .handle = self->frame.handle,
                              .present = YAMI_F_LEVEL | YAMI_F_SEQUENCE,
@@ -164,6 +161,31 @@ scripted_relay_attach(scripted_relay_t *self, uint64_t epoch, uint64_t sequence)
         attached.bytes = 1000000000;
     }
     scripted_relay_send(self, &attached, NULL);
+}
+
+void
+scripted_relay_answer(scripted_relay_t *self, uint64_t epoch, uint64_t sequence)
+{
+    if (self->frame.type == YAMI_FRAME_HELLO) {
+        s_welcome(self);
+    } else if (self->frame.type == YAMI_FRAME_ATTACH) {
+        s_attach(self, epoch, sequence);
+    }
+}
+
+void
+scripted_relay_welcome(scripted_relay_t *self)
+{
+    scripted_relay_expect(self, YAMI_FRAME_HELLO);
+    s_welcome(self);
+}
+
+void
+scripted_relay_attach(scripted_relay_t *self, uint64_t epoch, uint64_t sequence)
+{
+    scripted_relay_welcome(self);
+    scripted_relay_expect(self, YAMI_FRAME_ATTACH);
+    s_attach(self, epoch, sequence);
 }
 
 void
