@@ -10,6 +10,7 @@
 #include "yam_relay.h"
 #include "yami_base.h"
 #include "yami_endpoint.h"
+#include "yami_monitor.h"
 
 //  One relay that endpoint strings of this yam_t share.
 typedef struct s_embedded {
@@ -18,27 +19,28 @@ typedef struct s_embedded {
     char *directory; //  owned
     char *endpoints; //  owned; as asked for
     char inproc[64];
-    unsigned share_count;
-    yam_relay_t *relay; //  owned
+    unsigned share_count; //  0: it is being closed
+    yam_relay_t *relay;   //  owned
 } s_embedded_t;
 
-static pthread_mutex_t s_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t s_once = PTHREAD_ONCE_INIT;
-static s_embedded_t *s_first; //  under s_lock
-static unsigned s_number;     //  under s_lock; makes inproc names unique
+static yami_monitor_t s_monitor; //  guards the two below; tells that one is closed
+static s_embedded_t *s_first;
+static unsigned s_number; //  makes inproc names unique
 
 //  In a forked child, which has one thread yet: the relays are the parent's, and its threads may
 //  have held the lock. A yam_t of the child can lie where one of the parent's lay.
 static void
 s_forget(void)
 {
-    (void) pthread_mutex_init(&s_lock, NULL);
+    yami_monitor_init(&s_monitor);
     s_first = NULL;
 }
 
 static void
 s_watch(void)
 {
+    yami_monitor_init(&s_monitor);
     int rc = pthread_atfork(NULL, NULL, s_forget);
     YAM_ASSERT(rc == 0);
 }
@@ -61,6 +63,12 @@ s_free(s_embedded_t *self)
     yami_free(self);
 }
 
+static bool
+s_is_memory(const char *directory)
+{
+    return strcmp(directory, "memory") == 0;
+}
+
 static s_embedded_t *
 s_new(yam_t *yam, const char *endpoints, const char *directory)
 {
@@ -72,8 +80,7 @@ s_new(yam_t *yam, const char *endpoints, const char *directory)
 
     char list[YAMI_ENDPOINT_LIMIT * (YAMI_ENDPOINT_ADDRESS_LIMIT + 2)];
     snprintf(list, sizeof list, "%s,@%s", endpoints, self->inproc);
-    bool is_memory = strcmp(directory, "memory") == 0;
-    self->relay = yam_relay_new(yam, list, is_memory ? NULL : directory, NULL);
+    self->relay = yam_relay_new(yam, list, s_is_memory(directory) ? NULL : directory, NULL);
     if (self->relay == NULL) {
         int error = errno;
         s_free(self);
@@ -83,10 +90,28 @@ s_new(yam_t *yam, const char *endpoints, const char *directory)
     return self;
 }
 
-//  Under s_lock.
+//  Under the lock: waits while a relay in that directory, whosever it is, is being closed.
+static void
+s_wait_for_directory(const yam_t *yam, const char *directory)
+{
+    const s_embedded_t *each = s_first;
+    while (each != NULL) {
+        bool is_there = strcmp(each->directory, directory) == 0 &&
+                        (each->yam == yam || !s_is_memory(directory));
+        if (is_there && each->share_count == 0) {
+            (void) yami_monitor_wait(&s_monitor, INT64_MAX);
+            each = s_first; //  the list may be another one
+        } else {
+            each = each->next;
+        }
+    }
+}
+
+//  Under the lock.
 static s_embedded_t *
 s_share(yam_t *yam, const char *endpoints, const char *directory)
 {
+    s_wait_for_directory(yam, directory);
     s_embedded_t **at = s_find(yam, directory);
     if (*at == NULL) {
         *at = s_new(yam, endpoints, directory);
@@ -104,7 +129,7 @@ yam_relay_embed(yam_t *yam, const char *endpoints, const char *directory, char *
 {
     YAM_ASSERT(yam != NULL && endpoints != NULL && directory != NULL && inproc != NULL);
     pthread_once(&s_once, s_watch);
-    pthread_mutex_lock(&s_lock);
+    yami_monitor_lock(&s_monitor);
     s_embedded_t *self = s_share(yam, endpoints, directory);
     int error = errno;
     if (self != NULL) {
@@ -112,7 +137,7 @@ yam_relay_embed(yam_t *yam, const char *endpoints, const char *directory, char *
         memcpy(inproc, self->inproc, sizeof self->inproc);
         self->share_count++;
     }
-    pthread_mutex_unlock(&s_lock);
+    yami_monitor_unlock(&s_monitor);
     errno = error;
     return self == NULL ? -1 : 0;
 }
@@ -120,26 +145,27 @@ yam_relay_embed(yam_t *yam, const char *endpoints, const char *directory, char *
 const char *
 yam_relay_embedded_endpoints(yam_t *yam, const char *directory)
 {
-    pthread_mutex_lock(&s_lock);
+    yami_monitor_lock(&s_monitor);
     const s_embedded_t *self = *s_find(yam, directory);
     YAM_ASSERT(self != NULL && self->share_count > 0);
     const char *endpoints = yam_relay_endpoints(self->relay);
-    pthread_mutex_unlock(&s_lock);
+    yami_monitor_unlock(&s_monitor);
     return endpoints;
 }
 
 void
 yam_relay_unembed(yam_t *yam, const char *directory, int timeout_ms)
 {
-    pthread_mutex_lock(&s_lock);
-    s_embedded_t **at = s_find(yam, directory);
-    s_embedded_t *self = *at;
+    yami_monitor_lock(&s_monitor);
+    s_embedded_t *self = *s_find(yam, directory);
     YAM_ASSERT(self != NULL && self->share_count > 0);
     if (--self->share_count == 0) {
-        *at = self->next;
-        //  under the lock: a new embed waits for the directory
+        yami_monitor_unlock(&s_monitor); //  others have no part in what this one waits for
         yam_relay_close(&self->relay, timeout_ms);
+        yami_monitor_lock(&s_monitor);
+        *s_find(yam, directory) = self->next;
         s_free(self);
+        yami_monitor_tell(&s_monitor);
     }
-    pthread_mutex_unlock(&s_lock);
+    yami_monitor_unlock(&s_monitor);
 }

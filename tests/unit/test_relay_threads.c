@@ -10,8 +10,13 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <time.h>
 
+#include "yam_pull.h"
+#include "yam_push.h"
 #include "yam_relay.h"
+#include "yami_base.h"
 
 #define SETTERS 4
 #define SETTINGS 200
@@ -58,11 +63,80 @@ test_threads_that_set_at_once_are_each_told_their_own_outcome(void **state)
     yam_destroy(&yam);
 }
 
+#define WAIT_MS 10000
+#define INSIDE "@tcp://127.0.0.1:*?relay=memory"
+
+static void *
+s_close(void *arg)
+{
+    yam_push_t *push = arg;
+    (void) yam_push_close(&push, -1);
+    return NULL;
+}
+
+static void *
+s_open(void *arg)
+{
+    return yam_push_new(arg, "q", INSIDE);
+}
+
+//  Sends until the relay refuses for now, since it drains.
+static void
+s_send_until_refused(yam_push_t *push)
+{
+    yam_push_stats_t stats = {0};
+    int64_t until_ms = yami_clock_mono_ms() + WAIT_MS;
+    while (stats.resent == 0) {
+        assert_true(yami_clock_mono_ms() < until_ms);
+        assert_int_equal(yam_push_send(push, "x", 1), 0);
+        (void) yam_push_flush(push, 10);
+        yam_push_stats(push, &stats);
+    }
+}
+
+static void
+test_relay_that_waits_for_a_lease_before_it_closes_keeps_nobody_from_embedding_another(void **state)
+{
+    (void) state;
+    char endpoint[300];
+    yam_t *yam = yam_new();
+    yam_t *other = yam_new();
+    yam_push_t *push = yam_push_new(yam, "q", INSIDE);
+    assert_non_null(push);
+    assert_int_equal(yam_push_send(push, "x", 1), 0);
+    (void) snprintf(endpoint, sizeof endpoint, ">%s?grade=sure&linger=0", yam_push_endpoint(push));
+    yam_pull_t *pull = yam_pull_new(other, "q", endpoint);
+    yam_push_t *witness = yam_push_new(other, "w", endpoint);
+    yam_message_t *message = yam_pull_recv(pull, WAIT_MS); //  leased
+    assert_non_null(message);
+    pthread_t closing;
+    pthread_t opening;
+    void *opened = NULL;
+    struct timespec until;
+    assert_int_equal(pthread_create(&closing, NULL, s_close, push), 0);
+    s_send_until_refused(witness);
+    (void) clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += WAIT_MS / 1000;
+    assert_int_equal(pthread_create(&opening, NULL, s_open, other), 0);
+    assert_int_equal(pthread_clockjoin_np(opening, &opened, CLOCK_MONOTONIC, &until), 0);
+    assert_non_null(opened);
+    assert_int_equal(yam_pull_ack(pull, &message), 0);
+    (void) pthread_join(closing, NULL);
+    push = opened;
+    yam_push_destroy(&push);
+    yam_push_destroy(&witness);
+    yam_pull_destroy(&pull);
+    yam_destroy(&other);
+    yam_destroy(&yam);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads_that_set_at_once_are_each_told_their_own_outcome),
+        cmocka_unit_test(
+            test_relay_that_waits_for_a_lease_before_it_closes_keeps_nobody_from_embedding_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
