@@ -390,11 +390,12 @@ s_is_open(yami_callback_turn_t *self, int64_t now_ms)
     return true;
 }
 
-//  Without a relay nothing comes, and nothing would be said.
-static void
+//  Whether there is a relay. Without one nothing comes, and nothing would be said.
+static bool
 s_watch_relay(yami_callback_turn_t *self, int64_t now_ms)
 {
-    if (yami_callback_intake_is_connected(&self->intake)) {
+    bool is_connected = yami_callback_intake_is_connected(&self->intake);
+    if (is_connected) {
         self->heard_ms = now_ms;
     } else if (now_ms - self->heard_ms >= S_SILENT_MS) {
         self->heard_ms = now_ms;
@@ -402,6 +403,7 @@ s_watch_relay(yami_callback_turn_t *self, int64_t now_ms)
                  "relay=\"%.*s\" error=\"no session (is it there, and does it let us in?)\"",
                  (int) strcspn(self->intake.endpoint, "?"), self->intake.endpoint);
     }
+    return is_connected;
 }
 
 void
@@ -412,14 +414,16 @@ yami_callback_turn(yami_callback_turn_t *self)
         self->heard_ms = now_ms; //  nobody listens
         return;
     }
-    s_watch_relay(self, now_ms);
+    bool is_connected = s_watch_relay(self, now_ms);
     uint64_t checks = self->stats.checks;
     s_take(self, YAMI_CALLBACK_CONFIRMS);
     s_take(self, YAMI_CALLBACK_CHECKS);
     s_take_answers(self);
     if (self->retry_ms == 0 && (now_ms >= self->look_ms || self->stats.checks != checks)) {
         self->look_ms = now_ms + S_LOOK_MS;
-        s_look_at_calls(self);
+        if (is_connected) { //  a call that nobody can be asked is none, and costs no try
+            s_look_at_calls(self);
+        }
         if (self->retry_ms == 0) {
             s_note_checks(self);
         }

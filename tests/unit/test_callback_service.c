@@ -251,6 +251,28 @@ test_missing_confirm_has_the_message_resent_with_its_id_and_round(void **state)
 }
 
 static void
+test_case_whose_call_is_due_while_there_is_no_relay_waits_and_loses_no_try(void **state)
+{
+    (void) state;
+    yam_callback_service_t *service = s_start(S_OPTIONS);
+    s_send_check("7"); //  of a service that nobody serves
+    CALLBACK_WAIT(service, s_count(YAM_CASE_CALLING) == 1);
+    yam_callback_service_destroy(&service);
+    yam_relay_destroy(&s_relay);
+    yam_callback_store_t *store = yam_callback_store_sqlite(s_path, false);
+    assert_non_null(store);
+    assert_int_equal(yam_callback_store_retry(store, "7"), 0); //  it is due now
+    yam_callback_store_destroy(&store);
+    service = s_start(S_OPTIONS);
+    int turns = 0;
+    CALLBACK_WAIT(service, ++turns > 3);
+    yam_callback_service_stats_t stats = s_stats(service);
+    yam_callback_service_destroy(&service);
+    assert_int_equal(stats.calls, 0);
+    assert_int_equal(s_count(YAM_CASE_CALLING), 1);
+}
+
+static void
 test_after_the_last_round_the_case_is_open_with_its_history(void **state)
 {
     (void) state;
@@ -552,6 +574,7 @@ main(void)
 #define S_TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
         S_TEST(test_confirmed_message_calls_nobody_and_leaves_no_case),
         S_TEST(test_missing_confirm_has_the_message_resent_with_its_id_and_round),
+        S_TEST(test_case_whose_call_is_due_while_there_is_no_relay_waits_and_loses_no_try),
         S_TEST(test_after_the_last_round_the_case_is_open_with_its_history),
         S_TEST(test_row_that_is_gone_ends_the_case),
         S_TEST(test_producer_that_cannot_say_costs_no_round),
