@@ -6,8 +6,8 @@
 //
 //  Invariants:
 //  (1) The socket is used under the lock, or by the leader without it; has_leader says which.
-//  (2) index < batch.count while block is not NULL: a frame used up is given back at once. Until
-//  then one reference to block is held for each of its messages that is not handed out.
+//  (2) index < batch.count while block is not NULL: a frame of which all is read is given back at
+//  once, its messages have references of their own.
 //  (3) When recv says EAGAIN, the socket's descriptor or the signal will tell of what comes later.
 
 #include <errno.h>
@@ -20,6 +20,7 @@
 #include "yami_frame.h"
 #include "yami_frame_socket.h"
 #include "yami_gaps.h"
+#include "yami_handout.h"
 #include "yami_limits.h"
 #include "yami_message.h"
 #include "yami_monitor.h"
@@ -41,7 +42,7 @@ typedef struct {
     bool has_leader;
     void *socket;        //  (1) owned; PULL or SUB
     int wait_ms;         //  ZMQ_RCVTIMEO as set now
-    yami_block_t *block; //  (2) the frame being handed out, NULL when there is none
+    yami_block_t *block; //  (2) owned; the frame being read, NULL when there is none
     yami_batch_t batch;  //  in block
     size_t offset;       //  of the next record
     uint32_t index;      //  of the next record
@@ -49,7 +50,10 @@ typedef struct {
     yami_pollable_t pollable;
     yami_gaps_t gaps;
     yam_receiver_stats_t stats;
-    _Atomic uint64_t settled[YAMI_SETTLE_RELEASE - YAMI_SETTLE_ACK + 1]; //  not under the lock
+
+    //  Not under the lock.
+    yami_handout_t handout; //  messages read, ready to be taken
+    _Atomic uint64_t settled[YAMI_SETTLE_RELEASE - YAMI_SETTLE_ACK + 1];
 } s_receiver_t;
 
 //  The parts of one message that matter: of a classic envelope the first and the last.
@@ -165,7 +169,6 @@ s_open(s_receiver_t *self, s_parts_t *parts)
         parts->last = NULL;
         self->offset = 0;
         self->index = 0;
-        yami_block_ref_many(self->block, self->batch.count - 1); //  (2): one has come with it
     } else {
         self->stats.dropped++;
     }
@@ -186,36 +189,45 @@ s_read(s_receiver_t *self, yami_record_t *record)
     return yami_batch_next(&self->batch, &self->offset, record);
 }
 
-//  Lets go of the frame and of what was not handed out.
+//  Under the lock: reads records of the frame into slab, as many as it takes. What follows a record
+//  that is not understood is counted as one and forgotten.
 static void
-s_drop_frame(s_receiver_t *self)
+s_read_many(s_receiver_t *self, yami_message_slab_t *slab, uint32_t limit)
 {
-    yami_block_unref_many(&self->block, self->batch.count - self->index); //  (2)
+    yami_record_t record;
+    while (slab->count < limit) {
+        if (s_read(self, &record) == -1) {
+            self->stats.dropped++;
+            yami_block_unref(&self->block);
+            return;
+        }
+        uint64_t sequence = self->is_raw ? 0 : self->batch.first_sequence + self->index;
+        yami_message_slab_add(slab, &record, sequence);
+        self->index++;
+    }
+    if (self->index == self->batch.count) {
+        yami_block_unref(&self->block); //  (2)
+    }
 }
 
-//  Under the lock: the next message of the frame, NULL when there is none.
-static yam_message_t *
-s_next(s_receiver_t *self)
+//  Under the lock, with none ready: makes the next messages of the frame ready. 0, or -1 with errno
+//  ENOMEM.
+static int
+s_make_ready(s_receiver_t *self)
 {
-    if (!self->block) {
-        return NULL;
+    uint32_t left = self->batch.count - self->index;
+    uint32_t limit = left < YAMI_MESSAGE_SLAB_LIMIT ? left : YAMI_MESSAGE_SLAB_LIMIT;
+    yami_message_slab_t *slab = yami_message_slab_new(self->block, self->subject, limit);
+    if (!slab) {
+        return -1;
     }
-    yami_record_t record;
-    if (s_read(self, &record) == -1) {
-        self->stats.dropped++;
-        s_drop_frame(self);
-        return NULL;
+    s_read_many(self, slab, limit);
+    if (slab->count > 0) {
+        yami_handout_put(&self->handout, slab);
+    } else {
+        yami_message_slab_free(slab);
     }
-    yam_message_t *message = yami_message_received(NULL, self->block, &record);
-    message->sequence = self->is_raw ? 0 : self->batch.first_sequence + self->index;
-    if (self->subject[0]) {
-        message->subject = yami_strdup(self->subject);
-    }
-    self->stats.received++;
-    if (++self->index == self->batch.count) {
-        self->block = NULL; //  (2)
-    }
-    return message;
+    return 0;
 }
 
 //  -- Waiting -----------------------------------------------------------------------------------
@@ -267,26 +279,43 @@ s_follow(s_receiver_t *self, int64_t deadline_us)
 }
 
 //  Under the lock: gets a frame. 0 (there may be one now), or -1 with errno EAGAIN when there is
-//  none in time.
+//  none in time. Who may wait does so at once: libzmq looks first, and asks the kernel once less.
 static int
 s_fetch(s_receiver_t *self, int64_t deadline_us)
 {
-    s_parts_t parts;
-    if (!self->has_leader) {
-        if (s_receive(self, &parts, false) == 0) {
-            s_open(self, &parts);
-            return 0;
-        }
-        if (errno != EAGAIN) {
-            return errno == EINTR ? 0 : -1;
-        }
-    }
     int left_ms = deadline_us == 0 ? 0 : s_left_ms(deadline_us);
-    if (left_ms == 0) {
+    if (left_ms != 0) {
+        return self->has_leader ? s_follow(self, deadline_us) : s_lead(self, left_ms);
+    }
+    s_parts_t parts;
+    if (self->has_leader) {
         errno = EAGAIN;
         return -1;
     }
-    return self->has_leader ? s_follow(self, deadline_us) : s_lead(self, left_ms);
+    if (s_receive(self, &parts, false) == -1) {
+        return errno == EINTR ? 0 : -1;
+    }
+    s_open(self, &parts);
+    return 0;
+}
+
+//  Takes the next message, waiting for it.
+static yam_message_t *
+s_recv_waiting(s_receiver_t *self, int timeout_ms)
+{
+    int64_t deadline_us = timeout_ms < 0    ? INT64_MAX
+                          : timeout_ms == 0 ? 0
+                                            : yami_clock_mono_us() + timeout_ms * 1000ll;
+    yami_monitor_lock(&self->monitor);
+    yam_message_t *message = yami_handout_take(&self->handout);
+    int rc = 0;
+    while (!message && rc == 0) {
+        rc = self->block ? s_make_ready(self) : s_fetch(self, deadline_us);
+        message = yami_handout_take(&self->handout);
+    }
+    yami_pollable_set(&self->pollable, message != NULL); //  (3)
+    yami_monitor_unlock(&self->monitor);
+    return message;
 }
 
 static yam_message_t *
@@ -296,19 +325,8 @@ s_recv(yami_receiver_t *base, int timeout_ms)
     if (!yami_context_is_ours(self->yam)) {
         return NULL;
     }
-    yami_monitor_lock(&self->monitor);
-    yam_message_t *message = s_next(self);
-    if (!message) {
-        int64_t deadline_us = timeout_ms < 0    ? INT64_MAX
-                              : timeout_ms == 0 ? 0
-                                                : yami_clock_mono_us() + timeout_ms * 1000ll;
-        while (!message && s_fetch(self, deadline_us) == 0) {
-            message = s_next(self);
-        }
-    }
-    yami_pollable_set(&self->pollable, message != NULL); //  (3)
-    yami_monitor_unlock(&self->monitor);
-    return message;
+    yam_message_t *message = yami_handout_take(&self->handout);
+    return message ? message : s_recv_waiting(self, timeout_ms);
 }
 
 //  -- The rest of the table ---------------------------------------------------------------------
@@ -373,6 +391,7 @@ s_stats(yami_receiver_t *base, yam_receiver_stats_t *stats)
     }
     yami_monitor_lock(&self->monitor);
     *stats = self->stats;
+    stats->received = yami_handout_taken(&self->handout);
     yami_monitor_unlock(&self->monitor);
     stats->acked = atomic_load(&self->settled[0]);
     stats->nacked = atomic_load(&self->settled[YAMI_SETTLE_NACK - YAMI_SETTLE_ACK]);
@@ -394,7 +413,8 @@ s_free(s_receiver_t *self)
 {
     yami_pollable_close(&self->pollable); //  before the socket, whose descriptor it watches
     yami_socket_close(self->socket);
-    s_drop_frame(self);
+    yami_block_unref(&self->block);
+    yami_handout_clear(&self->handout);
     yami_monitor_destroy(&self->monitor);
     yami_free(self);
 }

@@ -11,6 +11,7 @@
 #include "yami_base.h"
 #include "yami_limits.h"
 #include "yami_message.h"
+#include "yami_message_slab.h"
 #include "yami_properties.h"
 
 #define NUMBER_SIZE 24 //  an int64 in decimal, with sign and NUL
@@ -20,6 +21,7 @@
 static yam_message_t *
 s_init(yam_message_t *self)
 {
+    self->slab = NULL;
     self->block = NULL;
     self->sequence = 0;
     self->token = 0;
@@ -72,7 +74,7 @@ yami_message_received(yami_message_pool_t *pool, yami_block_t *block, const yami
     return self;
 }
 
-//  Lets go of what the message holds, but not of itself.
+//  Lets go of what a message in no slab holds, but not of itself.
 static void
 s_empty(yam_message_t *self)
 {
@@ -92,6 +94,11 @@ yam_message_destroy(yam_message_t **self_p)
         return;
     }
     *self_p = NULL;
+    if (self->slab != NULL) {
+        yami_free(self->scratch);
+        yami_message_slab_drop(self->slab, 1);
+        return;
+    }
     s_empty(self);
     free(self);
 }
@@ -99,6 +106,7 @@ yam_message_destroy(yam_message_t **self_p)
 void
 yami_message_pool_put(yami_message_pool_t *pool, yam_message_t **self_p)
 {
+    YAM_ASSERT((*self_p)->slab == NULL);
     if (pool->count == YAMI_MESSAGE_POOL_LIMIT) {
         yam_message_destroy(self_p);
         return;

@@ -12,9 +12,12 @@
 #include "yami_batch.h"
 #include "yami_block.h"
 
+struct yami_message_slab;
+
 struct yam_message {
-    yami_block_t *block;  //  owned reference to the frame; NULL when built by the user
-    yami_record_t record; //  body, properties, flags
+    struct yami_message_slab *slab; //  it is a part of, which then owns block and subject; or NULL
+    yami_block_t *block;            //  owned reference to the frame; NULL when built by the user
+    yami_record_t record;           //  body, properties, flags
     uint64_t sequence;
     uint64_t token; //  lease, 0 when there is none
     int64_t time_ms;
@@ -44,7 +47,8 @@ typedef struct {
 yam_message_t *
 yami_message_received(yami_message_pool_t *pool, yami_block_t *block, const yami_record_t *record);
 
-//  yam_message_destroy that keeps the memory, as long as there is room, of a received message.
+//  yam_message_destroy that keeps the memory, as long as there is room, of a received message that
+//  is in no slab.
 void
 yami_message_pool_put(yami_message_pool_t *pool, yam_message_t **self_p);
 

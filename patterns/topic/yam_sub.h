@@ -41,7 +41,7 @@ yam_sub_close(yam_sub_t **self_p, int timeout_ms);
 
 //  The next message; waits up to timeout_ms (0: not at all, -1: for ever). The caller owns the
 //  result. NULL with errno EAGAIN (none in time), ENODATA ("limit" reached), EACCES, ENOENT, EEXIST
-//  (the channel is of another kind), EIO, ECHILD.
+//  (the channel is of another kind), EIO, ECHILD, ENOMEM (fast grade: it is still there).
 YAM_EXPORT yam_message_t *
 yam_sub_recv(yam_sub_t *self, int timeout_ms);
 

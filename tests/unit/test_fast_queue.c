@@ -12,6 +12,7 @@
 #include <zmq.h>
 
 #include "yam_error.h"
+#include "yami_alloc_test.h"
 #include "yami_base.h"
 
 //  A pusher connected to where pull is bound.
@@ -72,6 +73,24 @@ test_messages_arrive_once_and_in_order(void **state)
     s_exchange("@tcp://127.0.0.1:*", 20000);
     s_exchange("@inproc://fast-queue", 20000);
     s_exchange("@ipc://*", 20000);
+}
+
+static void
+test_message_that_finds_no_memory_is_received_later(void **state)
+{
+    (void) state;
+    yam_pull_t *pull = wrapper_pull("@inproc://fast-queue-memory");
+    yam_push_t *push = s_push_to(pull, "");
+    s_send_number(push, 7);
+    yami_alloc_fail_after(0);
+    yam_message_t *message = yam_pull_recv(pull, PATIENCE_MS);
+    int error = errno;
+    yami_alloc_fail_after(-1);
+    assert_null(message);
+    assert_int_equal(error, ENOMEM);
+    s_expect_number(pull, 7);
+    yam_push_destroy(&push);
+    yam_pull_destroy(&pull);
 }
 
 static void
@@ -500,6 +519,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         WRAPPER_TEST(test_messages_arrive_once_and_in_order),
+        WRAPPER_TEST(test_message_that_finds_no_memory_is_received_later),
         WRAPPER_TEST(test_properties_and_any_size_travel),
         WRAPPER_TEST(test_a_message_outlives_its_receiver),
         WRAPPER_TEST(test_without_a_peer_a_send_waits_its_timeout_and_close_tells_what_is_left),
