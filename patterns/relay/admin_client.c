@@ -21,7 +21,7 @@
 
 #define S_HEARTBEAT_MS 10000 //  announced: this side is silent between calls
 #define S_IDLE_MS 1000       //  a session silent for longer begins anew with the next call
-#define S_POLL_MS 1000       //  longest single wait
+#define S_PATIENCE_MS 1000   //  until a silent relay is asked again; twice as long each time
 #define S_LINGER_MS 100      //  for the last frame of a session
 #define S_ATTEMPTS 3         //  sessions a call may need, should the relay restart meanwhile
 
@@ -43,6 +43,14 @@ s_deadline(const yam_admin_t *self)
 {
     int64_t timeout_ms = self->endpoint.options.connect_timeout_ms;
     return timeout_ms < 0 ? INT64_MAX : yami_clock_mono_ms() + timeout_ms;
+}
+
+//  In so many ms, or at the deadline if that is sooner.
+static int64_t
+s_until(int64_t patience_ms, int64_t deadline_ms)
+{
+    int64_t until_ms = yami_clock_mono_ms() + patience_ms;
+    return until_ms < deadline_ms ? until_ms : deadline_ms;
 }
 
 static int
@@ -90,7 +98,7 @@ s_recv(yam_admin_t *self, int64_t deadline_ms, yami_frame_t *frame, yami_block_t
         if (left_ms <= 0) {
             return s_fail_timeout(self);
         }
-        (void) zmq_poll(&item, 1, left_ms < S_POLL_MS ? (long) left_ms : S_POLL_MS);
+        (void) zmq_poll(&item, 1, (long) left_ms);
     }
     s_drop_parts(self->socket, has_more);
     if (yami_frame_decode(frame, (*block_p)->data, (*block_p)->size) == -1) {
@@ -100,6 +108,23 @@ s_recv(yam_admin_t *self, int64_t deadline_ms, yami_frame_t *frame, yami_block_t
                          self->name);
     }
     self->heard_ms = yami_clock_mono_ms();
+    return 0;
+}
+
+//  The same within a session, with more patience after each silence. What went with a connection is
+//  lost without a word; but a relay that does not know the session says so when it hears from us.
+static int
+s_recv_asking(yam_admin_t *self, int64_t deadline_ms, int64_t *patience_ms_p, yami_frame_t *frame,
+              yami_block_t **block_p)
+{
+    static const yami_frame_t heartbeat = {.type = YAMI_FRAME_HEARTBEAT};
+    while (s_recv(self, s_until(*patience_ms_p, deadline_ms), frame, block_p) == -1) {
+        if (errno != ETIMEDOUT || yami_clock_mono_ms() >= deadline_ms) {
+            return -1;
+        }
+        (void) s_send(self, &heartbeat); //  without room for it others are on their way
+        *patience_ms_p *= 2;
+    }
     return 0;
 }
 
@@ -160,7 +185,7 @@ s_await_welcome(yam_admin_t *self, uint64_t session, int64_t deadline_ms)
 }
 
 static int
-s_begin(yam_admin_t *self, int64_t deadline_ms)
+s_greet(yam_admin_t *self, int64_t deadline_ms)
 {
     yami_frame_t hello = {
         .type = YAMI_FRAME_HELLO,
@@ -175,6 +200,20 @@ s_begin(yam_admin_t *self, int64_t deadline_ms)
         return -1;
     }
     return s_await_welcome(self, hello.session, deadline_ms);
+}
+
+//  A greeting, too, is lost with its connection: it is said anew, with more time for a busy relay.
+static int
+s_begin(yam_admin_t *self, int64_t deadline_ms)
+{
+    for (int64_t patience_ms = S_PATIENCE_MS;; patience_ms *= 2) {
+        int64_t until_ms = s_until(patience_ms, deadline_ms);
+        int rc = s_greet(self, until_ms);
+        bool is_silent = rc == -1 && errno == ETIMEDOUT && yami_clock_mono_ms() >= until_ms;
+        if (!is_silent || until_ms == deadline_ms) {
+            return rc;
+        }
+    }
 }
 
 yam_admin_t *
@@ -314,16 +353,17 @@ s_fail_left(const yam_admin_t *self, const char *what)
 typedef enum {
     S_ANSWERED,
     S_NOT_DONE, //  the relay does not know this session
-    S_NOT_KNOWN //  it said GOODBYE instead
+    S_NOT_KNOWN //  it said GOODBYE instead, or it is another one than was asked
 } s_end_t;
 
+//  is_asked_again: what it does not know may be our HEARTBEAT, and not the request.
 static s_end_t
-s_end(const yami_frame_t *frame)
+s_end(const yami_frame_t *frame, bool is_asked_again)
 {
-    if (frame->type == YAMI_FRAME_GOODBYE) {
+    bool has_no_session = frame->type == YAMI_FRAME_ERROR && frame->status == YAM_STATUS_NO_SESSION;
+    if (frame->type == YAMI_FRAME_GOODBYE || (has_no_session && is_asked_again)) {
         return S_NOT_KNOWN;
     }
-    bool has_no_session = frame->type == YAMI_FRAME_ERROR && frame->status == YAM_STATUS_NO_SESSION;
     return has_no_session ? S_NOT_DONE : S_ANSWERED;
 }
 
@@ -331,23 +371,23 @@ s_end(const yami_frame_t *frame)
 static int
 s_await_reply(yam_admin_t *self, int64_t deadline_ms, const char *what, s_end_t *end_p)
 {
+    int64_t patience_ms = S_PATIENCE_MS;
     for (;;) {
         yami_frame_t frame = {0};
         yami_block_t *block = NULL;
-        *end_p = S_ANSWERED;
-        if (s_recv(self, deadline_ms, &frame, &block) == -1) {
+        if (s_recv_asking(self, deadline_ms, &patience_ms, &frame, &block) == -1) {
             return -1;
         }
         bool is_reply = frame.type == YAMI_FRAME_REPLY && frame.serial == self->serial;
         bool is_error = frame.type == YAMI_FRAME_ERROR;
-        *end_p = s_end(&frame);
+        *end_p = s_end(&frame, patience_ms > S_PATIENCE_MS);
         int rc = 0;
         if (is_reply) {
             rc = s_take_reply(self, &frame, what);
-        } else if (is_error) {
-            rc = s_fail_status(what, &frame);
         } else if (*end_p == S_NOT_KNOWN) {
             rc = s_fail_left(self, what);
+        } else if (is_error) {
+            rc = s_fail_status(what, &frame);
         }
         yami_block_unref(&block);
         if (is_reply || is_error || *end_p != S_ANSWERED) {
@@ -359,9 +399,8 @@ s_await_reply(yam_admin_t *self, int64_t deadline_ms, const char *what, s_end_t 
 int
 yam_admin_call(yam_admin_t *self, const yam_admin_request_t *request)
 {
-    int64_t now_ms = yami_clock_mono_ms();
     int64_t deadline_ms = s_deadline(self);
-    bool is_over = now_ms - self->heard_ms > S_IDLE_MS;
+    bool is_over = yami_clock_mono_ms() - self->heard_ms > S_IDLE_MS;
     int rc = -1;
     char what[YAMI_LIMIT_NAME + 40]; //  for people
     (void) snprintf(what, sizeof what, "%s %s", request->command,
@@ -372,7 +411,7 @@ yam_admin_call(yam_admin_t *self, const yam_admin_request_t *request)
         return -1;
     }
     for (int attempt = 0; attempt < S_ATTEMPTS; attempt++) {
-        s_end_t end;
+        s_end_t end = S_ANSWERED;
         if ((is_over || s_has_left(self)) && s_begin(self, deadline_ms) == -1) {
             return -1;
         }

@@ -10,7 +10,7 @@ import threading
 import msgpack
 import zmq
 
-from relay_client import ADMIN, GOODBYE, HELLO, WELCOME, control
+from relay_client import ADMIN, ERROR, GOODBYE, HEARTBEAT, HELLO, NO_SESSION, REPLY, WELCOME, control
 from yamd_support import (DATAERR, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, Relay, main, read_line, refused, rows,
                           spawn)
 
@@ -108,8 +108,8 @@ def test_watch_survives_a_restart_of_the_relay():
     relay.process.wait()
     relay = Relay(listen=relay.endpoint)
     relay.yam("push", "r", stdin="1\n")
-    while b'"r"' not in read_line(watch.stdout):
-        pass
+    while b'"r"' not in (line := read_line(watch.stdout)):
+        assert line, "the watch has ended"
     watch.kill()
 
 
@@ -230,6 +230,47 @@ def test_relay_that_leaves_before_it_answers_is_asked_once_only():
         assert purge.returncode == UNAVAILABLE and "did not say whether it did" in errors, errors
         assert seen.count(ADMIN) == asked, seen
     router.close()
+
+
+def ask_a_relay_that_loses(losses, *command):
+    """Runs command against a relay on whose way each of these frames is lost once, as with a connection, and which is
+    another one when it hears a HEARTBEAT; returns (exit code, output, what it said, the frames that were sent)."""
+    router = zmq.Context.instance().socket(zmq.ROUTER)
+    router.linger = 0
+    endpoint = f"tcp://127.0.0.1:{router.bind_to_random_port('tcp://127.0.0.1')}"
+    process = spawn("yam", *command, "-e", endpoint + f"?connect-timeout={TIMEOUT}s", stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE)
+    seen = []
+    while process.poll() is None:
+        if not router.poll(100):
+            continue
+        sender, frame = router.recv_multipart()
+        code, fields = frame[5], msgpack.unpackb(frame[16:])
+        seen.append(code)
+        if code in losses:
+            losses.remove(code)
+        elif code == HELLO:
+            router.send_multipart([sender, control(WELCOME, session=fields["session"], name="r", level=3,
+                                                   max_frame=20971520, heartbeat_ms=60000)])
+        elif code == ADMIN:
+            router.send_multipart([sender, control(REPLY, serial=fields["serial"], status=0, text="", rows=b"")])
+        elif code == HEARTBEAT:
+            router.send_multipart([sender, control(ERROR, status=NO_SESSION)])
+    router.close()
+    return process.returncode, process.stdout.read().decode(), process.stderr.read().decode(), seen
+
+
+def test_question_lost_with_its_connection_is_asked_again():
+    code, output, errors, seen = ask_a_relay_that_loses([HELLO, ADMIN], "stat", "--json")
+    assert code == 0 and rows(output) == [], (code, output, errors)
+    assert seen.count(ADMIN) > 1, seen
+
+
+def test_command_lost_with_its_connection_is_not_given_again():
+    """The relay may have done it, and its answer be lost."""
+    code, _, errors, seen = ask_a_relay_that_loses([ADMIN], "purge", "q", "--yes")
+    assert code == UNAVAILABLE and "did not say whether it did" in errors, (code, errors)
+    assert seen.count(ADMIN) == 1, seen
 
 
 def test_garbage_from_the_other_side_is_an_error():

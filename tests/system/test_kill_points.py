@@ -87,7 +87,8 @@ def test_oracle_finds_the_loss_of_the_newest_segments():
         raise AssertionError("it was not killed")
     except Gone:
         relay.process.wait(30)
-    for path in sorted(glob.glob(folder("store/[0-9a-f]*.seg")))[-2:]:
+    #   The last ones may hold what was on its way only, and nothing that was confirmed.
+    for path in sorted(glob.glob(folder("store/[0-9a-f]*.seg")))[1:]:
         os.remove(path)
     assert journal.confirmed > 0
     assert any("is missing" in wrong for wrong in finish(journal)), "nothing is missed"
