@@ -16,9 +16,11 @@
 #include "yam_pub.h"
 #include "yam_push.h"
 #include "yami_base.h"
+#include "yami_endpoint.h"
 #include "yami_limits.h"
 
-#define S_SLICE_MS 200 //  longest wait without a look at Ctrl-C and the progress
+#define S_SLICE_MS 200   //  longest wait without a look at Ctrl-C and the progress
+#define S_LINGER_MS 5000 //  fast grade: for what is on its way to a peer when all was given
 
 typedef struct {
     cli_common_t common;
@@ -50,6 +52,7 @@ typedef struct {
     s_sender_t sender;
     cli_source_t source;
     char endpoint[4096];
+    bool is_fast;      //  the endpoint's grade
     uint64_t progress; //  confirmed and refused when something last moved
     int64_t moved_ms;  //  and when that was
     int64_t shown_ms;  //  last progress line
@@ -78,9 +81,8 @@ static s_values_t s_values;
         CLI_TEXT(s_values_t, "id", id, "", "ID", "their id: see yam cancel"),                      \
         CLI_FLAG(s_values_t, "null", is_null, "messages end in NUL instead of newline"),           \
         CLI_FLAG(s_values_t, "whole", is_whole, "all input is one message"),                       \
-        CLI_FLAG(                                                                                  \
-            s_values_t, "fast", is_fast,                                                           \
-            "fast grade: peer to peer, at most once; with nobody there they are lost, untold"),    \
+        CLI_FLAG(s_values_t, "fast", is_fast,                                                      \
+                 "fast grade: peer to peer, at most once, nothing is confirmed"),                  \
         CLI_FLAG(s_values_t, "quiet", is_quiet, "no progress line, no summary"),                   \
         CLI_NUMBER(s_values_t, "timeout", timeout_ms, 0, INT_MAX, "10s", "ms",                     \
                    "give up when nothing was confirmed for so long; 0: never")
@@ -126,13 +128,13 @@ s_stats(s_sender_t *self)
 }
 
 static void
-s_close(s_sender_t *self)
+s_close(s_sender_t *self, int timeout_ms)
 {
     if (self->push) {
-        (void) yam_push_close(&self->push, S_SLICE_MS);
+        (void) yam_push_close(&self->push, timeout_ms);
     }
     if (self->pub) {
-        (void) yam_pub_close(&self->pub, S_SLICE_MS);
+        (void) yam_pub_close(&self->pub, timeout_ms);
     }
 }
 
@@ -245,15 +247,16 @@ s_send(s_job_t *job)
     const s_values_t *values = job->values;
     bool is_plain = !values->key[0] && !values->subject[0] && !values->id[0] && !values->due_ms &&
                     values->delay_ms < 0;
-    int rc = -1;
+    int rc;
+    int error;
     if (!is_plain && !(message = s_message(job))) {
         return -1;
     }
     do {
         rc = is_plain ? s_send_body(&job->sender, job->source.body, job->source.size)
                       : s_send_message(&job->sender, &message);
-    } while (rc == -1 && (errno == EAGAIN || errno == ENOTCONN) && s_may_wait(job));
-    int error = errno;
+        error = errno;
+    } while (rc == -1 && (error == EAGAIN || error == ENOTCONN) && s_may_wait(job));
     yam_message_destroy(&message);
     errno = error;
     return rc;
@@ -298,7 +301,7 @@ s_print_summary(const s_job_t *job, const yam_sender_stats_t *stats)
     if (job->values->is_quiet) {
         return;
     }
-    if (stats->level == YAM_LEVEL_NONE && stats->confirmed > 0) {
+    if (job->is_fast) {
         (void) printf("%" PRIu64 " sent, nothing confirmed (fast grade)\n", stats->confirmed);
     } else if (stats->confirmed > 0) {
         (void) printf("%" PRIu64 " confirmed (%s)\n", stats->confirmed,
@@ -321,15 +324,17 @@ s_report(s_job_t *job)
     if (stats.confirmed >= wanted) {
         return EX_OK;
     }
-    const char *why = "is yamd running there?";
+    const char *why = job->is_fast ? "is anybody there?" : "is yamd running there?";
     if (cli_is_stopped()) {
         why = "interrupted";
-    } else if (stats.is_connected) {
+    } else if (stats.is_connected && !job->is_fast) {
         why = "the relay takes no more for now; see yam stat";
     }
-    return cli_complain(
-        EX_TEMPFAIL, "%" PRIu64 " of %" PRIu64 " messages not confirmed by %.*s (%s)",
-        wanted - stats.confirmed, wanted, (int) strcspn(job->endpoint, "?"), job->endpoint, why);
+    return cli_complain(job->is_fast ? EX_UNAVAILABLE : EX_TEMPFAIL,
+                        "%" PRIu64 " of %" PRIu64 " messages not %s %.*s (%s)",
+                        wanted - stats.confirmed, wanted,
+                        job->is_fast ? "taken by anybody at" : "confirmed by",
+                        (int) strcspn(job->endpoint, "?"), job->endpoint, why);
 }
 
 static int
@@ -357,7 +362,7 @@ static int
 s_prepare(s_job_t *job, const s_values_t *values)
 {
     char more[1024];
-    (void) snprintf(more, sizeof more, "&send-timeout=%d", S_SLICE_MS);
+    (void) snprintf(more, sizeof more, "&immediate&send-timeout=%d", S_SLICE_MS);
     int exit_code =
         values->name[0] ? cli_add_option(more, sizeof more, "name", values->name) : EX_OK;
     if (exit_code == EX_OK) {
@@ -367,6 +372,9 @@ s_prepare(s_job_t *job, const s_values_t *values)
     if (exit_code != EX_OK) {
         return exit_code;
     }
+    yami_endpoint_t endpoint;
+    job->is_fast = yami_endpoint_parse(&endpoint, job->endpoint, true) == 0 &&
+                   endpoint.options.grade == YAMI_GRADE_FAST;
     if (values->size_bytes >= 0 && values->count < 0) {
         return cli_complain(EX_USAGE, "--size needs --count, too");
     }
@@ -405,7 +413,7 @@ s_run(const char *channel, bool is_topic)
         if (exit_code == EX_OK) {
             exit_code = s_work(&job);
         }
-        s_close(&job.sender);
+        s_close(&job.sender, exit_code == EX_OK ? S_LINGER_MS : S_SLICE_MS);
     }
     cli_source_close(&job.source);
     yam_destroy(&yam);

@@ -56,6 +56,9 @@ const yami_option_t yami_endpoint_option_table[] = {
      "time to settle a message, 0: the relay's (sure)"},
     {"hwm", INT, OPTION(hwm), 0, 100000, "0", "frames", NULL,
      "frames waiting in a socket, per peer; 0: what suits (64, raw 1000, fast queues 4)"},
+    {"immediate", YAMI_OPTION_BOOL, OPTION(is_immediate), 0, 0, "false", "", NULL,
+     "give messages to connected peers only: none waits in a socket for who may come (fast "
+     "queues)"},
     {"send-timeout", INT, OPTION(send_timeout_ms), -1, DAY_MS, "-1", "ms", NULL,
      "how long a send may wait for room, -1: for ever"},
     {"linger", INT, OPTION(linger_ms), -1, DAY_MS, "5s", "ms", NULL,

@@ -55,7 +55,7 @@ s_set(void *socket, int option, int value)
 }
 
 static void
-s_limit(void *socket, const yami_endpoint_options_t *options)
+s_limit(void *socket, int type, const yami_endpoint_options_t *options)
 {
     int64_t frame_limit = YAMI_LIMIT_FRAME + YAMI_LIMIT_SUBJECT + 1;
     int rc = zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &frame_limit, sizeof frame_limit);
@@ -69,6 +69,9 @@ s_limit(void *socket, const yami_endpoint_options_t *options)
                                                      : HWM_BATCH;
     s_set(socket, ZMQ_SNDHWM, hwm);
     s_set(socket, ZMQ_RCVHWM, hwm);
+    if (type == ZMQ_PUSH) {
+        s_set(socket, ZMQ_IMMEDIATE, options->is_immediate);
+    }
 }
 
 //  Not by ZeroMQ's heartbeats: it ends the process over one that is due on a broken connection of
@@ -100,7 +103,7 @@ yami_socket_open(void *context, int type, const yami_endpoint_options_t *options
                          error == EMFILE ? " (too many sockets in one yam_t)" : "");
         return NULL;
     }
-    s_limit(socket, options);
+    s_limit(socket, type, options);
     s_watch_peers(socket, type);
     return socket;
 }

@@ -45,6 +45,7 @@ typedef struct {
     int64_t limit;              //  messages received in all [0 = no limit]
     int64_t lease_ms;           //  0 = the relay's
     int64_t hwm;                //  frames in a socket's queue [0: 64; raw 1000; fast queues 4]
+    bool is_immediate;          //  nothing waits in a socket for a peer that may come (PUSH)
     int64_t send_timeout_ms;    //  -1 = for ever
     int64_t linger_ms;          //  [5 s]
     int64_t connect_timeout_ms; //  [5 s]

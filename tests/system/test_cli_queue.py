@@ -22,6 +22,11 @@ def test_thousand_lines_come_out_as_they_went_in():
     relay.yam("pull", "q", "--wait", "100ms", code=TEMPFAIL)
 
 
+def test_push_that_gives_up_with_a_full_window_may_be_tried_again():
+    refused("yam", "push", "q", "-e", "tcp://127.0.0.1:1?grade=sure&window=1", "--timeout", "300ms", stdin="1\n2\n3\n",
+            code=TEMPFAIL, says="not confirmed by tcp://127.0.0.1:1 (")
+
+
 def test_restart_between_push_and_pull_changes_nothing():
     relay = Relay()
     relay.yam("push", "q", stdin=LINES)

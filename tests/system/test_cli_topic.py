@@ -5,7 +5,8 @@ import json
 import signal
 import subprocess
 
-from yamd_support import DATAERR, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, Relay, main, read_line, refused, spawn
+from yamd_support import (DATAERR, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, Relay, folder, hold, main, read_line, refused,
+                          spawn)
 
 
 def test_two_groups_get_everything_once_each():
@@ -61,6 +62,25 @@ def test_queue_is_no_topic():
 def test_sub_without_a_relay_says_so():
     refused("yam", "sub", "t", "-e", "tcp://127.0.0.1:1?grade=sure&connect-timeout=300ms", code=UNAVAILABLE,
             says="127.0.0.1:1")
+
+
+def test_fast_push_that_nobody_takes_fails_and_says_how_many():
+    for endpoint in "tcp://127.0.0.1:1", "@tcp://127.0.0.1:*", "@ipc://" + folder("s"):
+        refused("yam", "push", "q", "-e", endpoint, "--fast", "--timeout", "300ms", stdin="1\n2\n3\n", code=UNAVAILABLE,
+                says=f"3 of 3 messages not taken by anybody at {endpoint} (")
+    refused("yam", "push", "q", "-e", "tcp://127.0.0.1:1?framing=raw", "--fast", "--timeout", "300ms", stdin="1\n2\n",
+            code=UNAVAILABLE, says="1 of 1 messages not taken by anybody")  # it reads no more
+
+
+def test_fast_push_waits_for_who_comes_later():
+    endpoint = "ipc://" + folder("later")
+    push = spawn("yam", "push", "q", "-e", endpoint, "--fast", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    push.stdin.write(b"1\n2\n3\n")
+    push.stdin.close()
+    hold(0.5)  # nobody is there
+    pull = spawn("yam", "pull", "q", "-e", "@" + endpoint, "--fast", "-n3", stdout=subprocess.PIPE)
+    assert pull.communicate(timeout=TIMEOUT)[0] == b"1\n2\n3\n"
+    assert push.stdout.read().startswith(b"3 sent") and push.wait(TIMEOUT) == 0
 
 
 def test_fast_grade_needs_no_relay():
