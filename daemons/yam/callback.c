@@ -18,6 +18,7 @@ typedef struct {
     cli_common_t common;
     char database[1024];
     char state[16];
+    char from[sizeof((yam_case_t *) 0)->id];
     char note[1024];
     int64_t count;
     bool is_json;
@@ -31,6 +32,7 @@ static const yami_option_t s_table[] = {
     CLI_TEXT(s_values_t, "db", database, "", "FILE|URI", "the callback service's database"),
     CLI_TEXT(s_values_t, "state", state, "", "STATE",
              "list: only waiting, calling, open, done, gone or closed cases"),
+    CLI_TEXT(s_values_t, "from", from, "", "ID", "list: begin at this case"),
     CLI_NUMBER(s_values_t, "count", count, 1, INT64_MAX, "100", "cases", "list: at most N cases"),
     CLI_TEXT(s_values_t, "note", note, "", "TEXT", "close: why, for the case's history"),
     CLI_FLAG(s_values_t, "json", is_json, "print JSON"),
@@ -104,8 +106,8 @@ s_list(yam_callback_store_t *store)
         return cli_complain(EX_USAGE, "'%s' is no state (see yam callback --help)", s_values.state);
     }
     s_walk_t walk = {.rows = cli_rows_new()};
-    if (yam_callback_store_walk(store, state, s_values.count, &walk.row, s_list_case, &walk) ==
-        -1) {
+    if (yam_callback_store_walk(store, state, *s_values.from != 0 ? s_values.from : NULL,
+                                s_values.count, &walk.row, s_list_case, &walk) == -1) {
         cli_rows_destroy(&walk.rows);
         return cli_complain_errno();
     }
@@ -229,6 +231,6 @@ const cli_command_t cli_callback = {
     "show ID            a case and its history\n"
     "retry ID...        have the producer called once more\n"
     "close ID...        nobody is called any more; --note says why\n",
-    {s_table, "h=help j=json n=count"},
+    {s_table, "h=help d=db j=json n=count"},
     &s_values,
     s_run};

@@ -10,6 +10,10 @@
 
 #define S_CASE                                                                                     \
     "id, state, round, call, tries, due_ms, delay_ms, first_ms, changed_ms, queue, service"
+#define S_FROM                                                                                     \
+    "FROM yam_callback_cases, (SELECT id AS from_id, changed_ms AS from_ms FROM "                  \
+    "yam_callback_cases WHERE id = $1) AS place WHERE (changed_ms < from_ms OR (changed_ms = "     \
+    "from_ms AND id >= from_id))"
 #define S_ENDED                                                                                    \
     "(SELECT id FROM yam_callback_cases WHERE state IN (4, 5, 6) AND changed_ms < $1 ORDER BY "    \
     "changed_ms, id LIMIT $2)"
@@ -63,6 +67,12 @@ static const yam_callback_statement_t s_prune[] = {
      "cannot forget old confirms"},
     {12, 2, "DELETE FROM yam_callback_history WHERE id IN " S_ENDED, "cannot forget old cases"},
     {13, 2, "DELETE FROM yam_callback_cases WHERE id IN " S_ENDED, "cannot forget old cases"}};
+static const yam_callback_statement_t s_walk_all_from = {
+    14, 2, "SELECT " S_CASE " " S_FROM " ORDER BY changed_ms DESC, id LIMIT $2",
+    "cannot read cases"};
+static const yam_callback_statement_t s_walk_state_from = {
+    15, 3, "SELECT " S_CASE " " S_FROM " AND state = $2 ORDER BY changed_ms DESC, id LIMIT $3",
+    "cannot read cases"};
 
 const char *
 yam_callback_schema(size_t index)
@@ -250,16 +260,23 @@ s_visit_note(void *arg, const yam_callback_value_t *columns)
 }
 
 int
-yami_callback_rows_walk(yam_callback_store_t *store, int state, int64_t limit, yam_case_t *row,
-                        yam_case_fn visit, void *arg)
+yami_callback_rows_walk(yam_callback_store_t *store, int state, const char *from, int64_t limit,
+                        yam_case_t *row, yam_case_fn visit, void *arg)
 {
-    const yam_callback_value_t values[] = {s_number(state), s_number(limit)};
+    const yam_callback_statement_t *statement = from != NULL ? &s_walk_all_from : &s_walk_all;
     s_walk_t walk = {.row = row, .visit = visit, .arg = arg};
-    bool is_all = state == YAM_CASE_NONE;
-    return s_run(store, is_all ? &s_walk_all : &s_walk_state, is_all ? values + 1 : values,
-                 s_visit_case, &walk) == -1
-               ? -1
-               : 0;
+    yam_callback_value_t values[3];
+    int count = 0;
+    if (from != NULL) {
+        values[count++] = s_text(from);
+    }
+    if (state != YAM_CASE_NONE) {
+        statement = from != NULL ? &s_walk_state_from : &s_walk_state;
+        values[count++] = s_number(state);
+    }
+    values[count++] = s_number(limit);
+    YAM_ASSERT(count == statement->parameter_count);
+    return s_run(store, statement, values, s_visit_case, &walk) == -1 ? -1 : 0;
 }
 
 int

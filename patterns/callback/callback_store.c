@@ -64,13 +64,6 @@ yami_callback_store_step(yam_callback_store_t *self, const yami_callback_rules_t
 //  -- People ------------------------------------------------------------------------------------
 
 int
-yam_callback_store_walk(yam_callback_store_t *self, int state, int64_t limit, yam_case_t *row,
-                        yam_case_fn visit, void *arg)
-{
-    return yami_callback_rows_walk(self, state, limit, row, visit, arg);
-}
-
-int
 yam_callback_store_history(yam_callback_store_t *self, const char *id, yam_case_note_t *note,
                            yam_case_fn visit, void *arg)
 {
@@ -93,6 +86,17 @@ yam_callback_store_read(yam_callback_store_t *self, const char *id, yam_case_t *
     int rc = yami_callback_rows_read(self, id, row, confirm);
     self->db->rollback(self->database);
     return rc == 0 && row->state == YAM_CASE_NONE ? s_refuse_unknown(id) : rc;
+}
+
+int
+yam_callback_store_walk(yam_callback_store_t *self, int state, const char *from, int64_t limit,
+                        yam_case_t *row, yam_case_fn visit, void *arg)
+{
+    yam_case_confirm_t confirm;
+    if (from != NULL && yam_callback_store_read(self, from, row, &confirm) == -1) {
+        return -1;
+    }
+    return yami_callback_rows_walk(self, state, from, limit, row, visit, arg);
 }
 
 //  One step in a transaction of its own, of a case that is there.

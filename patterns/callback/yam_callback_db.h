@@ -80,7 +80,7 @@ typedef struct {
 } yam_callback_value_t;
 
 #define YAM_CALLBACK_VALUES 11     //  most parameters of a statement, most columns of a row
-#define YAM_CALLBACK_STATEMENTS 14 //  how many there are
+#define YAM_CALLBACK_STATEMENTS 16 //  how many there are
 
 typedef struct {
     int number;          //  0 .. YAM_CALLBACK_STATEMENTS - 1: a database may prepare each once

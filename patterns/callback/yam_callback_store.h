@@ -32,10 +32,12 @@ yam_callback_store_sqlite(const char *path, bool may_create);
 YAM_EXPORT void
 yam_callback_store_destroy(yam_callback_store_t **self_p);
 
-//  Walks over the cases of a state (0: all), at most limit, into row. 0, or -1 as above.
+//  Walks over the cases of a state (0: all), the latest changed first, at most limit, into row;
+//  begins where the case from (NULL: the first) is in that order, of whatever state. 0, or -1 with
+//  errno ENOENT (no such case) or as above.
 YAM_EXPORT int
-yam_callback_store_walk(yam_callback_store_t *self, int state, int64_t limit, yam_case_t *row,
-                        yam_case_fn visit, void *arg);
+yam_callback_store_walk(yam_callback_store_t *self, int state, const char *from, int64_t limit,
+                        yam_case_t *row, yam_case_fn visit, void *arg);
 
 //  Reads a case and its confirm. 0, or -1 with errno ENOENT (no such case) or as above.
 YAM_EXPORT int

@@ -32,10 +32,11 @@ yami_callback_rows_write_note(yam_callback_store_t *store, const char *id,
 int
 yami_callback_rows_drop_case(yam_callback_store_t *store, const char *id);
 
-//  Walks over at most limit cases of state, 0: of all, the latest changed first.
+//  Walks over at most limit cases of state, 0: of all, the latest changed first, from where the
+//  case from (NULL: the first) is in that order; over none when there is no such case.
 int
-yami_callback_rows_walk(yam_callback_store_t *store, int state, int64_t limit, yam_case_t *row,
-                        yam_case_fn visit, void *arg);
+yami_callback_rows_walk(yam_callback_store_t *store, int state, const char *from, int64_t limit,
+                        yam_case_t *row, yam_case_fn visit, void *arg);
 
 //  The same, those with due_ms <= now_ms, or changed_ms > skew_ms: then a clock was set back. By
 //  due_ms.

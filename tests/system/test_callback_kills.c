@@ -176,7 +176,8 @@ s_read_states(void)
     memset(s_states, 0, sizeof s_states);
     yam_callback_store_t *store = yam_callback_store_sqlite(s_path, false);
     assert_non_null(store);
-    assert_int_equal(yam_callback_store_walk(store, 0, S_MESSAGES + 1, &s_row, s_see, NULL), 0);
+    assert_int_equal(yam_callback_store_walk(store, 0, NULL, S_MESSAGES + 1, &s_row, s_see, NULL),
+                     0);
     yam_callback_store_destroy(&store);
 }
 

@@ -90,6 +90,10 @@ def test_people_list_and_show_cases():
     assert [(row["id"], row["state"]) for row in listed] == [("c", "waiting"), ("b", "done"), ("a", "open")]
     assert rows(yam("callback", "list", *where, "--state", "open", "--json")[0])[0]["id"] == "a"
     assert len(rows(yam("callback", "list", *where, "--count", "2", "--json")[0])) == 2
+    paged = rows(yam("callback", "list", *where, "--from", "b", "-n1", "--json")[0])
+    assert [row["id"] for row in paged] == ["b"], paged
+    assert rows(yam("callback", "list", *where, "--from", "b", "--state", "open", "--json")[0])[0]["id"] == "a"
+    refused("yam", "callback", "list", *where, "--from", "none", code=UNAVAILABLE, says="there is no case none")
     shown = rows(yam("callback", "show", "a", *where, "--json")[0])
     assert shown[0]["service"] == "shop" and shown[0]["round"] == 3 and shown[0]["confirm"] == "none"
     assert shown[1]["event"] == "missing"

@@ -173,7 +173,7 @@ s_count(int state)
     unsigned count = 0;
     yam_callback_store_t *store = yam_callback_store_sqlite(s_path, false);
     assert_non_null(store);
-    assert_int_equal(yam_callback_store_walk(store, state, 100000, &s_row, s_see, &count), 0);
+    assert_int_equal(yam_callback_store_walk(store, state, NULL, 100000, &s_row, s_see, &count), 0);
     yam_callback_store_destroy(&store);
     return count;
 }

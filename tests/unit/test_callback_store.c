@@ -238,7 +238,7 @@ test_old_confirms_and_ended_cases_are_forgotten_and_no_others(void **state)
     assert_int_equal(s_store->db->commit(s_store->database), 0);
     s_assert_history("ended", "");
     s_seen[0] = 0;
-    assert_int_equal(yam_callback_store_walk(s_store, 0, 10, &s_row, s_see_case, NULL), 0);
+    assert_int_equal(yam_callback_store_walk(s_store, 0, NULL, 10, &s_row, s_see_case, NULL), 0);
     assert_string_equal(s_seen, "open ");
     (void) s_check("new", 9500);
     assert_int_equal(s_view.row.state, YAM_CASE_NONE);
@@ -248,6 +248,34 @@ test_old_confirms_and_ended_cases_are_forgotten_and_no_others(void **state)
 
 //  -- People ------------------------------------------------------------------------------------
 
+static const char *
+s_list(int state, const char *from, int64_t limit)
+{
+    s_seen[0] = 0;
+    assert_int_equal(yam_callback_store_walk(s_store, state, from, limit, &s_row, s_see_case, NULL),
+                     0);
+    return s_seen;
+}
+
+static void
+test_long_list_is_read_page_by_page(void **state)
+{
+    (void) state;
+    (void) s_check("a", 1000);
+    (void) s_check("d", 2000); //  of one moment: by id
+    (void) s_check("c", 2000);
+    (void) s_check("b", 3000);
+    assert_int_equal(yam_callback_store_close_case(s_store, "b", NULL), 0);
+    assert_string_equal(s_list(0, NULL, 2), "b c ");
+    assert_string_equal(s_list(0, "c", 2), "c d ");
+    assert_string_equal(s_list(0, "d", 2), "d a ");
+    assert_string_equal(s_list(0, "a", 2), "a ");
+    assert_string_equal(s_list(YAM_CASE_WAITING, "b", 2), "c d ");
+    assert_string_equal(s_list(YAM_CASE_WAITING, "d", 1), "d ");
+    assert_int_equal(yam_callback_store_walk(s_store, 0, "z", 2, &s_row, s_see_case, NULL), -1);
+    assert_int_equal(errno, ENOENT);
+}
+
 static void
 test_people_list_retry_and_close(void **state)
 {
@@ -255,7 +283,7 @@ test_people_list_retry_and_close(void **state)
     (void) s_check("a", 1000);
     (void) s_check("b", 2000);
     s_seen[0] = 0;
-    assert_int_equal(yam_callback_store_walk(s_store, 0, 10, &s_row, s_see_case, NULL), 0);
+    assert_int_equal(yam_callback_store_walk(s_store, 0, NULL, 10, &s_row, s_see_case, NULL), 0);
     assert_string_equal(s_seen, "b a ");
     assert_int_equal(yam_callback_store_close_case(s_store, "a", "paid by hand"), 0);
     s_assert_history("a", "closed ");
@@ -376,6 +404,7 @@ main(void)
         S_TEST(test_what_a_clock_set_back_has_left_in_the_future_is_found),
         S_TEST(test_a_step_that_is_rolled_back_never_was),
         S_TEST(test_old_confirms_and_ended_cases_are_forgotten_and_no_others),
+        S_TEST(test_long_list_is_read_page_by_page),
         S_TEST(test_people_list_retry_and_close),
         S_TEST(test_what_people_do_to_no_case_is_told),
         S_TEST(test_tables_of_a_newer_version_are_refused_and_untouched),
