@@ -16,7 +16,8 @@
 #include "yami_base.h"
 #include "yami_callback_wire.h"
 
-#define S_SERVICES 64 //  callers kept; each is a session at the relay
+#define S_SERVICES 64  //  callers kept; each is a session at the relay
+#define S_AWAY_MS 1000 //  after a relay that did not answer in time no further service waits for it
 
 typedef struct s_service {
     char name[YAM_CALLBACK_NAME + 1];
@@ -43,6 +44,7 @@ struct yami_callback_calls {
     s_slots_t unused;
     size_t free_count;
     uint64_t begun;
+    int64_t away_ms; //  the relay is not waited for before then
     s_service_t services[S_SERVICES];
     pthread_mutex_t lock; //  answered
     s_slots_t answered;
@@ -110,6 +112,21 @@ s_place(yami_callback_calls_t *self, const char *name)
     return best;
 }
 
+//  A caller, as yam_rpc_new. All that are due at once wait for a silent relay once only.
+static yam_rpc_t *
+s_open(yami_callback_calls_t *self, const char *name)
+{
+    if (yami_clock_mono_ms() < self->away_ms) {
+        (void) yami_fail(ETIMEDOUT, "the relay did not answer just now");
+        return NULL;
+    }
+    yam_rpc_t *rpc = yam_rpc_new(self->yam, name, self->endpoint);
+    if (rpc == NULL && errno == ETIMEDOUT) {
+        self->away_ms = yami_clock_mono_ms() + S_AWAY_MS;
+    }
+    return rpc;
+}
+
 //  The service of that name, with a caller. NULL with a sentence.
 static s_service_t *
 s_service(yami_callback_calls_t *self, const char *name)
@@ -122,7 +139,7 @@ s_service(yami_callback_calls_t *self, const char *name)
     if (service->rpc == NULL || strcmp(service->name, name) != 0) {
         (void) yam_rpc_close(&service->rpc, 0);
         (void) snprintf(service->name, sizeof service->name, "%s", name);
-        service->rpc = yam_rpc_new(self->yam, name, self->endpoint);
+        service->rpc = s_open(self, name);
     }
     service->last_used = self->begun;
     return service->rpc != NULL ? service : NULL;

@@ -38,7 +38,8 @@ size_t
 yami_callback_calls_free(const yami_callback_calls_t *self);
 
 //  Calls row's service for call number row->call. What cannot be called is answered with none. May
-//  wait for the relay, at most the endpoint's "connect-timeout", the first time for a service.
+//  wait for the relay, at most the endpoint's "connect-timeout", the first time for a service; not
+//  again within a second of having done so in vain.
 void
 yami_callback_calls_begin(yami_callback_calls_t *self, const yam_case_t *row);
 

@@ -272,6 +272,30 @@ test_case_whose_call_is_due_while_there_is_no_relay_waits_and_loses_no_try(void 
     assert_int_equal(s_count(YAM_CASE_CALLING), 1);
 }
 
+#define SILENT_SERVICES 20
+
+static void
+test_calls_of_many_services_wait_for_a_silent_relay_once(void **state)
+{
+    (void) state;
+    static const yami_callback_answered_t *answers[SILENT_SERVICES];
+    yami_callback_calls_t *calls =
+        yami_callback_calls_new(s_yam, ">inproc://nobody?grade=sure&connect-timeout=500ms",
+                                SILENT_SERVICES, S_TIMEOUT_MS, -1);
+    int64_t start_ms = yami_clock_mono_ms();
+    for (int number = 0; number < SILENT_SERVICES; number++) {
+        yam_case_t row = {.id = "7", .queue = "orders", .call = 1};
+        (void) snprintf(row.service, sizeof row.service, "shop-%d", number);
+        yami_callback_calls_begin(calls, &row);
+    }
+    assert_true(yami_clock_mono_ms() - start_ms < SILENT_SERVICES * 500 / 2);
+    assert_int_equal(yami_callback_calls_answers(calls, answers, SILENT_SERVICES), SILENT_SERVICES);
+    assert_int_equal(answers[SILENT_SERVICES - 1]->answer, 0);
+    yami_callback_calls_drop(calls, SILENT_SERVICES);
+    assert_int_equal(yami_callback_calls_free(calls), SILENT_SERVICES);
+    yami_callback_calls_destroy(&calls);
+}
+
 static void
 test_after_the_last_round_the_case_is_open_with_its_history(void **state)
 {
@@ -575,6 +599,7 @@ main(void)
         S_TEST(test_confirmed_message_calls_nobody_and_leaves_no_case),
         S_TEST(test_missing_confirm_has_the_message_resent_with_its_id_and_round),
         S_TEST(test_case_whose_call_is_due_while_there_is_no_relay_waits_and_loses_no_try),
+        S_TEST(test_calls_of_many_services_wait_for_a_silent_relay_once),
         S_TEST(test_after_the_last_round_the_case_is_open_with_its_history),
         S_TEST(test_row_that_is_gone_ends_the_case),
         S_TEST(test_producer_that_cannot_say_costs_no_round),
