@@ -11,12 +11,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "yam_pull.h"
 #include "yam_push.h"
 #include "yam_relay.h"
 #include "yami_base.h"
+#include "yami_monitor.h"
 
 #define SETTERS 4
 #define SETTINGS 200
@@ -74,10 +74,34 @@ s_close(void *arg)
     return NULL;
 }
 
+typedef struct {
+    yam_t *yam;
+    yami_monitor_t monitor;
+    yam_push_t *push; //  under the lock; what was opened
+} s_opening_t;
+
 static void *
 s_open(void *arg)
 {
-    return yam_push_new(arg, "q", INSIDE);
+    s_opening_t *self = arg;
+    yam_push_t *push = yam_push_new(self->yam, "q", INSIDE);
+    yami_monitor_lock(&self->monitor);
+    self->push = push;
+    yami_monitor_tell(&self->monitor);
+    yami_monitor_unlock(&self->monitor);
+    return NULL;
+}
+
+static void
+s_assert_opened(s_opening_t *self)
+{
+    int64_t until_ms = yami_monitor_deadline(WAIT_MS);
+    yami_monitor_lock(&self->monitor);
+    while (self->push == NULL && yami_monitor_wait(&self->monitor, until_ms)) {
+    }
+    bool is_opened = self->push != NULL;
+    yami_monitor_unlock(&self->monitor);
+    assert_true(is_opened);
 }
 
 //  Sends until the relay refuses for now, since it drains.
@@ -110,20 +134,18 @@ test_relay_that_waits_for_a_lease_before_it_closes_keeps_nobody_from_embedding_a
     yam_message_t *message = yam_pull_recv(pull, WAIT_MS); //  leased
     assert_non_null(message);
     pthread_t closing;
-    pthread_t opening;
-    void *opened = NULL;
-    struct timespec until;
+    pthread_t thread;
+    static s_opening_t opening;
     assert_int_equal(pthread_create(&closing, NULL, s_close, push), 0);
     s_send_until_refused(witness);
-    (void) clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += WAIT_MS / 1000;
-    assert_int_equal(pthread_create(&opening, NULL, s_open, other), 0);
-    assert_int_equal(pthread_clockjoin_np(opening, &opened, CLOCK_MONOTONIC, &until), 0);
-    assert_non_null(opened);
+    yami_monitor_init(&opening.monitor);
+    opening.yam = other;
+    assert_int_equal(pthread_create(&thread, NULL, s_open, &opening), 0);
+    s_assert_opened(&opening);
+    (void) pthread_join(thread, NULL);
     assert_int_equal(yam_pull_ack(pull, &message), 0);
     (void) pthread_join(closing, NULL);
-    push = opened;
-    yam_push_destroy(&push);
+    yam_push_destroy(&opening.push);
     yam_push_destroy(&witness);
     yam_pull_destroy(&pull);
     yam_destroy(&other);

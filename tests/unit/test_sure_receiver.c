@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <zmq.h>
@@ -481,8 +480,8 @@ zmq_msg_recv(zmq_msg_t *message, void *socket, int flags)
     int rc = receive(message, socket, flags);
     int error = errno;
     yam_message_t *late = s_late;
-    yami_sure_receiver_t *inside = (yami_sure_receiver_t *) s_receiver;
-    if (rc == -1 && late != NULL && socket == inside->link.socket) {
+    if (rc == -1 && late != NULL && socket == ((yami_sure_receiver_t *) s_receiver)->link.socket) {
+        yami_sure_receiver_t *inside = (yami_sure_receiver_t *) s_receiver;
         yami_monitor_lock(&inside->monitor);
         bool is_acked = inside->core.unresolved == 0;
         yami_monitor_unlock(&inside->monitor);
@@ -495,12 +494,35 @@ zmq_msg_recv(zmq_msg_t *message, void *socket, int flags)
     return rc;
 }
 
+typedef struct {
+    yami_monitor_t monitor;
+    bool is_done;
+    uint64_t left;
+} s_flushing_t;
+
 static void *
 s_flush(void *arg)
 {
-    uint64_t *left_p = arg;
-    *left_p = s_receiver->ops->flush(s_receiver, -1);
+    s_flushing_t *self = arg;
+    uint64_t left = s_receiver->ops->flush(s_receiver, -1);
+    yami_monitor_lock(&self->monitor);
+    self->is_done = true;
+    self->left = left;
+    yami_monitor_tell(&self->monitor);
+    yami_monitor_unlock(&self->monitor);
     return NULL;
+}
+
+static void
+s_assert_flushed(s_flushing_t *self)
+{
+    int64_t until_ms = yami_monitor_deadline(WAIT_MS);
+    yami_monitor_lock(&self->monitor);
+    while (!self->is_done && yami_monitor_wait(&self->monitor, until_ms)) {
+    }
+    bool is_flushed = self->is_done && self->left == 0;
+    yami_monitor_unlock(&self->monitor);
+    assert_true(is_flushed);
 }
 
 static void
@@ -524,18 +546,16 @@ test_flush_ends_when_all_is_acked_though_another_thread_settles_on(void **state)
     yam_message_t *first = s_recv(1);
     yam_message_t *second = s_recv(2);
     assert_int_equal(s_settle(&first, YAMI_SETTLE_ACK), 0);
-    uint64_t left = 1;
     pthread_t thread;
-    struct timespec until;
-    (void) clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += WAIT_MS / 1000;
-    assert_int_equal(pthread_create(&thread, NULL, s_flush, &left), 0);
+    static s_flushing_t flushing;
+    yami_monitor_init(&flushing.monitor);
+    assert_int_equal(pthread_create(&thread, NULL, s_flush, &flushing), 0);
     s_wait_for_waiter();
     scripted_relay_expect(&s_relay, YAMI_FRAME_ACK);
     s_late = second;
     s_acked(1);
-    assert_int_equal(pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until), 0);
-    assert_int_equal(left, 0);
+    s_assert_flushed(&flushing);
+    (void) pthread_join(thread, NULL);
     assert_null(s_late);
     scripted_relay_expect(&s_relay, YAMI_FRAME_ACK);
     s_acked(2);
