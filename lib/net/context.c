@@ -21,11 +21,13 @@
 #define ALLOCATOR_LESSON ((size_t) 31 << 20) //  glibc takes no more than 32 MiB for an example
 
 struct yam {
-    uint64_t fork_stamp;     //  of the process that made it
-    void *zmq;               //  owned context
-    yami_engine_t *engine;   //  owned
-    pthread_mutex_t lock;    //  guards the two below
-    zcert_t *certificate;    //  owned; NULL: no CURVE
+    uint64_t fork_stamp;   //  of the process that made it
+    void *zmq;             //  owned context
+    yami_engine_t *engine; //  owned
+    pthread_mutex_t lock;  //  guards the certificate; taken in the engine's steps, too
+    zcert_t *certificate;  //  owned; NULL: no CURVE
+    //  Guards the doorman, which is handed to the engine under it: so never taken in a step.
+    pthread_mutex_t doorman_lock;
     yami_doorman_t *doorman; //  owned; NULL until somebody lists the clients allowed
 };
 
@@ -106,6 +108,7 @@ yam_new(void)
     yam_t *self = yami_alloc(sizeof *self);
     self->fork_stamp = yami_fork_stamp();
     (void) pthread_mutex_init(&self->lock, NULL);
+    (void) pthread_mutex_init(&self->doorman_lock, NULL);
     if (s_open(self) == -1) {
         int error = errno;
         yam_destroy(&self);
@@ -184,12 +187,12 @@ yam_set_certificate(yam_t *self, const char *path)
 yami_doorman_t *
 yami_context_doorman(yam_t *self)
 {
-    (void) pthread_mutex_lock(&self->lock);
+    (void) pthread_mutex_lock(&self->doorman_lock);
     if (!self->doorman) {
         self->doorman = yami_doorman_new(self);
     }
     yami_doorman_t *doorman = self->doorman;
-    (void) pthread_mutex_unlock(&self->lock);
+    (void) pthread_mutex_unlock(&self->doorman_lock);
     return doorman;
 }
 

@@ -45,8 +45,9 @@ yami_engine_new(void);
 void
 yami_engine_destroy(yami_engine_t **self_p);
 
-//  Hands a task (borrowed until removed) to the engine and runs its step soon. Returns 0, or -1
-//  with errno ECHILD after a fork.
+//  Hands a task (borrowed until removed) to the engine and runs its step soon. Not from within a
+//  step, nor with a lock held that a step waits for. Returns 0, or -1 with errno ECHILD after a
+//  fork.
 int
 yami_engine_add(yami_engine_t *self, yami_task_t *task);
 

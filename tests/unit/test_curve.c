@@ -2,7 +2,10 @@
 //  up.
 
 #include <czmq.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -21,6 +24,7 @@
 #include "yami_credentials.h"
 #include "yami_fork.h"
 #include "yami_log.h"
+#include "yami_monitor.h"
 #include "yami_socket.h"
 
 #define PATIENCE_MS 10000 //  how long a failure takes to show
@@ -331,6 +335,94 @@ test_the_doorman_answers_everything(void **state)
     s_stop(&server);
 }
 
+//  A doorman that is made while the engine opens the socket of a push.
+typedef struct {
+    yam_t *yam;
+    yami_monitor_t monitor;
+    bool is_made; //  under the lock
+    pthread_t pushing;
+    yam_push_t *push;
+} s_meeting_t;
+
+static s_meeting_t s_meeting;
+static atomic_bool s_is_meeting;
+static atomic_bool s_is_opening; //  the push's socket
+
+static void *
+s_open_push(void *arg)
+{
+    s_meeting_t *self = arg;
+    self->push = yam_push_new(self->yam, "q", ">inproc://nobody?grade=sure&linger=0");
+    return NULL;
+}
+
+//  In the place of libzmq's.
+void *
+zmq_socket(void *context, int type)
+{
+    void *(*open)(void *, int);
+    *(void **) &open = dlsym(RTLD_NEXT, "zmq_socket");
+    void *socket = open(context, type);
+    if (type == ZMQ_DEALER) {
+        s_is_opening = true;
+    }
+    return socket;
+}
+
+//  In the place of libzmq's: the doorman binds, and only then is handed to the engine.
+int
+zmq_bind(void *socket, const char *endpoint)
+{
+    int (*bind)(void *, const char *);
+    *(void **) &bind = dlsym(RTLD_NEXT, "zmq_bind");
+    int rc = bind(socket, endpoint);
+    if (atomic_exchange(&s_is_meeting, false)) {
+        int64_t until_ms = yami_monitor_deadline(PATIENCE_MS);
+        (void) pthread_create(&s_meeting.pushing, NULL, s_open_push, &s_meeting);
+        while (!s_is_opening && yami_clock_mono_ms() < until_ms) {
+            (void) sched_yield();
+        }
+    }
+    return rc;
+}
+
+static void *
+s_make_doorman(void *arg)
+{
+    s_meeting_t *self = arg;
+    yami_doorman_t *doorman = yami_context_doorman(self->yam);
+    yami_monitor_lock(&self->monitor);
+    self->is_made = doorman != NULL;
+    yami_monitor_tell(&self->monitor);
+    yami_monitor_unlock(&self->monitor);
+    return NULL;
+}
+
+static void
+test_doorman_that_is_made_while_the_engine_opens_a_socket_does_not_wait_for_itself(void **state)
+{
+    (void) state;
+    s_meeting_t *self = &s_meeting;
+    pthread_t thread;
+    self->yam = yam_new();
+    yami_monitor_init(&self->monitor);
+    s_is_opening = false;
+    s_is_meeting = true;
+    assert_int_equal(pthread_create(&thread, NULL, s_make_doorman, self), 0);
+    int64_t until_ms = yami_monitor_deadline(PATIENCE_MS);
+    yami_monitor_lock(&self->monitor);
+    while (!self->is_made && yami_monitor_wait(&self->monitor, until_ms)) {
+    }
+    bool is_made = self->is_made;
+    yami_monitor_unlock(&self->monitor);
+    assert_true(is_made);
+    assert_true(s_is_opening);
+    (void) pthread_join(thread, NULL);
+    (void) pthread_join(self->pushing, NULL);
+    yam_push_destroy(&self->push);
+    yam_destroy(&self->yam);
+}
+
 int
 main(void)
 {
@@ -347,6 +439,8 @@ main(void)
         cmocka_unit_test_setup_teardown(test_a_list_must_be_a_directory_and_signals_are_left_alone,
                                         s_setup, s_teardown),
         cmocka_unit_test_setup_teardown(test_the_doorman_answers_everything, s_setup, s_teardown),
+        cmocka_unit_test(
+            test_doorman_that_is_made_while_the_engine_opens_a_socket_does_not_wait_for_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
