@@ -14,15 +14,9 @@
 #include "yami_commit_queue.h"
 #include "yami_marker.h"
 #include "yami_planted.h"
+#include "yami_trims.h"
 
 #define VECTOR_LIMIT 1024
-#define TRIM_LIMIT ((size_t) 1 << 24)
-
-//  A segment to give back once the TRIM entry of that LSN is durable (4).
-typedef struct {
-    uint64_t segment;
-    uint64_t lsn;
-} s_trim_t;
 
 struct yami_commit {
     yami_disk_t *disk;     //  borrowed
@@ -46,9 +40,7 @@ struct yami_commit {
     uint64_t vector_offset; //  in the file, of the first one
     uint64_t vector_size;   //  bytes
     size_t vector_item;     //  first item in it
-    s_trim_t *trims;        //  owned; in the order of their LSNs
-    size_t trim_count;
-    size_t trim_capacity;
+    yami_trims_t trims;     //  (4)
 };
 
 yami_commit_t *
@@ -80,7 +72,7 @@ yami_commit_destroy(yami_commit_t **self_p)
     yami_commit_queue_clear(&self->filling);
     yami_commit_queue_clear(&self->writing);
     pthread_mutex_destroy(&self->mutex);
-    yami_free(self->trims);
+    yami_trims_clear(&self->trims);
     yami_free(self->vector);
     yami_free(self);
     *self_p = NULL;
@@ -90,74 +82,31 @@ int
 yami_commit_begin(yami_commit_t *self, const yami_segment_header_t *header)
 {
     pthread_mutex_lock(&self->mutex);
-    yami_commit_item_t *item =
-        yami_commit_queue_add(&self->filling, YAMI_ITEM_BEGIN, YAMI_SEGMENT_HEADER_SIZE, 0);
-    if (item) {
-        item->number = header->number;
-        item->file_bytes = header->file_bytes;
-        item->lsn = header->first_lsn - 1;
-        yami_segment_header_encode(yami_commit_queue_image(&self->filling, item), header);
-    }
+    int rc = yami_commit_queue_begin(&self->filling, header);
     pthread_mutex_unlock(&self->mutex);
-    return item ? 0 : -1;
+    return rc;
 }
 
 int
 yami_commit_entry(yami_commit_t *self, const yami_entry_header_t *header, uint64_t offset,
                   const void *prefix, size_t prefix_size, const void *meta, yami_block_t *data)
 {
-    YAM_ASSERT(header->data_size == (data ? data->size : 0) && prefix_size <= header->meta_size);
-    size_t image_size = YAMI_ENTRY_HEADER_SIZE + header->meta_size;
-    uint64_t span = yami_entry_span(header->meta_size, header->data_size);
     pthread_mutex_lock(&self->mutex);
-    yami_commit_item_t *item =
-        yami_commit_queue_add(&self->filling, YAMI_ITEM_ENTRY, image_size,
-                              (uint32_t) (span - image_size - header->data_size));
-    if (item) {
-        item->kind = header->kind;
-        item->offset = offset;
-        item->lsn = header->lsn;
-        item->number = header->kind == YAMI_ENTRY_TRIM ? header->base : 0;
-        item->data = yami_block_ref(data);
-        uint8_t *image = yami_commit_queue_image(&self->filling, item);
-        yami_entry_header_encode(image, header);
-        image += YAMI_ENTRY_HEADER_SIZE;
-        if (prefix_size > 0) {
-            memcpy(image, prefix, prefix_size);
-        }
-        if (header->meta_size > prefix_size) {
-            memcpy(image + prefix_size, meta, header->meta_size - prefix_size);
-        }
-    }
+    int rc =
+        yami_commit_queue_entry(&self->filling, header, offset, prefix, prefix_size, meta, data);
     pthread_mutex_unlock(&self->mutex);
-    return item ? 0 : -1;
+    return rc;
 }
 
 int
 yami_commit_seal(yami_commit_t *self, const yami_entry_header_t *header, uint64_t offset,
                  const void *footer, uint64_t trailer_offset, bool is_last)
 {
-    size_t image_size = YAMI_ENTRY_HEADER_SIZE + header->meta_size;
-    uint64_t span = yami_entry_span(header->meta_size, 0);
-    YAM_ASSERT(header->kind == YAMI_ENTRY_FOOTER && offset + span <= trailer_offset);
     pthread_mutex_lock(&self->mutex);
-    yami_commit_item_t *item = yami_commit_queue_add(&self->filling, YAMI_ITEM_SEAL, image_size,
-                                                     (uint32_t) (span - image_size));
-    if (item) {
-        item->is_last = is_last;
-        item->offset = offset;
-        item->lsn = header->lsn;
-        item->number = trailer_offset;
-        uint8_t *image = yami_commit_queue_image(&self->filling, item);
-        yami_entry_header_encode(image, header);
-        memcpy(image + YAMI_ENTRY_HEADER_SIZE, footer, header->meta_size);
-        yami_trailer_encode(image + span, &(yami_trailer_t) {.salt = header->salt,
-                                                             .footer_offset = offset,
-                                                             .last_lsn = header->lsn,
-                                                             .footer_size = (uint32_t) span});
-    }
+    int rc =
+        yami_commit_queue_seal(&self->filling, header, offset, footer, trailer_offset, is_last);
     pthread_mutex_unlock(&self->mutex);
-    return item ? 0 : -1;
+    return rc;
 }
 
 //  Adds bytes that follow those before in the file; what also follows in memory makes no new
@@ -382,15 +331,6 @@ s_run_seal(yami_commit_t *self, const yami_commit_item_t *item)
     return 0;
 }
 
-//  A TRIM entry is staged; once more, when the disk was full before.
-static void
-s_note_trim(yami_commit_t *self, const yami_commit_item_t *item)
-{
-    if (self->trim_count == 0 || self->trims[self->trim_count - 1].lsn < item->lsn) {
-        self->trims[self->trim_count++] = (s_trim_t) {item->number, item->lsn};
-    }
-}
-
 static int
 s_run_item(yami_commit_t *self, const yami_commit_item_t *item)
 {
@@ -402,37 +342,14 @@ s_run_item(yami_commit_t *self, const yami_commit_item_t *item)
     default:
         break;
     }
-    if (item->kind == YAMI_ENTRY_TRIM) {
-        if (yami_grow(&self->trims, &self->trim_capacity, self->trim_count + 1, sizeof *self->trims,
-                      TRIM_LIMIT) == -1) {
-            return -1;
-        }
+    if (item->kind == YAMI_ENTRY_TRIM && yami_trims_reserve(&self->trims) == -1) {
+        return -1;
     }
     int rc = s_stage_entry(self, item);
     if (rc == 0 && item->kind == YAMI_ENTRY_TRIM) {
-        s_note_trim(self, item);
+        yami_trims_note(&self->trims, item->number, item->lsn);
     }
     return rc;
-}
-
-//  Gives back the files of durable TRIM entries (4). One that is not there any more was given back
-//  before a crash; what lacks a descriptor now is given back next time.
-static int
-s_give_back(yami_commit_t *self)
-{
-    int rc = 0;
-    size_t given = 0;
-    uint64_t durable_lsn = yami_commit_durable(self);
-    while (rc == 0 && given < self->trim_count && self->trims[given].lsn <= durable_lsn) {
-        uint64_t segment = self->trims[given].segment;
-        rc = yami_spares_give(self->spares, segment) == -1 && errno != ENOENT ? -1 : 0;
-        given += rc == 0 ? 1 : 0;
-    }
-    self->trim_count -= given;
-    if (given > 0) {
-        memmove(self->trims, self->trims + given, self->trim_count * sizeof *self->trims);
-    }
-    return rc == -1 && yami_disk_is_short(errno) ? 0 : rc;
 }
 
 //  Writes the items of one taken queue. 0; 1 when the disk is full; -1 with errno.
@@ -452,7 +369,10 @@ s_write(yami_commit_t *self)
         return -1;
     }
     //  Without space, too: what is given back may be what is missing.
-    return is_full == 0 && s_give_back(self) == -1 ? -1 : rc | is_full;
+    return is_full == 0 &&
+                   yami_trims_give_back(&self->trims, self->spares, yami_commit_durable(self)) == -1
+               ? -1
+               : rc | is_full;
 }
 
 //  Makes a failure final (2): the kernel may have dropped the pages, and the next sync would lie.

@@ -49,13 +49,19 @@ yami_commit_queue_clear(yami_commit_queue_t *self);
 void
 yami_commit_queue_reset(yami_commit_queue_t *self);
 
-//  Adds an item with arena space for its image, padding and trailer. NULL with errno ENOMEM;
-//  nothing changed then. The image is found by yami_commit_queue_image and to be filled; what
-//  follows it is zeroed.
-yami_commit_item_t *
-yami_commit_queue_add(yami_commit_queue_t *self, yami_item_type_t type, size_t image_size,
-                      uint32_t padding_size);
+//  Adds an item with its image; see yami_commit.h. Each returns 0, or -1 with errno ENOMEM; nothing
+//  changed then.
+int
+yami_commit_queue_begin(yami_commit_queue_t *self, const yami_segment_header_t *header);
+int
+yami_commit_queue_entry(yami_commit_queue_t *self, const yami_entry_header_t *header,
+                        uint64_t offset, const void *prefix, size_t prefix_size, const void *meta,
+                        yami_block_t *data);
+int
+yami_commit_queue_seal(yami_commit_queue_t *self, const yami_entry_header_t *header,
+                       uint64_t offset, const void *footer, uint64_t trailer_offset, bool is_last);
 
+//  Where its image is in the arena.
 uint8_t *
 yami_commit_queue_image(const yami_commit_queue_t *self, const yami_commit_item_t *item);
 

@@ -55,8 +55,8 @@ yam_callback_destroy(yam_callback_t **self_p);
 //  timeout_ms (-1: for ever) until the relay has it. Before the business transaction commits: then
 //  no crash leaves a row that nobody sends. "delay" must be longer than the transaction takes. 0,
 //  or -1 with errno EINVAL (id), EAGAIN (not confirmed in time: it may have come or not, which is
-//  harmless), that of the relay's refusal, or as yam_push_send, and a sentence. A check that another
-//  thread sends meanwhile, and that is refused, may fail this call, too.
+//  harmless), that of the relay's refusal, or as yam_push_send, and a sentence. A check that
+//  another thread sends meanwhile, and that is refused, may fail this call, too.
 YAM_EXPORT int
 yam_callback_expect(yam_callback_t *self, const char *id, int timeout_ms);
 

@@ -1,8 +1,8 @@
 /*  yami_outbox_sqlite - an outbox's tables in an SQLite database: what its parts share.
 
-    outbox_sqlite.c opens and writes rows, outbox_sqlite_lanes.c is for dispatchers, and
-    outbox_sqlite_rows.c for people; outbox_sqlite_schema.c has the tables. Statements are prepared
-    when first used. Invariants:
+    outbox_sqlite.c opens and writes rows, outbox_sqlite_lanes.c and outbox_sqlite_flights.c are for
+    dispatchers, and outbox_sqlite_rows.c for people; outbox_sqlite_schema.c has the tables.
+    Statements are prepared when first used. Invariants:
     (1) A flight is all rows of its lane within first_id..last_id, `count` of them, in order of id;
     the ranges of a lane's flights are disjoint.
     (2) A row is written once. It has failed or is cancelled when it stands in `failed`; else it is
@@ -95,6 +95,14 @@ yami_outbox_sqlite_sync(yami_outbox_sqlite_t *self);
 int
 yami_outbox_sqlite_note(yami_outbox_sqlite_t *self, int64_t id, yam_outbox_state_t state,
                         const char *tries, const yam_outbox_failure_t *failure);
+
+#define YAMI_OUTBOX_SQLITE_READ "cannot read the outbox"
+
+//  Reads a lane's next sequence and the last id that has one, if it is owner's. 0, or -1 with
+//  ESTALE.
+int
+yami_outbox_sqlite_check_owner(yami_outbox_sqlite_t *self, int64_t lane, uint64_t owner,
+                               int64_t *next, int64_t *assigned);
 
 //  The parts of the table; see yam_outbox_db.h.
 int

@@ -6,6 +6,7 @@
 #include "yami_base.h"
 #include "yami_planted.h"
 #include "yami_relay_due.h"
+#include "yami_relay_jobs.h"
 #include "yami_relay_parts.h"
 
 void

@@ -4,6 +4,7 @@
 
 #include "yam_status.h"
 #include "yami_base.h"
+#include "yami_relay_jobs.h"
 #include "yami_relay_parts.h"
 
 #define S_ROW_SIZE 2048u //  a row at most; what does not fit the reply is left out

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "yami_base.h"
+#include "yami_relay_jobs.h"
 #include "yami_relay_parts.h"
 
 #define S_WAITS_LIMIT ((size_t) 1 << 24)

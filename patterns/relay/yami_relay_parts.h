@@ -442,53 +442,6 @@ yami_relay_snapshot_write(const yami_relay_core_t *core, yami_writer_t *writer, 
 int
 yami_relay_snapshot_read(yami_relay_core_t *core, const yami_entry_t *entry);
 
-//  -- relay_admin.c, relay_stat.c, relay_jobs.c ---------------------------------------------------
-
-void
-yami_relay_admin(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame);
-
-//  What one peer may have of what administration may have in all: as much as each of those who
-//  asked in this second or the one before, and one more, who may come.
-uint64_t
-yami_relay_admin_share(const yami_relay_core_t *core, uint64_t total);
-
-//  rows (may be NULL) holds row_count maps; cleared.
-void
-yami_relay_reply(yami_relay_core_t *core, uint64_t peer, uint64_t serial, yam_status_t status,
-                 const char *text, yami_writer_t *rows, uint32_t row_count);
-
-//  The commands.
-void
-yami_relay_stat(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame);
-void
-yami_relay_stat_relay(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame);
-void
-yami_relay_stat_channels(yami_relay_core_t *core, yami_relay_peer_t *peer,
-                         const yami_frame_t *frame);
-void
-yami_relay_peek(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame);
-void
-yami_relay_redrive(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame);
-
-//  A job of that request; NULL when there are too many (the peer was told).
-yami_relay_job_t *
-yami_relay_job_new(yami_relay_core_t *core, const yami_relay_peer_t *peer,
-                   const yami_frame_t *frame, yami_relay_job_type_t type);
-//  Its answer waits for all that was appended so far.
-void
-yami_relay_job_wait(yami_relay_core_t *core, yami_relay_job_t *job);
-void
-yami_relay_jobs_pump(yami_relay_core_t *core);
-//  Whether the next turn could do something for them.
-bool
-yami_relay_jobs_are_due(const yami_relay_core_t *core);
-void
-yami_relay_job_entry(yami_relay_core_t *core, const yami_relay_event_t *event);
-void
-yami_relay_job_moved(yami_relay_core_t *core, uint64_t id);
-void
-yami_relay_jobs_clear(yami_relay_core_t *core);
-
 //  -- relay_core.c --------------------------------------------------------------------------------
 
 yami_relay_name_t
