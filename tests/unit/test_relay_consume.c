@@ -1,76 +1,20 @@
-//  Relay core: delivery, credit, leases, settling, retries, groups and filters.
+//  Relay core: delivery, credit, leases, settling, retries and dead letters.
 
-#include "relay/relay_fixture.h"
-
-#include <errno.h>
-#include <string.h>
+#include "relay/consume_fixture.h"
 
 #include "yami_base.h"
-#include "yami_limits.h"
 #include "yami_properties.h"
-
-#define QUEUE YAMI_KIND_QUEUE
-#define TOPIC YAMI_KIND_TOPIC
-#define LEASE_MS 30000
-#define PLENTY (1u << 30)
-
-//  Peer 1 produces to "q" as producer 9; peer 2 consumes it on handle 5.
-static int
-s_setup(void **state)
-{
-    fixture_t *f = fixture_new();
-    fixture_hello(f, 1);
-    fixture_hello(f, 2);
-    fixture_producer(f, 1, 1, QUEUE, "q", 9, 0, 1);
-    fixture_consumer(f, 2, 5, QUEUE, "q", "", "", 0, LEASE_MS);
-    fixture_settle_down(f);
-    fixture_expect(f, 1, YAMI_FRAME_ATTACHED);
-    fixture_expect(f, 2, YAMI_FRAME_ATTACHED);
-    *state = f;
-    return 0;
-}
-
-static int
-s_teardown(void **state)
-{
-    fixture_free((fixture_t **) state);
-    return 0;
-}
-
-static void
-s_publish(fixture_t *f, uint64_t first, uint32_t count)
-{
-    fixture_publish(f, 1, fixture_batch(1, 9, 1, first, count, NULL));
-}
-
-static void
-s_expect_deliver(fixture_t *f, uint64_t peer, uint64_t first, uint64_t last, uint64_t deliveries,
-                 uint64_t failures)
-{
-    fixture_expect(f, peer, YAMI_FRAME_DELIVER);
-    assert_int_equal(f->frame.first, first);
-    assert_int_equal(f->frame.last, last);
-    assert_int_equal(f->frame.deliveries, deliveries);
-    assert_int_equal(f->frame.failures, failures);
-}
-
-static void
-s_settle(fixture_t *f, int type, uint64_t token, uint64_t first, uint64_t last)
-{
-    static uint64_t serial;
-    fixture_settle(f, 2, 5, type, ++serial, token, first, last);
-}
 
 static void
 test_nothing_delivered_before_durable(void **state)
 {
     fixture_t *f = *state;
     fixture_credit(f, 2, 5, 100, PLENTY);
-    s_publish(f, 1, 3);
+    consume_publish(f, 1, 3);
     fixture_turn(f);
     fixture_expect_none(f, 2, YAMI_FRAME_DELIVER);
     fixture_durable_at(f, f->entry_count);
-    s_expect_deliver(f, 2, 1, 3, 1, 0);
+    consume_expect_deliver(f, 2, 1, 3, 1, 0);
     assert_string_equal(fixture_body(f, 2), "9.2");
 }
 
@@ -82,7 +26,7 @@ test_whole_batch_is_the_very_block(void **state)
     yami_block_t *block = fixture_batch(1, 9, 1, 1, 100, NULL);
     fixture_publish(f, 1, yami_block_ref(block));
     fixture_durable(f);
-    s_expect_deliver(f, 2, 1, 100, 1, 0);
+    consume_expect_deliver(f, 2, 1, 100, 1, 0);
     assert_ptr_equal(f->taken_data, block);
     assert_int_equal(f->fetch_count, 1);
     yami_block_unref(&block);
@@ -92,12 +36,12 @@ static void
 test_small_credits_share_one_fetch(void **state)
 {
     fixture_t *f = *state;
-    s_publish(f, 1, 10);
+    consume_publish(f, 1, 10);
     fixture_durable(f);
     for (uint64_t credit = 1; credit <= 10; credit++) {
         fixture_credit(f, 2, 5, credit, PLENTY);
         fixture_turn(f);
-        s_expect_deliver(f, 2, credit, credit, 1, 0);
+        consume_expect_deliver(f, 2, credit, credit, 1, 0);
         fixture_expect_none(f, 2, YAMI_FRAME_DELIVER);
     }
     assert_int_equal(f->fetch_count, 1);
@@ -107,15 +51,15 @@ static void
 test_byte_credit_is_exceeded_by_one_message_at_most(void **state)
 {
     fixture_t *f = *state;
-    s_publish(f, 1, 10);
+    consume_publish(f, 1, 10);
     fixture_durable(f);
     fixture_credit(f, 2, 5, 100, 1);
     fixture_turn(f);
-    s_expect_deliver(f, 2, 1, 1, 1, 0);
+    consume_expect_deliver(f, 2, 1, 1, 1, 0);
     fixture_expect_none(f, 2, YAMI_FRAME_DELIVER);
     fixture_credit(f, 2, 5, 100, 2 * f->taken_data->size + 15); //  two records more in a frame
     fixture_turn(f);
-    s_expect_deliver(f, 2, 2, 3, 1, 0);
+    consume_expect_deliver(f, 2, 2, 3, 1, 0);
     assert_int_equal(f->frame.base, 2);
 }
 
@@ -128,7 +72,7 @@ test_members_take_turns(void **state)
     fixture_credit(f, 2, 5, 100, PLENTY);
     fixture_credit(f, 3, 5, 100, PLENTY);
     for (uint64_t first = 1; first <= 4; first++) {
-        s_publish(f, first, 1);
+        consume_publish(f, first, 1);
     }
     fixture_durable(f);
     fixture_expect(f, 2, YAMI_FRAME_DELIVER);
@@ -142,10 +86,10 @@ test_acked_only_when_durable_and_trimmed(void **state)
 {
     fixture_t *f = *state;
     fixture_credit(f, 2, 5, 100, PLENTY);
-    s_publish(f, 1, 3);
+    consume_publish(f, 1, 3);
     fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 3, 1, 0);
-    s_settle(f, YAMI_FRAME_ACK, f->frame.token, 1, 3);
+    consume_expect_deliver(f, 2, 1, 3, 1, 0);
+    consume_settle(f, YAMI_FRAME_ACK, f->frame.token, 1, 3);
     fixture_turn(f);
     fixture_expect_none(f, 2, YAMI_FRAME_ACKED);
     fixture_durable(f);
@@ -158,24 +102,24 @@ test_stale_ack_changes_nothing(void **state)
 {
     fixture_t *f = *state;
     fixture_credit(f, 2, 5, 100, PLENTY);
-    s_publish(f, 1, 3);
+    consume_publish(f, 1, 3);
     fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 3, 1, 0);
+    consume_expect_deliver(f, 2, 1, 3, 1, 0);
     uint64_t token = f->frame.token;
     fixture_hello(f, 3);
     fixture_consumer(f, 3, 5, QUEUE, "q", "", "", 0, LEASE_MS);
     fixture_settle(f, 3, 5, YAMI_FRAME_ACK, 1, token, 1, 3); //  another peer's
     fixture_expect(f, 3, YAMI_FRAME_ERROR);
     assert_int_equal(f->frame.status, YAM_STATUS_FENCED);
-    s_settle(f, YAMI_FRAME_ACK, token, 1, 4); //  beyond its lease
+    consume_settle(f, YAMI_FRAME_ACK, token, 1, 4); //  beyond its lease
     fixture_expect(f, 2, YAMI_FRAME_ERROR);
-    s_settle(f, YAMI_FRAME_ACK, token + 1, 1, 3);
+    consume_settle(f, YAMI_FRAME_ACK, token + 1, 1, 3);
     fixture_expect(f, 2, YAMI_FRAME_ERROR);
     fixture_admin(f, 1, "stat", "q", false);
     assert_int_equal(fixture_number(f, "leased"), 3);
     assert_int_equal(fixture_number(f, "stale"), 10);
-    s_settle(f, YAMI_FRAME_ACK, token, 2, 2);
-    s_settle(f, YAMI_FRAME_ACK, token, 2, 2);
+    consume_settle(f, YAMI_FRAME_ACK, token, 2, 2);
+    consume_settle(f, YAMI_FRAME_ACK, token, 2, 2);
     fixture_expect(f, 2, YAMI_FRAME_ERROR);
     fixture_expect_none(f, 2, YAMI_FRAME_ERROR);
 }
@@ -185,11 +129,11 @@ test_lease_timeout_redelivers_with_a_failure(void **state)
 {
     fixture_t *f = *state;
     fixture_credit(f, 2, 5, 100, PLENTY);
-    s_publish(f, 1, 3);
+    consume_publish(f, 1, 3);
     fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 3, 1, 0);
+    consume_expect_deliver(f, 2, 1, 3, 1, 0);
     uint64_t token = f->frame.token;
-    s_settle(f, YAMI_FRAME_ACK, token, 2, 2);
+    consume_settle(f, YAMI_FRAME_ACK, token, 2, 2);
     fixture_settle_down(f);
     fixture_advance(f, LEASE_MS - 1);
     fixture_expect_none(f, 2, YAMI_FRAME_DELIVER);
@@ -199,9 +143,9 @@ test_lease_timeout_redelivers_with_a_failure(void **state)
     fixture_advance(f, 799);
     fixture_expect_none(f, 2, YAMI_FRAME_DELIVER);
     fixture_advance(f, 402);
-    s_expect_deliver(f, 2, 1, 1, 2, 1);
-    s_expect_deliver(f, 2, 3, 3, 2, 1);
-    s_settle(f, YAMI_FRAME_ACK, token, 1, 1);
+    consume_expect_deliver(f, 2, 1, 1, 2, 1);
+    consume_expect_deliver(f, 2, 3, 3, 2, 1);
+    consume_settle(f, YAMI_FRAME_ACK, token, 1, 1);
     fixture_expect(f, 2, YAMI_FRAME_ERROR);
 }
 
@@ -210,14 +154,14 @@ test_extend_starts_the_lease_anew(void **state)
 {
     fixture_t *f = *state;
     fixture_credit(f, 2, 5, 100, PLENTY);
-    s_publish(f, 1, 1);
+    consume_publish(f, 1, 1);
     fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 1, 1, 0);
+    consume_expect_deliver(f, 2, 1, 1, 1, 0);
     uint64_t token = f->frame.token;
     fixture_advance(f, LEASE_MS - 1);
-    s_settle(f, YAMI_FRAME_EXTEND, token, 1, 1);
+    consume_settle(f, YAMI_FRAME_EXTEND, token, 1, 1);
     fixture_advance(f, LEASE_MS - 1);
-    s_settle(f, YAMI_FRAME_ACK, token, 1, 1);
+    consume_settle(f, YAMI_FRAME_ACK, token, 1, 1);
     fixture_expect_none(f, 2, YAMI_FRAME_ERROR);
 }
 
@@ -226,9 +170,9 @@ test_nack_waits_its_delay(void **state)
 {
     fixture_t *f = *state;
     fixture_credit(f, 2, 5, 100, PLENTY);
-    s_publish(f, 1, 1);
+    consume_publish(f, 1, 1);
     fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 1, 1, 0);
+    consume_expect_deliver(f, 2, 1, 1, 1, 0);
     yami_settle_t range = {f->frame.token, 1, 1};
     yami_frame_t nack = {.type = YAMI_FRAME_NACK,
                          .handle = 5,
@@ -244,7 +188,7 @@ test_nack_waits_its_delay(void **state)
     fixture_advance(f, 4999);
     fixture_expect_none(f, 2, YAMI_FRAME_DELIVER);
     fixture_advance(f, 1);
-    s_expect_deliver(f, 2, 1, 1, 2, 1);
+    consume_expect_deliver(f, 2, 1, 1, 2, 1);
 }
 
 static void
@@ -252,20 +196,20 @@ test_release_and_gone_return_without_blame(void **state)
 {
     fixture_t *f = *state;
     fixture_credit(f, 2, 5, 100, PLENTY);
-    s_publish(f, 1, 4);
+    consume_publish(f, 1, 4);
     fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 4, 1, 0);
-    s_settle(f, YAMI_FRAME_RELEASE, f->frame.token, 2, 3);
+    consume_expect_deliver(f, 2, 1, 4, 1, 0);
+    consume_settle(f, YAMI_FRAME_RELEASE, f->frame.token, 2, 3);
     fixture_turn(f);
-    s_expect_deliver(f, 2, 2, 3, 2, 0);
+    consume_expect_deliver(f, 2, 2, 3, 2, 0);
     fixture_hello(f, 3);
     fixture_consumer(f, 3, 5, QUEUE, "q", "", "", 0, LEASE_MS);
     fixture_credit(f, 3, 5, 100, PLENTY);
     fixture_gone(f, 2);
     fixture_turn(f);
-    s_expect_deliver(f, 3, 1, 1, 2, 0);
-    s_expect_deliver(f, 3, 2, 3, 3, 0);
-    s_expect_deliver(f, 3, 4, 4, 2, 0);
+    consume_expect_deliver(f, 3, 1, 1, 2, 0);
+    consume_expect_deliver(f, 3, 2, 3, 3, 0);
+    consume_expect_deliver(f, 3, 4, 4, 2, 0);
 }
 
 static void
@@ -273,13 +217,13 @@ test_returned_ones_come_before_new_ones(void **state)
 {
     fixture_t *f = *state;
     fixture_credit(f, 2, 5, 2, PLENTY);
-    s_publish(f, 1, 4);
+    consume_publish(f, 1, 4);
     fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 2, 1, 0);
-    s_settle(f, YAMI_FRAME_RELEASE, f->frame.token, 1, 2);
+    consume_expect_deliver(f, 2, 1, 2, 1, 0);
+    consume_settle(f, YAMI_FRAME_RELEASE, f->frame.token, 1, 2);
     fixture_credit(f, 2, 5, 3, PLENTY);
     fixture_turn(f);
-    s_expect_deliver(f, 2, 1, 1, 2, 0);
+    consume_expect_deliver(f, 2, 1, 1, 2, 0);
 }
 
 //  Fails message 1 until it is a dead letter; returns how often it was delivered.
@@ -337,7 +281,7 @@ test_dead_letter_at_the_limit_and_redriven(void **state)
     fixture_consumer(f, 2, 6, QUEUE, "q.dead", "", "", 0, LEASE_MS);
     fixture_credit(f, 2, 6, 1, PLENTY);
     fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 1, 1, 0);
+    consume_expect_deliver(f, 2, 1, 1, 1, 0);
     assert_string_equal(fixture_body(f, 1), "9.1");
     s_expect_property(f, "subject", "a.b", 0);
     s_expect_property(f, "yam-origin", "q", 0);
@@ -353,7 +297,7 @@ test_dead_letter_at_the_limit_and_redriven(void **state)
     fixture_expect_none(f, 2, YAMI_FRAME_DELIVER);
     fixture_admin(f, 1, "redrive", "q", false);
     assert_int_equal(fixture_number(f, "messages"), 1);
-    s_expect_deliver(f, 2, 2, 2, 1, 0);
+    consume_expect_deliver(f, 2, 2, 2, 1, 0);
     assert_string_equal(fixture_body(f, 2), "9.1");
     yami_property_t property;
     size_t offset = 0;
@@ -371,10 +315,10 @@ test_dead_letter_is_one_write(void **state)
 {
     fixture_t *f = *state;
     fixture_credit(f, 2, 5, 1000, PLENTY);
-    s_publish(f, 1, 1);
+    consume_publish(f, 1, 1);
     fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 1, 1, 0);
-    s_settle(f, YAMI_FRAME_REJECT, f->frame.token, 1, 1);
+    consume_expect_deliver(f, 2, 1, 1, 1, 0);
+    consume_settle(f, YAMI_FRAME_REJECT, f->frame.token, 1, 1);
     fixture_turn(f);
     fixture_settle_down(f);
     size_t count = f->entry_count;
@@ -393,11 +337,11 @@ test_reject_without_room_waits_for_room(void **state)
 {
     fixture_t *f = *state;
     fixture_credit(f, 2, 5, 1000, PLENTY);
-    s_publish(f, 1, 2);
+    consume_publish(f, 1, 2);
     fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 2, 1, 0);
+    consume_expect_deliver(f, 2, 1, 2, 1, 0);
     f->has_room = false;
-    s_settle(f, YAMI_FRAME_REJECT, f->frame.token, 1, 2);
+    consume_settle(f, YAMI_FRAME_REJECT, f->frame.token, 1, 2);
     fixture_settle_down(f);
     fixture_expect(f, 2, YAMI_FRAME_ACKED); //  the failure itself is on disk
     fixture_admin(f, 1, "stat", "q", false);
@@ -414,346 +358,27 @@ test_dead_letters_have_no_dead_letters(void **state)
 {
     fixture_t *f = *state;
     fixture_credit(f, 2, 5, 1000, PLENTY);
-    s_publish(f, 1, 1);
+    consume_publish(f, 1, 1);
     fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 1, 1, 0);
-    s_settle(f, YAMI_FRAME_REJECT, f->frame.token, 1, 1);
+    consume_expect_deliver(f, 2, 1, 1, 1, 0);
+    consume_settle(f, YAMI_FRAME_REJECT, f->frame.token, 1, 1);
     fixture_settle_down(f);
     fixture_consumer(f, 2, 6, QUEUE, "q.dead", "", "", 0, LEASE_MS);
     fixture_credit(f, 2, 6, 10, PLENTY);
     fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 1, 1, 0);
+    consume_expect_deliver(f, 2, 1, 1, 1, 0);
     fixture_settle(f, 2, 6, YAMI_FRAME_REJECT, 1, f->frame.token, 1, 1);
     fixture_settle_down(f);
     fixture_admin(f, 1, "stat", "q.dead", false);
     assert_int_equal(fixture_number(f, "delayed"), 1);
     fixture_advance(f, 720001);
-    s_expect_deliver(f, 2, 1, 1, 2, 1);
-}
-
-static void
-test_each_group_of_a_topic_gets_everything(void **state)
-{
-    fixture_t *f = *state;
-    fixture_consumer(f, 2, 6, TOPIC, "t", "a", "", 0, LEASE_MS);
-    fixture_expect_none(f, 2, YAMI_FRAME_ATTACHED); //  not before the group is durable
-    fixture_durable(f);
-    fixture_expect(f, 2, YAMI_FRAME_ATTACHED);
-    fixture_consumer(f, 2, 7, TOPIC, "t", "b", "", 0, LEASE_MS);
-    fixture_settle_down(f);
-    fixture_producer(f, 1, 2, TOPIC, "t", 8, 0, 1);
-    fixture_credit(f, 2, 6, 100, PLENTY);
-    fixture_credit(f, 2, 7, 100, PLENTY);
-    fixture_publish(f, 1, fixture_batch(2, 8, 1, 1, 5, NULL));
-    fixture_settle_down(f);
-    for (int group = 0; group < 2; group++) {
-        s_expect_deliver(f, 2, 1, 5, 1, 0);
-        assert_int_equal(f->trimmed[2], 0);
-        fixture_settle(f, 2, f->frame.handle, YAMI_FRAME_ACK, 1, f->frame.token, 1, 5);
-        fixture_settle_down(f);
-    }
-    assert_int_equal(f->trimmed[2], 6);
-}
-
-static void
-test_filter_settles_silently_what_it_does_not_take(void **state)
-{
-    fixture_t *f = *state;
-    fixture_consumer(f, 2, 6, TOPIC, "t", "a", "eu.>", 0, LEASE_MS);
-    fixture_producer(f, 1, 2, TOPIC, "t", 8, 0, 1);
-    fixture_credit(f, 2, 6, 100, PLENTY);
-    fixture_publish(f, 1, fixture_batch(2, 8, 1, 1, 2, "us.x"));
-    fixture_publish(f, 1, fixture_batch(2, 8, 1, 3, 2, "eu.x"));
-    fixture_publish(f, 1, fixture_batch(2, 8, 1, 5, 2, NULL));
-    fixture_settle_down(f);
-    s_expect_deliver(f, 2, 3, 4, 1, 0);
-    fixture_expect_none(f, 2, YAMI_FRAME_DELIVER);
-    fixture_settle(f, 2, 6, YAMI_FRAME_ACK, 1, f->frame.token, 3, 4);
-    fixture_settle_down(f);
-    assert_int_equal(f->trimmed[2], 7);
-    fixture_restart(f);
-    fixture_hello(f, 2);
-    fixture_consumer(f, 2, 6, TOPIC, "t", "a", "eu.*", 0, LEASE_MS);
-    fixture_expect(f, 2, YAMI_FRAME_DETACHED);
-    assert_int_equal(f->frame.status, YAM_STATUS_CONFLICT);
-    fixture_consumer(f, 2, 7, TOPIC, "t", "a", "eu.>", 0, LEASE_MS);
-    fixture_expect(f, 2, YAMI_FRAME_ATTACHED);
-    assert_int_equal(f->frame.sequence, 7);
-}
-
-static void
-test_ephemeral_group_starts_new_and_leaves_no_trace(void **state)
-{
-    fixture_t *f = *state;
-    fixture_producer(f, 1, 2, TOPIC, "t", 8, 0, 1);
-    fixture_publish(f, 1, fixture_batch(2, 8, 1, 1, 2, NULL));
-    fixture_settle_down(f);
-    fixture_consumer(f, 2, 6, TOPIC, "t", "", "", YAMI_START_NEW, LEASE_MS);
-    fixture_expect(f, 2, YAMI_FRAME_ATTACHED);
-    assert_int_equal(f->frame.sequence, 3);
-    fixture_credit(f, 2, 6, 100, PLENTY);
-    size_t count = f->entry_count;
-    fixture_publish(f, 1, fixture_batch(2, 8, 1, 3, 2, NULL));
-    fixture_settle_down(f);
-    s_expect_deliver(f, 2, 3, 4, 1, 0);
-    fixture_settle(f, 2, 6, YAMI_FRAME_ACK, 1, f->frame.token, 3, 4);
-    fixture_settle_down(f);
-    fixture_expect(f, 2, YAMI_FRAME_ACKED);
-    assert_int_equal(f->entry_count, count + 1);
-    fixture_gone(f, 2);
-    fixture_admin(f, 1, "relay", NULL, false);
-    assert_int_equal(fixture_number(f, "groups"), 1); //  the queue's
-    fixture_hello(f, 2);
-    fixture_consumer(f, 2, 6, TOPIC, "t", "", "", YAMI_START_FIRST, LEASE_MS);
-    fixture_credit(f, 2, 6, 100, PLENTY);
-    fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 2, 1,
-                     0); //  a topic without durable groups keeps what its limits allow
-}
-
-static void
-test_topic_retention_drops_and_counts(void **state)
-{
-    fixture_t *f = *state;
-    f->options.topic_age_ms = 60000;
-    fixture_consumer(f, 2, 6, TOPIC, "t", "a", "", 0, LEASE_MS);
-    fixture_producer(f, 1, 2, TOPIC, "t", 8, 0, 1);
-    for (uint64_t first = 1; first <= 100; first++) {
-        fixture_publish(f, 1, fixture_batch(2, 8, 1, first, 1, NULL));
-        fixture_settle_down(f);
-        fixture_advance(f, 1000);
-    }
-    fixture_advance(f, 1000);
-    fixture_settle_down(f);
-    assert_in_range(f->trimmed[2], 20, 42);
-    assert_string_equal(f->logged, "relay.retention-dropped");
-    fixture_admin(f, 1, "stat", "t", false);
-    assert_int_equal(fixture_number(f, "dropped"), f->trimmed[2] - 1);
-    assert_in_range(fixture_number(f, "oldest-ms"), 50000, 90000);
-}
-
-static void
-test_drain_delivers_no_more_but_settles(void **state)
-{
-    fixture_t *f = *state;
-    fixture_credit(f, 2, 5, 100, PLENTY);
-    s_publish(f, 1, 1);
-    fixture_settle_down(f);
-    s_publish(f, 2, 1);
-    yami_relay_event_t drain = {.type = YAMI_EVENT_DRAIN};
-    fixture_step(f, &drain);
-    fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 1, 1, 0);
-    fixture_expect_none(f, 2, YAMI_FRAME_DELIVER);
-    assert_false(yami_relay_core_is_idle(f->core));
-    s_settle(f, YAMI_FRAME_ACK, f->frame.token, 1, 1);
-    fixture_settle_down(f);
-    assert_true(yami_relay_core_is_idle(f->core));
-}
-
-static void
-test_message_larger_than_max_frame_ends_the_handle(void **state)
-{
-    fixture_t *f = *state;
-    yami_frame_t hello = {.type = YAMI_FRAME_HELLO,
-                          .present =
-                              YAMI_F_SESSION | YAMI_F_NAME | YAMI_F_MAX_FRAME | YAMI_F_HEARTBEAT_MS,
-                          .session = 5,
-                          .name = yami_slice_text("small"),
-                          .max_frame = YAMI_LIMIT_CONTROL,
-                          .heartbeat_ms = 3600000};
-    fixture_send(f, 3, &hello);
-    fixture_consumer(f, 3, 6, QUEUE, "q", "", "", 0, LEASE_MS);
-    fixture_credit(f, 3, 6, 100, PLENTY);
-    yami_builder_t builder;
-    yami_builder_init(&builder, 1 << 20);
-    static uint8_t body[YAMI_LIMIT_CONTROL];
-    yami_record_t record = {.priority = 4, .body = yami_slice(body, sizeof body)};
-    assert_int_equal(yami_builder_append(&builder, &record), 0);
-    yami_batch_t head = {.handle = 1, .epoch = 1, .producer = {.bytes = {9}}, .first_sequence = 1};
-    fixture_publish(f, 1, yami_builder_finish(&builder, &head));
-    yami_builder_clear(&builder);
-    fixture_settle_down(f);
-    fixture_expect(f, 3, YAMI_FRAME_DETACHED);
-    assert_int_equal(f->frame.status, YAM_STATUS_TOO_BIG);
-    fixture_credit(f, 2, 5, 10, PLENTY);
-    fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 1, 1, 0);
-}
-
-static void
-test_purge_makes_acks_stale(void **state)
-{
-    fixture_t *f = *state;
-    fixture_credit(f, 2, 5, 2, PLENTY);
-    s_publish(f, 1, 5);
-    fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 2, 1, 0);
-    uint64_t token = f->frame.token;
-    fixture_admin(f, 1, "purge", "q", true);
-    assert_int_equal(fixture_number(f, "messages"), 5);
-    fixture_admin(f, 1, "purge", "q", false);
-    assert_int_equal(fixture_number(f, "messages"), 5);
-    s_settle(f, YAMI_FRAME_ACK, token, 1, 2);
-    fixture_expect(f, 2, YAMI_FRAME_ERROR);
-    fixture_admin(f, 1, "channels", NULL, false);
-    assert_int_equal(fixture_number(f, "messages"), 0);
-    assert_int_equal(fixture_number(f, "bytes"), 0);
-}
-
-static void
-test_peek_shows_without_leasing(void **state)
-{
-    fixture_t *f = *state;
-    s_publish(f, 1, 3);
-    s_publish(f, 4, 3);
-    fixture_settle_down(f);
-    fixture_admin(f, 1, "peek", "q", false);
-    yami_reader_t reader;
-    yami_reader_init(&reader, f->frame.rows.data, f->frame.rows.size);
-    assert_int_equal(yami_reader_array(&reader), 6);
-    assert_int_equal(fixture_number(f, "sequence"), 1);
-    assert_int_equal(fixture_number(f, "size"), 3);
-    fixture_admin(f, 1, "peek", "nope", false);
-    assert_int_equal(f->frame.status, YAM_STATUS_UNKNOWN);
-    fixture_admin(f, 1, "dance", "q", false);
-    assert_int_equal(f->frame.status, YAM_STATUS_UNKNOWN);
-}
-
-static void
-test_damage_is_reported_with_its_range_and_passed(void **state)
-{
-    fixture_t *f = *state;
-    s_publish(f, 1, 3);
-    s_publish(f, 4, 3);
-    s_publish(f, 7, 3);
-    fixture_settle_down(f);
-    f->entries[f->entry_count - 2].is_damaged = true;
-    fixture_credit(f, 2, 5, 100, PLENTY);
-    fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 3, 1, 0);
-    s_expect_deliver(f, 2, 7, 9, 1, 0);
-    assert_string_equal(f->logged, "relay.messages-lost");
-    assert_int_equal(f->log_level, YAMI_LOG_ERROR);
-    fixture_admin(f, 1, "stat", "q", false);
-    assert_int_equal(fixture_number(f, "lost"), 3);
-}
-
-static void
-test_missing_entries_are_lost_too(void **state)
-{
-    fixture_t *f = *state;
-    s_publish(f, 1, 3);
-    s_publish(f, 4, 3);
-    fixture_settle_down(f);
-    f->entries[f->entry_count - 2].is_missing = true;
-    fixture_credit(f, 2, 5, 100, PLENTY);
-    fixture_settle_down(f);
-    s_expect_deliver(f, 2, 4, 6, 1, 0);
-    f->entries[f->entry_count - 1].is_missing = true;
-    s_publish(f, 7, 1);
-    size_t last = f->entry_count - 1;
-    f->entries[last].is_missing = true;
-    fixture_settle_down(f);
-    fixture_expect_none(f, 2, YAMI_FRAME_DELIVER);
-    fixture_admin(f, 1, "stat", "q", false);
-    assert_int_equal(fixture_number(f, "lost"), 4);
-}
-
-//  Such as a process without descriptors: what it cannot open now is still there.
-static void
-test_messages_that_cannot_be_read_now_are_not_lost(void **state)
-{
-    fixture_t *f = *state;
-    static const int errors[] = {EMFILE, ENFILE, EACCES, ENOMEM, EIO};
-    s_publish(f, 1, 3);
-    fixture_settle_down(f);
-    for (size_t index = 0; index < sizeof errors / sizeof errors[0]; index++) {
-        f->read_error = errors[index];
-        fixture_credit(f, 2, 5, 100, PLENTY);
-        fixture_settle_down(f);
-        fixture_advance(f, 1000);
-        fixture_settle_down(f);
-        fixture_expect_none(f, 2, YAMI_FRAME_DELIVER);
-    }
-    assert_string_equal(f->logged, "relay.read-failed");
-    fixture_admin(f, 1, "peek", "q", false);
-    assert_int_equal(f->frame.status, YAM_STATUS_OK);
-    f->read_error = 0;
-    fixture_advance(f, 1000);
-    fixture_settle_down(f);
-    s_expect_deliver(f, 2, 1, 3, 1, 0);
-    fixture_admin(f, 1, "stat", "q", false);
-    assert_int_equal(fixture_number(f, "lost"), 0);
-}
-
-static void
-test_damage_found_at_open_is_lost_in_every_group(void **state)
-{
-    fixture_t *f = *state;
-    s_publish(f, 1, 9);
-    fixture_settle_down(f);
-    yami_relay_core_destroy(&f->core);
-    f->core = yami_relay_core_new(&f->options, YAM_LEVEL_SYNCED, "test", 3);
-    yami_damage_t damage = {.channel = 1, .first = 8, .last = 12, .what = "test"};
-    yami_relay_core_lost(f->core, &damage);
-    for (size_t index = 0; index < f->entry_count; index++) {
-        assert_int_equal(yami_relay_core_replay(f->core, &f->entries[index].entry), 0);
-    }
-    f->ticket = 0;
-    fixture_turn(f);
-    assert_true(f->log_count >= 2);
-    fixture_settle_down(f);
-    fixture_hello(f, 1);
-    fixture_admin(f, 1, "stat", "q", false);
-    assert_int_equal(fixture_number(f, "messages"), 7);
-    fixture_producer(f, 1, 1, QUEUE, "q", 9, 0, 1);
-    fixture_publish(f, 1, fixture_batch(1, 9, 2, 1, 1, NULL));
-    assert_int_equal(f->entries[f->entry_count - 1].entry.base, 13);
-}
-
-//  A client that grants without end and reads nothing must not fill the relay's memory.
-static void
-test_endless_credit_does_not_empty_the_backlog_into_one_link(void **state)
-{
-    fixture_t *f = *state;
-    enum {
-        RECORDS = 12,
-        BODY = 8 << 20
-    };
-    uint8_t *body = yami_try_alloc(BODY, BODY);
-    assert_non_null(body);
-    memset(body, 'x', BODY);
-    for (uint64_t sequence = 1; sequence <= RECORDS; sequence++) {
-        yami_builder_t builder;
-        yami_builder_init(&builder, YAMI_LIMIT_FRAME);
-        yami_record_t record = {.body = yami_slice(body, BODY)};
-        assert_int_equal(yami_builder_append(&builder, &record), 0);
-        yami_batch_t head = {
-            .handle = 1, .epoch = 1, .producer = {.bytes = {9}}, .first_sequence = sequence};
-        fixture_publish(f, 1, yami_builder_finish(&builder, &head));
-        yami_builder_clear(&builder);
-        fixture_settle_down(f);
-    }
-    yami_free(body);
-    fixture_credit(f, 2, 5, YAMI_LIMIT_SEQUENCE - 1, YAMI_LIMIT_SEQUENCE - 1);
-    fixture_settle_down(f);
-    uint64_t token = 0;
-    unsigned count = 0;
-    for (; fixture_take(f, 2, YAMI_FRAME_DELIVER); count++) {
-        token = f->frame.token;
-    }
-    assert_int_equal(count, YAMI_LIMIT_WINDOW_BYTES / BODY);
-    fixture_settle(f, 2, 5, YAMI_FRAME_ACK, 1, token, count, count);
-    fixture_settle_down(f);
-    s_expect_deliver(f, 2, count + 1, count + 1, 1, 0);
-    fixture_expect_none(f, 2, YAMI_FRAME_DELIVER);
+    consume_expect_deliver(f, 2, 1, 1, 2, 1);
 }
 
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, consume_setup, consume_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_nothing_delivered_before_durable),
         TEST(test_whole_batch_is_the_very_block),
@@ -771,19 +396,6 @@ main(void)
         TEST(test_dead_letter_is_one_write),
         TEST(test_reject_without_room_waits_for_room),
         TEST(test_dead_letters_have_no_dead_letters),
-        TEST(test_each_group_of_a_topic_gets_everything),
-        TEST(test_filter_settles_silently_what_it_does_not_take),
-        TEST(test_ephemeral_group_starts_new_and_leaves_no_trace),
-        TEST(test_topic_retention_drops_and_counts),
-        TEST(test_drain_delivers_no_more_but_settles),
-        TEST(test_message_larger_than_max_frame_ends_the_handle),
-        TEST(test_purge_makes_acks_stale),
-        TEST(test_peek_shows_without_leasing),
-        TEST(test_damage_is_reported_with_its_range_and_passed),
-        TEST(test_missing_entries_are_lost_too),
-        TEST(test_messages_that_cannot_be_read_now_are_not_lost),
-        TEST(test_damage_found_at_open_is_lost_in_every_group),
-        TEST(test_endless_credit_does_not_empty_the_backlog_into_one_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
