@@ -2,6 +2,7 @@
 
 #include "relay/consume_fixture.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "yami_base.h"
