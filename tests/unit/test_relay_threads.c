@@ -1,5 +1,5 @@
-//  A relay as a value that several threads use at once: each is told its own outcome, and none waits
-//  for what is another's.
+//  A relay as a value that several threads use at once: each is told its own outcome, and none
+//  waits for what is another's.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -131,6 +131,9 @@ test_relay_that_waits_for_a_lease_before_it_closes_keeps_nobody_from_embedding_a
     (void) snprintf(endpoint, sizeof endpoint, ">%s?grade=sure&linger=0", yam_push_endpoint(push));
     yam_pull_t *pull = yam_pull_new(other, "q", endpoint);
     yam_push_t *witness = yam_push_new(other, "w", endpoint);
+    assert_int_equal(yam_push_send(witness, "x", 1), 0);
+    //  It is attached: a relay that drains takes nobody.
+    assert_int_equal(yam_push_flush(witness, WAIT_MS), 0);
     yam_message_t *message = yam_pull_recv(pull, WAIT_MS); //  leased
     assert_non_null(message);
     pthread_t closing;
