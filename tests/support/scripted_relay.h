@@ -56,7 +56,8 @@ scripted_relay_expect_batch(scripted_relay_t *self, uint64_t first_sequence);
 void
 scripted_relay_send(scripted_relay_t *self, const yami_frame_t *frame, yami_block_t *batch);
 
-//  Answers what came last when it is a HELLO or an ATTACH, of whichever link; as welcome and attach.
+//  Answers what came last when it is a HELLO or an ATTACH, of whichever link; as welcome and
+//  attach.
 void
 scripted_relay_answer(scripted_relay_t *self, uint64_t epoch, uint64_t sequence);
 

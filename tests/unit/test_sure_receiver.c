@@ -470,8 +470,8 @@ test_child_after_fork_gets_echild(void **state)
 
 static _Atomic(yam_message_t *) s_late; //  settled once the engine has taken in that all is acked
 
-//  In the place of libzmq's: when the engine's step has taken all in, and not told of it yet, another
-//  thread may settle.
+//  In the place of libzmq's: when the engine's step has taken all in, and not told of it yet,
+//  another thread may settle.
 int
 zmq_msg_recv(zmq_msg_t *message, void *socket, int flags)
 {
