@@ -345,6 +345,9 @@ s_work(s_job_t *job)
     do {
         error = s_flush(&job->sender, S_SLICE_MS) > 0 ? errno : 0;
     } while (error == EAGAIN && s_may_wait(job));
+    if (error != 0 && error != EAGAIN) {
+        error = s_flush(&job->sender, 0) > 0 ? errno : 0; //  refusals are told once, and reported
+    }
     s_clear_progress(job);
     if (exit_code == EX_OK && error != 0 && error != EAGAIN) {
         errno = error; //  the relay will never take them

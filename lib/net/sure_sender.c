@@ -1,6 +1,7 @@
 //  The sure sender: what applications call. See yami_sure_sender.h.
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -205,8 +206,8 @@ s_send(yami_sender_t *base, const yami_record_t *record, const char *subject)
 //  -- Waiting, and the rest of the table --------------------------------------------------------
 
 //  Under the lock: waits until all accepted by now were reported, as far as they ever will be. How
-//  many were not, or were never sent; errno then says whether more will be. The engine's thread
-//  never waits.
+//  many were not, were never sent, or were refused since this was asked last; errno then says
+//  whether more will be. The engine's thread never waits.
 static uint64_t
 s_flush_until(yami_sure_sender_t *self, int64_t until_ms)
 {
@@ -215,12 +216,20 @@ s_flush_until(yami_sure_sender_t *self, int64_t until_ms)
     while (self->reported < wanted && !self->has_reported_all && has_time) {
         has_time = yami_monitor_wait(&self->monitor, until_ms);
     }
-    uint64_t left = (self->reported < wanted ? wanted - self->reported : 0) + self->never_sent;
+    uint64_t left = self->reported < wanted ? wanted - self->reported : 0;
+    uint64_t refused = self->refused_untold;
+    self->refused_untold = 0;
     if (self->error != 0) {
         (void) s_fail_final(self);
+    } else if (left == 0 && refused > 0) {
+        (void) yami_fail(
+            yam_status_errno(self->refusal), "the relay at %s refused %" PRIu64 " message%s: %s",
+            self->endpoint, refused, refused == 1 ? "" : "s",
+            self->refusal_text[0] != 0 ? self->refusal_text : yam_status_name(self->refusal));
     } else {
         errno = EAGAIN;
     }
+    left += refused + self->never_sent;
     return left;
 }
 

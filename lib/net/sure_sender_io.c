@@ -1,6 +1,7 @@
 //  The sure sender's task: carries the producer core's decisions out. See yami_sure_sender.h.
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "yami_base.h"
@@ -35,6 +36,15 @@ s_receive_one(yami_sure_sender_t *self, int64_t now_ms)
 
 //  -- Outcomes ----------------------------------------------------------------------------------
 
+//  Under the lock: what flush will tell of messages that the relay refused.
+static void
+s_note_refused(yami_sure_sender_t *self, const yami_producer_outcome_t *outcome, uint64_t count)
+{
+    self->refused_untold += count;
+    self->refusal = outcome->status;
+    (void) snprintf(self->refusal_text, sizeof self->refusal_text, "%s", outcome->text);
+}
+
 //  Room is there before confirm runs, since it may send; flush is told after it has run.
 static void
 s_report(yami_sure_sender_t *self, const yami_producer_outcome_t *outcome, bool was_sent)
@@ -60,7 +70,11 @@ s_report(yami_sure_sender_t *self, const yami_producer_outcome_t *outcome, bool 
         self->is_reporting = false;
     }
     self->reported = outcome->last;
-    self->never_sent += was_sent ? 0 : count;
+    if (!was_sent) {
+        self->never_sent += count;
+    } else if (outcome->status != YAM_STATUS_OK) {
+        s_note_refused(self, outcome, count);
+    }
     yami_monitor_tell(&self->monitor);
     yami_monitor_unlock(&self->monitor);
 }

@@ -56,10 +56,13 @@ typedef struct {
     STAILQ_HEAD(yami_sure_closed_list, yami_sure_closed) closed; //  owned; oldest first
     yami_writer_t properties;                                    //  scratch for a subject
     uint64_t accepted;                                           //  messages, by number
-    uint64_t settled;      //  messages that have an outcome: room
-    uint64_t held_bytes;   //  of frames without one
-    uint64_t reported;     //  messages whose outcome confirm has heard of
-    uint64_t never_sent;   //  of these, refused before they were sent, with all that come after
+    uint64_t settled;        //  messages that have an outcome: room
+    uint64_t held_bytes;     //  of frames without one
+    uint64_t reported;       //  messages whose outcome confirm has heard of
+    uint64_t never_sent;     //  of these, refused before they were sent, with all that come after
+    uint64_t refused_untold; //  the other refused ones, of which no flush has told
+    yam_status_t refusal;    //  of the latest of these
+    char refusal_text[YAMI_LIMIT_TEXT + 1];
     int error;             //  errno for good, 0: none
     bool has_reported_all; //  after error: no more outcomes will follow
     yami_sure_state_t state;

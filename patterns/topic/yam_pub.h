@@ -61,8 +61,9 @@ yam_pub_send_message(yam_pub_t *self, yam_message_t **message_p);
 
 //  Waits until everything sent so far is confirmed (sure) or handed to the transport (fast), at
 //  most timeout_ms (-1: for ever). Returns how many messages are not: 0 is success, else errno is
-//  EAGAIN (not yet), or what every later send fails with (ESTALE, EACCES, EEXIST). In the confirm
-//  callback it does not wait.
+//  EAGAIN (not yet), or what every later send fails with (ESTALE, EACCES, EEXIST), or why the relay
+//  refused some: these are counted by the first flush, or close, after their refusal only, and
+//  yam_error() has the relay's words. In the confirm callback it does not wait.
 YAM_EXPORT uint64_t
 yam_pub_flush(yam_pub_t *self, int timeout_ms);
 

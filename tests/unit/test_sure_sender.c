@@ -512,7 +512,7 @@ test_fenced_producer_gets_estale(void **state)
 }
 
 static void
-test_refusal_is_heard_in_order_and_confirm_may_send(void **state)
+test_refusal_is_heard_in_order_and_by_flush_and_confirm_may_send(void **state)
 {
     (void) state;
     s_heard_t heard = {.next = 1, .nested = -2};
@@ -529,7 +529,10 @@ test_refusal_is_heard_in_order_and_confirm_may_send(void **state)
     scripted_relay_expect_batch(&s_relay, 3);
     assert_true(yami_slice_equal(s_record(0).body, "instead"));
     scripted_relay_confirm(&s_relay, 1, 3);
-    assert_int_equal(s_sender->ops->flush(s_sender, 10000), 0);
+    assert_int_equal(s_sender->ops->flush(s_sender, 10000), 1);
+    assert_int_equal(errno, yam_status_errno(YAM_STATUS_TOO_BIG));
+    assert_non_null(strstr(yam_error(), "refused 1 message: no more than 3"));
+    assert_int_equal(s_sender->ops->flush(s_sender, 10000), 0); //  it was told
     assert_int_equal(heard.ok, 2);
     assert_int_equal(heard.refused, 1);
     assert_int_equal(heard.nested, 0);
@@ -731,7 +734,7 @@ main(void)
         TEST(test_given_identity_is_told_what_the_relay_has_and_goes_on_behind_it),
         TEST(test_refusal_for_good_ends_a_given_identity_and_names_what_was_refused),
         TEST(test_fenced_producer_gets_estale),
-        TEST(test_refusal_is_heard_in_order_and_confirm_may_send),
+        TEST(test_refusal_is_heard_in_order_and_by_flush_and_confirm_may_send),
         TEST(test_subject_becomes_a_property),
         TEST(test_what_is_due_later_travels_in_batches_of_its_own),
         TEST(test_name_without_room_for_that_of_delayed_messages_is_told_at_once),
