@@ -5,13 +5,14 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -346,7 +347,9 @@ typedef struct {
 
 static s_meeting_t s_meeting;
 static atomic_bool s_is_meeting;
-static atomic_bool s_is_opening; //  the push's socket
+static atomic_bool s_is_pushing;
+static sem_t s_opens; //  the push's socket
+static bool s_has_opened;
 
 static void *
 s_open_push(void *arg)
@@ -363,8 +366,8 @@ zmq_socket(void *context, int type)
     void *(*open)(void *, int);
     *(void **) &open = dlsym(RTLD_NEXT, "zmq_socket");
     void *socket = open(context, type);
-    if (type == ZMQ_DEALER) {
-        s_is_opening = true;
+    if (type == ZMQ_DEALER && atomic_exchange(&s_is_pushing, false)) {
+        (void) sem_post(&s_opens);
     }
     return socket;
 }
@@ -377,11 +380,12 @@ zmq_bind(void *socket, const char *endpoint)
     *(void **) &bind = dlsym(RTLD_NEXT, "zmq_bind");
     int rc = bind(socket, endpoint);
     if (atomic_exchange(&s_is_meeting, false)) {
-        int64_t until_ms = yami_monitor_deadline(PATIENCE_MS);
+        struct timespec until;
+        (void) clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += PATIENCE_MS / 1000;
+        s_is_pushing = true;
         (void) pthread_create(&s_meeting.pushing, NULL, s_open_push, &s_meeting);
-        while (!s_is_opening && yami_clock_mono_ms() < until_ms) {
-            (void) sched_yield();
-        }
+        s_has_opened = sem_timedwait(&s_opens, &until) == 0;
     }
     return rc;
 }
@@ -406,7 +410,7 @@ test_doorman_that_is_made_while_the_engine_opens_a_socket_does_not_wait_for_itse
     pthread_t thread;
     self->yam = yam_new();
     yami_monitor_init(&self->monitor);
-    s_is_opening = false;
+    (void) sem_init(&s_opens, 0, 0);
     s_is_meeting = true;
     assert_int_equal(pthread_create(&thread, NULL, s_make_doorman, self), 0);
     int64_t until_ms = yami_monitor_deadline(PATIENCE_MS);
@@ -416,11 +420,12 @@ test_doorman_that_is_made_while_the_engine_opens_a_socket_does_not_wait_for_itse
     bool is_made = self->is_made;
     yami_monitor_unlock(&self->monitor);
     assert_true(is_made);
-    assert_true(s_is_opening);
+    assert_true(s_has_opened);
     (void) pthread_join(thread, NULL);
     (void) pthread_join(self->pushing, NULL);
     yam_push_destroy(&self->push);
     yam_destroy(&self->yam);
+    (void) sem_destroy(&s_opens);
 }
 
 int
