@@ -28,7 +28,7 @@
 #include "yami_receiver.h"
 #include "yami_socket.h"
 
-#define QUEUE_HWM 16 //  frames of up to batch-bytes that wait for this puller
+#define QUEUE_HWM 8 //  frames of up to batch-bytes that wait for this puller
 
 typedef struct {
     yami_receiver_t base;

@@ -14,6 +14,8 @@
 
 #define QUEUE_HWM 4  //  frames; few, so that what a puller does not take gathers into large ones
 #define TOPIC_HWM 64 //  frames; many, since what finds no room is lost
+#define QUEUE_BATCH_BYTES ((size_t) 512 << 10) //  less costs more system calls and wake-ups
+#define TOPIC_BATCH_BYTES ((size_t) 256 << 10)
 
 static yami_fast_sender_t *
 s_self(yami_sender_t *base)
@@ -403,7 +405,9 @@ yami_fast_sender_new(yam_t *yam, int kind, const yami_endpoint_t *endpoint)
     self->base.ops = self->is_raw ? &s_raw_ops : &s_batch_ops;
     self->can_wait = self->is_topic && !s_is_multicast(endpoint);
     self->send_timeout_ms = options->send_timeout_ms;
-    self->batch_bytes = (size_t) options->batch_bytes;
+    self->batch_bytes = options->batch_bytes != 0 ? (size_t) options->batch_bytes
+                        : self->is_topic          ? TOPIC_BATCH_BYTES
+                                                  : QUEUE_BATCH_BYTES;
     yami_random(self->producer.bytes, sizeof self->producer.bytes);
     yami_builder_init(&self->open, self->batch_bytes);
     yami_builder_init(&self->spare, self->batch_bytes);

@@ -10,6 +10,8 @@
 #include "yami_properties.h"
 #include "yami_sure_sender.h"
 
+#define BATCH_BYTES ((size_t) 256 << 10)
+
 static yami_sure_sender_t *
 s_self(yami_sender_t *base)
 {
@@ -415,7 +417,7 @@ yami_sure_sender_new(yam_t *yam, int kind, const char *channel, const yami_endpo
     self->window_bytes = (uint64_t) options->window_bytes;
     self->send_timeout_ms = options->send_timeout_ms;
     (void) snprintf(self->endpoint, sizeof self->endpoint, "%s", endpoint->addresses[0].address);
-    size_t limit = (size_t) options->batch_bytes;
+    size_t limit = options->batch_bytes == 0 ? BATCH_BYTES : (size_t) options->batch_bytes;
     yami_monitor_init(&self->monitor);
     yami_builder_init(&self->open, limit);
     yami_builder_init(&self->taken, limit);

@@ -39,7 +39,7 @@ typedef struct {
     char server_key[41];        //  Z85 public key of the far end: CURVE on
     int64_t window;             //  unconfirmed messages [65536]
     int64_t window_bytes;       //  unconfirmed bytes [8 MiB]
-    int64_t batch_bytes;        //  most bytes of a batch frame [256 KiB]
+    int64_t batch_bytes;        //  most bytes of a batch frame; 0: what suits the sender
     int64_t credit;             //  unsettled messages asked for [65536]
     int64_t credit_bytes;       //  [8 MiB]
     int64_t limit;              //  messages received in all [0 = no limit]

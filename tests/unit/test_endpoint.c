@@ -41,7 +41,7 @@ test_defaults_are_those_of_the_table(void **state)
     assert_int_equal(endpoint.options.framing, YAMI_FRAMING_BATCH);
     assert_int_equal(endpoint.options.window, 65536);
     assert_int_equal(endpoint.options.window_bytes, 8 << 20);
-    assert_int_equal(endpoint.options.batch_bytes, 256 << 10);
+    assert_int_equal(endpoint.options.batch_bytes, 0);
     assert_int_equal(endpoint.options.send_timeout_ms, -1);
     assert_int_equal(endpoint.options.linger_ms, 5000);
     assert_int_equal(endpoint.options.heartbeat_ms, 1000);
