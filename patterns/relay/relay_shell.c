@@ -328,21 +328,28 @@ yami_relay_shell_close(yami_relay_shell_t **self_p, int timeout_ms)
                : 0;
 }
 
-int
-yami_relay_shell_set(yami_relay_shell_t *self, const char *name, const char *value)
+//  Hands set to the core thread and waits for its answer.
+static void
+s_have_set(yami_relay_shell_t *self, s_set_t *set)
 {
-    s_set_t set = {.name = name, .value = value};
     yami_monitor_lock(&self->monitor);
     while (self->request != S_NOTHING) {
         (void) yami_monitor_wait(&self->monitor, INT64_MAX);
     }
     self->request = S_SET;
-    self->set = &set;
+    self->set = set;
     s_wake(self);
-    while (!set.is_done) {
+    while (!set->is_done) {
         (void) yami_monitor_wait(&self->monitor, INT64_MAX);
     }
     yami_monitor_unlock(&self->monitor);
+}
+
+int
+yami_relay_shell_set(yami_relay_shell_t *self, const char *name, const char *value)
+{
+    s_set_t set = {.name = name, .value = value};
+    s_have_set(self, &set);
     return set.error == 0 ? 0 : yami_fail(set.error, "%s", set.text);
 }
 
