@@ -158,8 +158,9 @@ def assert_sound(scene):
     assert wrong == [], wrong[:20]
 
 
-def assert_found(scene, words):
+def assert_found(scene, *words):
+    """At least one of the faults that a planted bug may lead to."""
     with contextlib.suppress(AssertionError):  # it may never come to rest
         scene.settle(patience=20)
     wrong = scene.judge()
-    assert any(words in fault for fault in wrong), wrong
+    assert any(each in fault for fault in wrong for each in words), wrong

@@ -154,6 +154,20 @@ def wait_for_death(process):
     assert process.wait(TIMEOUT) == -signal.SIGKILL, process.returncode
 
 
+def catches(process, number):
+    """Whether it has come so far that a signal does not just end it."""
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
+        caught = next(line.split()[1] for line in status if line.startswith("SigCgt:"))
+    return int(caught, 16) >> (number - 1) & 1
+
+
+def stop(runner):
+    """Ends a dispatcher, which may have been started just now."""
+    until(lambda: catches(runner, signal.SIGTERM), "it never listens for SIGTERM")
+    runner.send_signal(signal.SIGTERM)
+    assert runner.wait(TIMEOUT) == 0, runner.returncode
+
+
 def kill_at_random(scene):
     """Two dispatchers, of which one is killed again and again."""
     chance = random.Random(7)
@@ -168,8 +182,7 @@ def kill_at_random(scene):
         runners[victim] = scene.dispatch()
     scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
     for runner in runners:
-        runner.send_signal(signal.SIGTERM)
-        assert runner.wait(TIMEOUT) == 0
+        stop(runner)
     wrong = scene.judge(drains=False)
     assert wrong == [], wrong
 

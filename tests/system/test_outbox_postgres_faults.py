@@ -3,13 +3,12 @@
 
 import contextlib
 import os
-import signal
 import sys
 import tempfile
 
 import outbox_support as outbox
 from server_support import SKIPPED, NotInstalled, Server, find_program
-from yamd_support import TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, folder, main, refused, rows, yam
+from yamd_support import TEMPFAIL, UNAVAILABLE, USAGE, folder, main, refused, rows, yam
 
 
 SERVERS = []  # the one that all cases use, each with a database of its own
@@ -86,8 +85,7 @@ def test_servers_killed_amid_the_work_of_two_dispatchers_lose_and_double_nothing
             here.database.connect()
         here.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
         for runner in runners:
-            runner.send_signal(signal.SIGTERM)
-            assert runner.wait(TIMEOUT) == 0
+            outbox.stop(runner)
         wrong = here.judge(drains=False)
         assert wrong == [], wrong
 
