@@ -39,8 +39,11 @@ s_wants_sender(const yami_outbox_lane_t *lane, int64_t now_ms)
            now_ms >= lane->pause_ms;
 }
 
+//  While the database is left alone nothing is sent, since rows are read for it: a read that failed
+//  again and again would put the end of that pause, and with it a new connection, off for ever.
 static bool
-s_lane_output(yami_outbox_lane_t *lane, int64_t now_ms, yami_outbox_output_t *output)
+s_lane_output(const yami_outbox_core_t *self, yami_outbox_lane_t *lane, int64_t now_ms,
+              yami_outbox_output_t *output)
 {
     *output = (yami_outbox_output_t) {.lane = lane};
     if (lane->sender == YAMI_OUTBOX_CLOSED) {
@@ -54,7 +57,7 @@ s_lane_output(yami_outbox_lane_t *lane, int64_t now_ms, yami_outbox_output_t *ou
     }
     const yam_outbox_flight_t *flight = s_next_flight(lane);
     if (lane->sender != YAMI_OUTBOX_OPEN || lane->is_blocked || lane->must_renumber ||
-        lane->refusal.status != YAM_STATUS_OK || flight == NULL) {
+        lane->refusal.status != YAM_STATUS_OK || flight == NULL || now_ms < self->pause_ms) {
         return false;
     }
     output->action = YAMI_OUTBOX_DO_SEND;
@@ -100,7 +103,7 @@ yami_outbox_core_output(yami_outbox_core_t *self, int64_t now_ms, yami_outbox_ou
     for (size_t index = 0; index < self->lane_count; index++) {
         yami_outbox_lane_t *lane = self->lanes[index];
         s_watch(self, lane, now_ms);
-        if (!s_give_up(self, lane) && s_lane_output(lane, now_ms, output)) {
+        if (!s_give_up(self, lane) && s_lane_output(self, lane, now_ms, output)) {
             return true;
         }
     }
