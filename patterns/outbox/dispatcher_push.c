@@ -142,8 +142,8 @@ s_send_row(void *arg, const yam_outbox_entry_t *entry)
         return -1;
     }
     if (sender->ops->send(sender, &record, "") == -1) {
-        sending->is_full = true; //  or it has ended, and says why by its state
-        return 1;
+        sending->is_full = errno != ENOMEM; //  or it has ended, and says why by its state
+        return sending->is_full ? 1 : -1;
     }
     sending->count++;
     YAMI_FAILPOINT("send");
@@ -159,7 +159,7 @@ yami_dispatcher_send(yam_dispatcher_t *self, const yami_outbox_output_t *output,
     int64_t rows = self->driver.db->read(self->driver.database, lane->seen.lane, output->first,
                                          output->last, s_send_row, &sending);
     if (rows == -1 && errno != EBADMSG) {
-        yami_outbox_core_sent(core, now_ms, yami_clock_wall_ms(), output, sending.count);
+        yami_outbox_core_sent(core, now_ms, yami_clock_wall_ms(), output, sending.count, false);
         return -1;
     }
     bool is_whole = sending.is_full || sending.count == output->last - output->first + 1;
@@ -170,7 +170,8 @@ yami_dispatcher_send(yam_dispatcher_t *self, const yami_outbox_output_t *output,
         yami_outbox_core_lost(core, now_ms, lane);
         return 0;
     }
-    yami_outbox_core_sent(core, now_ms, yami_clock_wall_ms(), output, sending.count);
+    yami_outbox_core_sent(core, now_ms, yami_clock_wall_ms(), output, sending.count,
+                          sending.is_full);
     return 0;
 }
 

@@ -141,7 +141,7 @@ yami_outbox_core_closed(yami_outbox_core_t *self, yami_outbox_lane_t *lane)
 
 void
 yami_outbox_core_sent(yami_outbox_core_t *self, int64_t now_ms, int64_t wall_ms,
-                      const yami_outbox_output_t *output, uint64_t count)
+                      const yami_outbox_output_t *output, uint64_t count, bool is_full)
 {
     yami_outbox_lane_t *lane = output->lane;
     YAM_ASSERT(output->first == lane->next && count <= output->last - output->first + 1);
@@ -152,7 +152,7 @@ yami_outbox_core_sent(yami_outbox_core_t *self, int64_t now_ms, int64_t wall_ms,
     self->stats.sent += count;
     self->stats.resent += flight->try_count > 0 ? count : 0;
     lane->next += count; //  (2)
-    lane->is_blocked = lane->next <= output->last;
+    lane->is_blocked = is_full;
 }
 
 //  -- Input ---------------------------------------------------------------------------------------

@@ -205,11 +205,11 @@ yami_outbox_core_opened(yami_outbox_core_t *self, int64_t now_ms, yami_outbox_la
 void
 yami_outbox_core_closed(yami_outbox_core_t *self, yami_outbox_lane_t *lane);
 
-//  The sender took count messages from output->first on; fewer than were to be sent: its window is
-//  full.
+//  The sender took count messages from output->first on. is_full: it takes no more until some of
+//  its messages are confirmed; otherwise fewer than were to be sent could be read.
 void
 yami_outbox_core_sent(yami_outbox_core_t *self, int64_t now_ms, int64_t wall_ms,
-                      const yami_outbox_output_t *output, uint64_t count);
+                      const yami_outbox_output_t *output, uint64_t count, bool is_full);
 
 //  A session began; known is the last sequence that the relay has.
 void

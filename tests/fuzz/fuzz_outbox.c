@@ -206,11 +206,12 @@ s_send(s_life_t *life, const yami_outbox_output_t *output)
     if (rows == -1) {
         push->next = output->first;
         yami_outbox_core_troubled(&driver->core, life->now_ms);
-        yami_outbox_core_sent(&driver->core, life->now_ms, life->wall_ms, output, 0);
+        yami_outbox_core_sent(&driver->core, life->now_ms, life->wall_ms, output, 0, false);
     } else if (push->next <= output->last) {
         yami_outbox_core_lost(&driver->core, life->now_ms, output->lane);
     } else {
-        yami_outbox_core_sent(&driver->core, life->now_ms, life->wall_ms, output, (uint64_t) rows);
+        yami_outbox_core_sent(&driver->core, life->now_ms, life->wall_ms, output, (uint64_t) rows,
+                              false);
     }
 }
 

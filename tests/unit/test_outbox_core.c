@@ -101,7 +101,7 @@ s_assign(yami_outbox_lane_t *lane, uint64_t first, uint64_t last, int result)
     assert_true(yami_outbox_core_output(&s_core, NOW_MS, &output));
     assert_int_equal(output.action, YAMI_OUTBOX_DO_SEND);
     assert_int_equal(output.first, first);
-    yami_outbox_core_sent(&s_core, NOW_MS, NOW_MS, &output, last - first + 1);
+    yami_outbox_core_sent(&s_core, NOW_MS, NOW_MS, &output, last - first + 1, false);
     assert_ptr_equal(output.lane, lane);
 }
 
@@ -118,6 +118,28 @@ test_nothing_is_read_and_sent_while_the_database_is_left_alone(void **state)
     assert_true(yami_outbox_core_output(&s_core, s_core.pause_ms, &output));
     assert_int_equal(output.action, YAMI_OUTBOX_DO_SEND);
     assert_ptr_equal(output.lane, lane);
+}
+
+//  It was taken for a full window, and no confirm ever came: nothing was owed.
+static void
+test_rows_that_could_not_be_read_once_are_sent_though_nothing_is_left_to_be_confirmed(void **state)
+{
+    (void) state;
+    yami_outbox_lane_t *lane = s_open_lane();
+    yam_outbox_flight_t flight = {1, 7, 0};
+    yami_outbox_output_t output;
+    yami_outbox_core_done(&s_core, NOW_MS, s_plan(NOW_MS, YAMI_OUTBOX_ASSIGN), 1, &flight);
+    assert_true(yami_outbox_core_output(&s_core, NOW_MS, &output));
+    yami_outbox_core_sent(&s_core, NOW_MS, NOW_MS, &output, 0, false);
+    yami_outbox_core_troubled(&s_core, NOW_MS);
+    assert_true(yami_outbox_core_output(&s_core, s_core.pause_ms, &output));
+    assert_int_equal(output.action, YAMI_OUTBOX_DO_SEND);
+    assert_ptr_equal(output.lane, lane);
+    yami_outbox_core_sent(&s_core, NOW_MS, NOW_MS, &output, 3, true);
+    assert_false(yami_outbox_core_output(&s_core, s_core.pause_ms, &output)); //  until a confirm
+    yami_outbox_core_confirmed(lane, NOW_MS, 3);
+    assert_true(yami_outbox_core_output(&s_core, s_core.pause_ms, &output));
+    assert_int_equal(output.first, 4);
 }
 
 //  -- Leases --------------------------------------------------------------------------------------
@@ -196,6 +218,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         S_TEST(test_nothing_is_read_and_sent_while_the_database_is_left_alone),
+        S_TEST(
+            test_rows_that_could_not_be_read_once_are_sent_though_nothing_is_left_to_be_confirmed),
         S_TEST(test_lane_whose_taking_was_not_answered_is_taken_again_after_a_lease),
         S_TEST(test_lane_whose_owner_beats_is_not_taken),
         S_TEST(test_rows_that_come_to_an_idle_lane_are_given_sequences_at_once),

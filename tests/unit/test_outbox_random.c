@@ -215,19 +215,23 @@ s_send(s_dispatcher_t *dispatcher, const yami_outbox_output_t *output)
     yami_outbox_driver_t *driver = &dispatcher->driver;
     uint64_t last = output->last;
     uint64_t first = push->accepted;
-    if (s_draw(8) == 0) {
+    bool has_failed = s_draw(64) == 0;
+    if (has_failed || s_draw(8) == 0) {
         last = output->first + s_draw(output->last - output->first + 1); //  its window is full
     }
-    int64_t rows = driver->db->read(driver->database, output->lane->seen.lane, output->first, last,
-                                    s_take_row, push);
-    if (rows == -1) {
+    int64_t rows = has_failed && last == output->last
+                       ? -1
+                       : driver->db->read(driver->database, output->lane->seen.lane, output->first,
+                                          last, s_take_row, push);
+    if (rows == -1 || has_failed) {
+        yami_outbox_core_sent(&driver->core, s_now_ms, s_wall_ms, output, push->accepted - first,
+                              false);
         yami_outbox_core_troubled(&driver->core, s_now_ms);
-        push->accepted = first;
-        yami_outbox_core_sent(&driver->core, s_now_ms, s_wall_ms, output, 0);
     } else if (push->accepted <= last) {
         yami_outbox_core_lost(&driver->core, s_now_ms, output->lane);
     } else {
-        yami_outbox_core_sent(&driver->core, s_now_ms, s_wall_ms, output, last - first + 1);
+        yami_outbox_core_sent(&driver->core, s_now_ms, s_wall_ms, output, last - first + 1,
+                              last < output->last);
     }
 }
 
@@ -387,10 +391,11 @@ s_lock(bool is_locked)
 
 //  -- The test ------------------------------------------------------------------------------------
 
+//  While all heals no lease ends: a lane that is stuck is not saved by another dispatcher.
 static void
 s_pass_time(void)
 {
-    s_now_ms += (int64_t) s_draw(s_draw(60) == 0 ? S_LIMIT_MS : 20);
+    s_now_ms += (int64_t) s_draw(s_is_healing ? 4 : s_draw(60) == 0 ? S_LIMIT_MS : 20);
     s_wall_ms += (int64_t) s_draw(100) * (s_draw(20) == 0 ? -36000 : 1);
 }
 
