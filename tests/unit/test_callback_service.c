@@ -28,7 +28,8 @@
 #include "yami_callback_wire.h"
 
 #define S_TIMEOUT_MS 30000
-#define S_OPTIONS "backoff=20ms&call-timeout=5s&rounds=2&delay=20ms"
+#define S_OPTIONS "backoff=20ms&call-timeout=60s&rounds=2&delay=20ms"
+#define S_HOUR_MS 3600000
 
 static yam_t *s_yam;
 static yam_relay_t *s_relay;
@@ -38,6 +39,7 @@ static yam_callback_t *s_producer;
 static yam_push_t *s_checks;
 static yam_push_t *s_confirms;
 static yam_pull_t *s_orders;
+static yam_callback_service_t *s_services[2]; //  that run, so that a test may fail amid its work
 
 //  What the application's service answers, and what it was asked.
 static atomic_int s_answer;
@@ -91,7 +93,15 @@ s_start(const char *options)
         fail_msg("%s", yam_error());
     }
     assert_null(store);
+    s_services[s_services[0] == NULL ? 0 : 1] = service;
     return service;
+}
+
+static void
+s_stop(yam_callback_service_t **service_p)
+{
+    s_services[s_services[0] == *service_p ? 0 : 1] = NULL;
+    yam_callback_service_destroy(service_p);
 }
 
 static int
@@ -120,6 +130,8 @@ static int
 s_teardown(void **state)
 {
     (void) state;
+    yam_callback_service_destroy(&s_services[0]);
+    yam_callback_service_destroy(&s_services[1]);
     yam_callback_destroy(&s_producer);
     yam_push_destroy(&s_checks);
     yam_push_destroy(&s_confirms);
@@ -130,15 +142,21 @@ s_teardown(void **state)
     return 0;
 }
 
-//  A check whose time has come.
+//  A check whose time has come; after each message that was sent again it comes again that late.
 static void
-s_send_check(const char *id)
+s_send_check_every(const char *id, int64_t delay_ms)
 {
-    yam_case_t row = {.queue = "orders", .service = "shop", .delay_ms = 20};
+    yam_case_t row = {.queue = "orders", .service = "shop", .delay_ms = delay_ms};
     (void) snprintf(row.id, sizeof row.id, "%s", id);
     yam_message_t *check = yami_callback_check_build(&row);
     assert_int_equal(yam_push_send_message(s_checks, &check), 0);
     assert_int_equal(yam_push_flush(s_checks, S_TIMEOUT_MS), 0);
+}
+
+static void
+s_send_check(const char *id)
+{
+    s_send_check_every(id, S_HOUR_MS);
 }
 
 static void
@@ -228,7 +246,7 @@ test_confirmed_message_calls_nobody_and_leaves_no_case(void **state)
     CALLBACK_WAIT(service, s_count(0) == 0);
     assert_int_equal(s_stats(service).calls, 0);
     assert_int_equal(s_asked, 0);
-    yam_callback_service_destroy(&service);
+    s_stop(&service);
 }
 
 static void
@@ -236,7 +254,7 @@ test_missing_confirm_has_the_message_resent_with_its_id_and_round(void **state)
 {
     (void) state;
     assert_int_equal(yam_callback_serve(s_producer, s_shop, NULL), 0);
-    yam_callback_service_t *service = s_start("delay=1h&" S_OPTIONS);
+    yam_callback_service_t *service = s_start(S_OPTIONS);
     s_send_check("7");
     yam_message_t *message = yam_pull_recv(s_orders, S_TIMEOUT_MS);
     assert_non_null(message);
@@ -246,8 +264,9 @@ test_missing_confirm_has_the_message_resent_with_its_id_and_round(void **state)
     assert_int_equal(yam_callback_confirm(s_confirms, message), 0);
     assert_int_equal(yam_pull_ack(s_orders, &message), 0);
     CALLBACK_WAIT(service, s_count(YAM_CASE_DONE) == 1);
-    assert_int_equal(s_asked, s_stats(service).calls);
-    yam_callback_service_destroy(&service);
+    assert_int_equal(s_asked, 1);
+    assert_int_equal(s_stats(service).calls, 1);
+    s_stop(&service);
 }
 
 static void
@@ -257,7 +276,7 @@ test_case_whose_call_is_due_while_there_is_no_relay_waits_and_loses_no_try(void 
     yam_callback_service_t *service = s_start(S_OPTIONS);
     s_send_check("7"); //  of a service that nobody serves
     CALLBACK_WAIT(service, s_count(YAM_CASE_CALLING) == 1);
-    yam_callback_service_destroy(&service);
+    s_stop(&service);
     yam_relay_destroy(&s_relay);
     yam_callback_store_t *store = yam_callback_store_sqlite(s_path, false);
     assert_non_null(store);
@@ -267,7 +286,7 @@ test_case_whose_call_is_due_while_there_is_no_relay_waits_and_loses_no_try(void 
     int turns = 0;
     CALLBACK_WAIT(service, ++turns > 3);
     yam_callback_service_stats_t stats = s_stats(service);
-    yam_callback_service_destroy(&service);
+    s_stop(&service);
     assert_int_equal(stats.calls, 0);
     assert_int_equal(s_count(YAM_CASE_CALLING), 1);
 }
@@ -303,7 +322,7 @@ test_after_the_last_round_the_case_is_open_with_its_history(void **state)
     assert_int_equal(yam_callback_serve(s_producer, s_shop, NULL), 0);
     yam_callback_service_t *service = s_start(S_OPTIONS);
     s_send_confirm("7", YAM_CONFIRM_FAILED);
-    s_send_check("7");
+    s_send_check_every("7", 20);
     CALLBACK_WAIT(service, s_stats(service).opened == 1);
     assert_int_equal(s_count(YAM_CASE_OPEN), 1);
     s_assert_history("7", "failed:no stock; resent:row 7; missing:; resent:row 7; missing:; "
@@ -311,7 +330,7 @@ test_after_the_last_round_the_case_is_open_with_its_history(void **state)
     s_send_confirm("7", YAM_CONFIRM_DONE);
     CALLBACK_WAIT(service, s_count(YAM_CASE_DONE) == 1);
     assert_int_equal(s_stats(service).resent, 2);
-    yam_callback_service_destroy(&service);
+    s_stop(&service);
 }
 
 static void
@@ -327,7 +346,7 @@ test_row_that_is_gone_ends_the_case(void **state)
     yam_callback_stats_t stats;
     yam_callback_stats(s_producer, &stats);
     assert_int_equal(stats.gone, 1);
-    yam_callback_service_destroy(&service);
+    s_stop(&service);
 }
 
 static void
@@ -342,14 +361,14 @@ test_producer_that_cannot_say_costs_no_round(void **state)
     s_answer = YAM_CALLBACK_RESEND;
     CALLBACK_WAIT(service, s_stats(service).resent >= 1);
     assert_int_equal(s_last_round, 1);
-    yam_callback_service_destroy(&service);
+    s_stop(&service);
 }
 
 static void
 test_producer_that_is_not_there_is_called_until_it_is(void **state)
 {
     (void) state;
-    yam_callback_service_t *service = s_start("call-timeout=50ms&tries=1000&backoff=10ms&delay=1h");
+    yam_callback_service_t *service = s_start("call-timeout=50ms&tries=1000&backoff=10ms");
     s_send_check("7");
     CALLBACK_WAIT(service, s_stats(service).unanswered >= 2);
     assert_int_equal(yam_callback_serve(s_producer, s_shop, NULL), 0);
@@ -357,7 +376,7 @@ test_producer_that_is_not_there_is_called_until_it_is(void **state)
     assert_non_null(message);
     yam_message_destroy(&message);
     CALLBACK_WAIT(service, s_stats(service).resent == 1);
-    yam_callback_service_destroy(&service);
+    s_stop(&service);
 }
 
 static void
@@ -386,8 +405,8 @@ test_service_was_down_a_thousand_wait_and_nobody_is_called(void **state)
     CALLBACK_WAIT(services[0], s_count(0) == 0);
     assert_int_equal(s_stats(services[0]).calls + s_stats(services[1]).calls, 0);
     assert_int_equal(s_asked, 0);
-    yam_callback_service_destroy(&services[0]);
-    yam_callback_service_destroy(&services[1]);
+    s_stop(&services[0]);
+    s_stop(&services[1]);
 }
 
 static void
@@ -407,7 +426,7 @@ test_confirm_that_another_service_holds_is_waited_for(void **state)
     yam_pull_destroy(&other);
     CALLBACK_WAIT(service, s_count(0) == 0);
     assert_int_equal(s_stats(service).calls, 0);
-    yam_callback_service_destroy(&service);
+    s_stop(&service);
 }
 
 static void
@@ -435,7 +454,7 @@ test_locked_database_holds_everything_up_and_loses_nothing(void **state)
     CALLBACK_WAIT(service, s_stats(service).resent >= 1);
     assert_string_equal(s_last_id, "2");
     assert_int_equal(s_rounds_of[1], 0);
-    yam_callback_service_destroy(&service);
+    s_stop(&service);
 }
 
 static void
@@ -454,6 +473,7 @@ test_database_that_is_readonly_or_full_holds_everything_up_and_loses_nothing(voi
     yam_callback_service_t *service =
         yam_callback_service_new(s_yam, s_endpoint, &store, S_OPTIONS);
     assert_non_null(service);
+    s_services[0] = service;
     for (unsigned fault = 0; fault < 2; fault++) {
         uint64_t failures = s_stats(service).store_failures;
         assert_int_equal(sqlite3_exec(database, faults[fault][0], NULL, NULL, NULL), SQLITE_OK);
@@ -467,7 +487,7 @@ test_database_that_is_readonly_or_full_holds_everything_up_and_loses_nothing(voi
         assert_int_equal(sqlite3_exec(database, faults[fault][1], NULL, NULL, NULL), SQLITE_OK);
         CALLBACK_WAIT(service, s_stats(service).confirms == 40 * (fault + 1));
     }
-    yam_callback_service_destroy(&service);
+    s_stop(&service);
 }
 
 static void
@@ -490,18 +510,18 @@ test_two_services_call_once_for_each_case(void **state)
         assert_int_equal(s_rounds_of[number], 1);
     }
     assert_int_equal(s_stats(services[0]).stale + s_stats(services[1]).stale, 0);
-    yam_callback_service_destroy(&services[0]);
-    yam_callback_service_destroy(&services[1]);
+    s_stop(&services[0]);
+    s_stop(&services[1]);
 }
 
 static void
 test_service_that_starts_anew_goes_on_with_what_was_under_way(void **state)
 {
     (void) state;
-    yam_callback_service_t *service = s_start("tries=1000&call-timeout=10ms&backoff=1ms&delay=1h");
+    yam_callback_service_t *service = s_start("tries=1000&call-timeout=10ms&backoff=1ms");
     s_send_check("7");
     CALLBACK_WAIT(service, s_stats(service).calls >= 1);
-    yam_callback_service_destroy(&service);
+    s_stop(&service);
     assert_int_equal(s_count(YAM_CASE_CALLING), 1);
     assert_int_equal(yam_callback_serve(s_producer, s_shop, NULL), 0);
     yam_callback_store_t *store = yam_callback_store_sqlite(s_path, false);
@@ -509,7 +529,7 @@ test_service_that_starts_anew_goes_on_with_what_was_under_way(void **state)
     yam_callback_store_destroy(&store);
     service = s_start(S_OPTIONS);
     CALLBACK_WAIT(service, s_stats(service).resent >= 1);
-    yam_callback_service_destroy(&service);
+    s_stop(&service);
 }
 
 static void
@@ -529,7 +549,7 @@ test_messages_that_are_none_go_to_the_dead_letters(void **state)
         yam_pull_destroy(&dead[index]);
     }
     CALLBACK_WAIT(service, s_stats(service).malformed == 2);
-    yam_callback_service_destroy(&service);
+    s_stop(&service);
 }
 
 static void
@@ -538,12 +558,12 @@ test_expected_message_is_checked_before_it_is_sent(void **state)
     (void) state;
     assert_int_equal(yam_callback_serve(s_producer, s_shop, NULL), 0);
     assert_int_equal(yam_callback_expect(s_producer, "7", S_TIMEOUT_MS), 0);
-    yam_callback_service_t *service = s_start("delay=1h&" S_OPTIONS); //  and the producer died here
+    yam_callback_service_t *service = s_start(S_OPTIONS); //  and the producer died here
     yam_message_t *message = yam_pull_recv(s_orders, S_TIMEOUT_MS);
     assert_non_null(message);
     assert_string_equal(yam_message_get(message, "id"), "7");
     yam_message_destroy(&message);
-    yam_callback_service_destroy(&service);
+    s_stop(&service);
 }
 
 static void
