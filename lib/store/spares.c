@@ -388,9 +388,9 @@ s_take_plain(yami_spares_t *self, const char *segment_name)
         return -1;
     }
     yami_monitor_lock(&self->monitor);
-    self->ready[self->ready_count++] = number; //  its place is still there
+    rc = s_add_ready(self, number); //  another may have come into its place
     yami_monitor_unlock(&self->monitor);
-    return 1;
+    return rc == 0 ? 1 : -1;
 }
 
 //  A size of its own: filled here and now.
