@@ -141,6 +141,10 @@ test_migration_that_fails_leaves_version_1(void **state)
 
 //  -- Dispatched ----------------------------------------------------------------------------------
 
+//  Owned; closed with the test.
+static yam_pull_t *s_pull;
+static yam_dispatcher_t *s_dispatcher;
+
 static int
 s_setup(void **state)
 {
@@ -150,6 +154,8 @@ s_setup(void **state)
 static int
 s_teardown(void **state)
 {
+    yam_dispatcher_destroy(&s_dispatcher);
+    yam_pull_destroy(&s_pull);
     return wrapper_teardown(state) == -1 || outbox_teardown(state) == -1 ? -1 : 0;
 }
 
@@ -160,26 +166,25 @@ test_rows_of_version_1_are_delivered_once_and_in_order(void **state)
     static const int bodies[] = {4, 5, 8, 9, 2, 10, 11, 13, 15, 17};
     const char *endpoint = "@tcp://127.0.0.1:*?relay=memory";
     s_make_version_1();
-    yam_pull_t *pull = wrapper_pull(endpoint);
-    yam_dispatcher_t *dispatcher =
-        yam_dispatcher_new(wrapper_yam, outbox_path, endpoint, S_OPTIONS);
-    assert_non_null(dispatcher);
-    assert_int_equal(yam_dispatcher_flush(dispatcher, PATIENCE_MS), 0);
+    s_pull = wrapper_pull(endpoint);
+    s_dispatcher = yam_dispatcher_new(wrapper_yam, outbox_path, endpoint, S_OPTIONS);
+    assert_non_null(s_dispatcher);
+    assert_int_equal(yam_dispatcher_flush(s_dispatcher, PATIENCE_MS), 0);
     for (size_t index = 0; index < sizeof bodies / sizeof *bodies; index++) {
-        yam_message_t *message = yam_pull_recv(pull, PATIENCE_MS);
+        yam_message_t *message = yam_pull_recv(s_pull, PATIENCE_MS);
         assert_non_null(message);
         char body[16];
         (void) snprintf(body, sizeof body, "%d", bodies[index]);
         assert_int_equal(yam_message_size(message), strlen(body));
         assert_memory_equal(yam_message_body(message), body, strlen(body));
-        assert_int_equal(yam_pull_ack(pull, &message), 0);
+        assert_int_equal(yam_pull_ack(s_pull, &message), 0);
     }
-    assert_null(yam_pull_recv(pull, 50));
-    yam_dispatcher_destroy(&dispatcher);
+    assert_null(yam_pull_recv(s_pull, 50));
+    yam_dispatcher_destroy(&s_dispatcher);
     assert_int_equal(outbox_number("SELECT count(*) FROM old WHERE state = 1"), 15);
     assert_int_equal(outbox_number("SELECT count(*) FROM old WHERE state = 2"), 1);
     assert_int_equal(outbox_number("SELECT count(*) FROM old WHERE state = 3"), 2);
-    assert_int_equal(yam_pull_close(&pull, PATIENCE_MS), 0);
+    assert_int_equal(yam_pull_close(&s_pull, PATIENCE_MS), 0);
 }
 
 int

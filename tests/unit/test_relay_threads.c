@@ -64,7 +64,7 @@ test_threads_that_set_at_once_are_each_told_their_own_outcome(void **state)
 }
 
 #define WAIT_MS 10000
-#define INSIDE "@tcp://127.0.0.1:*?relay=memory"
+#define INSIDE "@tcp://127.0.0.1:*?relay=memory&connect-timeout=10s"
 
 static void *
 s_close(void *arg)
@@ -128,7 +128,8 @@ test_relay_that_waits_for_a_lease_before_it_closes_keeps_nobody_from_embedding_a
     yam_push_t *push = yam_push_new(yam, "q", INSIDE);
     assert_non_null(push);
     assert_int_equal(yam_push_send(push, "x", 1), 0);
-    (void) snprintf(endpoint, sizeof endpoint, ">%s?grade=sure&linger=0", yam_push_endpoint(push));
+    (void) snprintf(endpoint, sizeof endpoint, ">%s?grade=sure&linger=0&connect-timeout=10s",
+                    yam_push_endpoint(push));
     yam_pull_t *pull = yam_pull_new(other, "q", endpoint);
     yam_push_t *witness = yam_push_new(other, "w", endpoint);
     assert_int_equal(yam_push_send(witness, "x", 1), 0);

@@ -70,7 +70,7 @@ s_open_pair(const char *options)
     (void) rpc_wait_held_or_heard(1); //  the latter when it was taken for dead, without retries
     yam_rpc_server_stats_t stats;
     yam_rpc_server_stats(pair.servers[0], &stats);
-    pair.holder = stats.pending > 0 ? 0 : 1;
+    pair.holder = stats.handled > 0 ? 0 : 1; //  pending may be what it has not begun
     return pair;
 }
 
