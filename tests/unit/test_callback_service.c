@@ -112,7 +112,7 @@ s_setup(void **state)
     (void) snprintf(s_path, sizeof s_path, "%s/service-%d.db", folder ? folder : "/tmp", getpid());
     s_unlink();
     s_yam = yam_new();
-    s_relay = yam_relay_new(s_yam, "tcp://127.0.0.1:*", NULL, "heartbeat=100ms");
+    s_relay = yam_relay_new(s_yam, "tcp://127.0.0.1:*", NULL, NULL);
     assert_non_null(s_relay);
     (void) snprintf(s_endpoint, sizeof s_endpoint, ">%s?grade=sure", yam_relay_endpoints(s_relay));
     s_producer = yam_callback_new(s_yam, "orders", "shop", s_endpoint, "delay=1ms");
@@ -242,7 +242,7 @@ test_confirmed_message_calls_nobody_and_leaves_no_case(void **state)
     s_send_confirm("1", YAM_CONFIRM_DONE); //  quicker than its message
     assert_int_equal(yam_callback_send(s_producer, &message), 0);
     assert_int_equal(yam_callback_flush(s_producer, S_TIMEOUT_MS), 0);
-    CALLBACK_WAIT(service, s_stats(service).checks == 1 && s_stats(service).confirms == 1);
+    CALLBACK_WAIT(service, s_stats(service).checks >= 1 && s_stats(service).confirms >= 1);
     CALLBACK_WAIT(service, s_count(0) == 0);
     assert_int_equal(s_stats(service).calls, 0);
     assert_int_equal(s_asked, 0);
@@ -375,7 +375,7 @@ test_producer_that_is_not_there_is_called_until_it_is(void **state)
     yam_message_t *message = yam_pull_recv(s_orders, S_TIMEOUT_MS);
     assert_non_null(message);
     yam_message_destroy(&message);
-    CALLBACK_WAIT(service, s_stats(service).resent == 1);
+    CALLBACK_WAIT(service, s_stats(service).resent >= 1);
     s_stop(&service);
 }
 
@@ -399,9 +399,10 @@ test_service_was_down_a_thousand_wait_and_nobody_is_called(void **state)
     assert_int_equal(yam_push_flush(s_confirms, S_TIMEOUT_MS), 0);
     assert_int_equal(yam_push_flush(s_checks, S_TIMEOUT_MS), 0);
     yam_callback_service_t *services[] = {s_start(S_OPTIONS), s_start(S_OPTIONS)};
+    //  More when a session ends amid it, and what was stored comes again.
     CALLBACK_WAIT(services[0],
-                  s_stats(services[0]).checks + s_stats(services[1]).checks == 1000 &&
-                      s_stats(services[0]).confirms + s_stats(services[1]).confirms == 1000);
+                  s_stats(services[0]).checks + s_stats(services[1]).checks >= 1000 &&
+                      s_stats(services[0]).confirms + s_stats(services[1]).confirms >= 1000);
     CALLBACK_WAIT(services[0], s_count(0) == 0);
     assert_int_equal(s_stats(services[0]).calls + s_stats(services[1]).calls, 0);
     assert_int_equal(s_asked, 0);
@@ -438,7 +439,7 @@ test_locked_database_holds_everything_up_and_loses_nothing(void **state)
     s_send_confirm("3", YAM_CONFIRM_DONE);
     s_send_check("3");
     CALLBACK_WAIT(service,
-                  s_stats(service).checks == 1 && s_stats(service).confirms == 1); //  it works
+                  s_stats(service).checks >= 1 && s_stats(service).confirms >= 1); //  it works
     sqlite3 *other;
     assert_int_equal(sqlite3_open(s_path, &other), SQLITE_OK);
     (void) sqlite3_busy_timeout(other, 5000);
@@ -450,7 +451,7 @@ test_locked_database_holds_everything_up_and_loses_nothing(void **state)
     assert_int_equal(s_stats(service).checks + s_stats(service).confirms, 2);
     assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_close(other), SQLITE_OK);
-    CALLBACK_WAIT(service, s_stats(service).checks == 3 && s_stats(service).confirms == 2);
+    CALLBACK_WAIT(service, s_stats(service).checks >= 3 && s_stats(service).confirms >= 2);
     CALLBACK_WAIT(service, s_stats(service).resent >= 1);
     assert_string_equal(s_last_id, "2");
     assert_int_equal(s_rounds_of[1], 0);
@@ -485,7 +486,7 @@ test_database_that_is_readonly_or_full_holds_everything_up_and_loses_nothing(voi
         CALLBACK_WAIT(service, s_stats(service).store_failures >= failures + 2);
         assert_true(s_stats(service).confirms < 40 * (fault + 1));
         assert_int_equal(sqlite3_exec(database, faults[fault][1], NULL, NULL, NULL), SQLITE_OK);
-        CALLBACK_WAIT(service, s_stats(service).confirms == 40 * (fault + 1));
+        CALLBACK_WAIT(service, s_stats(service).confirms >= 40 * (fault + 1));
     }
     s_stop(&service);
 }
@@ -505,7 +506,7 @@ test_two_services_call_once_for_each_case(void **state)
         yam_message_t *check = yami_callback_check_build(&row);
         assert_int_equal(yam_push_send_message(s_checks, &check), 0);
     }
-    CALLBACK_WAIT(services[0], s_stats(services[0]).resent + s_stats(services[1]).resent == 200);
+    CALLBACK_WAIT(services[0], s_stats(services[0]).resent + s_stats(services[1]).resent >= 200);
     for (int number = 0; number < 200; number++) {
         assert_int_equal(s_rounds_of[number], 1);
     }
@@ -548,7 +549,7 @@ test_messages_that_are_none_go_to_the_dead_letters(void **state)
         yam_message_destroy(&message);
         yam_pull_destroy(&dead[index]);
     }
-    CALLBACK_WAIT(service, s_stats(service).malformed == 2);
+    CALLBACK_WAIT(service, s_stats(service).malformed >= 2);
     s_stop(&service);
 }
 

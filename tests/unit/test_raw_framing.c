@@ -183,8 +183,7 @@ static void
 test_without_a_peer_raw_waits_its_timeout(void **state)
 {
     (void) state;
-    s_push =
-        yam_push_new(wrapper_yam, "q", "@tcp://127.0.0.1:*?framing=raw&send-timeout=5");
+    s_push = yam_push_new(wrapper_yam, "q", "@tcp://127.0.0.1:*?framing=raw&send-timeout=5");
     assert_int_equal(yam_push_send(s_push, "x", 1), -1);
     assert_int_equal(errno, EAGAIN);
     assert_int_equal(yam_push_close(&s_push, 0), 0);
@@ -195,8 +194,7 @@ test_raw_meets_raw_through_a_full_queue(void **state)
 {
     (void) state;
     s_pull = yam_pull_new(wrapper_yam, "q", "@inproc://full?framing=raw&hwm=2");
-    s_push =
-        yam_push_new(wrapper_yam, "q", ">inproc://full?framing=raw&hwm=2&send-timeout=0");
+    s_push = yam_push_new(wrapper_yam, "q", ">inproc://full?framing=raw&hwm=2&send-timeout=0");
     uint64_t sent = 0;
     uint64_t received = 0;
     while (received < 10000) {
