@@ -19,7 +19,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define PATIENCE_S 10
+#define PATIENCE_S 60
 #define GREETING_SIZE 64
 #define TYPE_SIZE_LIMIT 8 //  of the name of a socket's type
 

@@ -22,7 +22,7 @@
 #include "yam_rpc.h"
 #include "yam_rpc_server.h"
 
-#define PATIENCE_MS 20000 //  how long a failure takes to show
+#define PATIENCE_MS 60000 //  how long a failure takes to show
 
 //  A test with a yam_t of its own.
 #define RPC_TEST(name) cmocka_unit_test_setup_teardown(name, rpc_setup, rpc_teardown)

@@ -16,7 +16,7 @@
 #include "yami_frame_socket.h"
 #include "yami_limits.h"
 
-#define WAIT_MS 10000
+#define WAIT_MS 60000
 
 void
 scripted_relay_init(scripted_relay_t *self)

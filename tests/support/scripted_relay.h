@@ -1,7 +1,7 @@
 /*  scripted_relay - the relay's end of a sure link, as a ROUTER that does what a test says, frame
     by frame.
 
-    Everything waits for an event, at most ten seconds, and fails the test then.
+    Everything waits for an event, at most a minute, and fails the test then.
 */
 #ifndef SCRIPTED_RELAY_H
 #define SCRIPTED_RELAY_H

@@ -7,11 +7,13 @@
 #include "yam_error.h"
 
 yam_t *wrapper_yam;
+static bool s_has_ended; //  the test, without a failure
 
 int
 wrapper_setup(void **state)
 {
     (void) state;
+    s_has_ended = false;
     wrapper_yam = yam_new();
     return wrapper_yam ? 0 : -1;
 }
@@ -20,8 +22,18 @@ int
 wrapper_teardown(void **state)
 {
     (void) state;
-    yam_destroy(&wrapper_yam);
+    if (s_has_ended) {
+        yam_destroy(&wrapper_yam);
+    }
     return 0;
+}
+
+void
+wrapper_run(void **state)
+{
+    CMUnitTestFunction test = *(CMUnitTestFunction *) *state;
+    test(state);
+    s_has_ended = true;
 }
 
 //  object, which is there.

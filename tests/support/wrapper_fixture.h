@@ -2,7 +2,8 @@
     of what applications call.
 
     The queue is "orders", the topic "prices". What cannot be opened fails the test with the
-    sentence.
+    sentence. What a test that failed has left open stays so: its yam_t would not be destroyed, and
+    the words would be lost.
 */
 #ifndef WRAPPER_FIXTURE_H
 #define WRAPPER_FIXTURE_H
@@ -19,10 +20,20 @@
 #include "yam_push.h"
 #include "yam_sub.h"
 
-#define PATIENCE_MS 10000 //  how long a failure takes to show
+#define PATIENCE_MS 60000 //  how long a failure takes to show
 
 //  A test with a yam_t of its own.
-#define WRAPPER_TEST(name) cmocka_unit_test_setup_teardown(name, wrapper_setup, wrapper_teardown)
+#define WRAPPER_TEST(name) WRAPPER_TEST_WITH(name, wrapper_setup, wrapper_teardown)
+
+//  The same, with a setup and a teardown that call those.
+#define WRAPPER_TEST_WITH(test, setup, teardown)                                                   \
+    {                                                                                              \
+        .name = #test, .test_func = wrapper_run, .setup_func = setup, .teardown_func = teardown,   \
+        .initial_state = (CMUnitTestFunction[1])                                                   \
+        {                                                                                          \
+            test                                                                                   \
+        }                                                                                          \
+    }
 
 extern yam_t *wrapper_yam;
 
@@ -30,6 +41,10 @@ int
 wrapper_setup(void **state);
 int
 wrapper_teardown(void **state);
+
+//  Runs the test that *state points at.
+void
+wrapper_run(void **state);
 
 yam_push_t *
 wrapper_push(const char *endpoint);

@@ -32,9 +32,16 @@ static raw_peer_t s_peer;
 static raw_peer_t s_witness;
 static void *s_asking; //  ZeroMQ's own socket, which s_witness hears
 
+//  Whose connection breaks: closed with the test, which may fail amid its work.
+static yam_push_t *s_push;
+static yam_pull_t *s_pull;
+static yam_rpc_t *s_rpc;
+static yam_rpc_server_t *s_server;
+
 //  -- An engine that does not come to take anything
 
 static yami_task_t s_task;
+static bool s_is_held;
 static int s_held_fd;
 static int s_free_fd;
 
@@ -54,12 +61,14 @@ s_hold_engine(void)
     eventfd_t value;
     s_task = (yami_task_t) {.step = s_hold};
     assert_int_equal(yami_engine_add(yami_context_engine(s_yam), &s_task), 0);
+    s_is_held = true;
     assert_int_equal(eventfd_read(s_held_fd, &value), 0);
 }
 
 static void
 s_free_engine(void)
 {
+    s_is_held = false;
     assert_int_equal(eventfd_write(s_free_fd, 1), 0);
     yami_engine_remove(yami_context_engine(s_yam), &s_task);
 }
@@ -93,6 +102,13 @@ static int
 s_teardown(void **state)
 {
     (void) state;
+    if (s_is_held) {
+        s_free_engine();
+    }
+    (void) yam_push_close(&s_push, 0);
+    (void) yam_pull_close(&s_pull, 0);
+    (void) yam_rpc_close(&s_rpc, 0);
+    (void) yam_rpc_server_close(&s_server, 0);
     (void) zmq_close(s_asking);
     yam_destroy(&s_yam);
     raw_peer_clear(&s_peer);
@@ -158,30 +174,27 @@ static void
 test_sender_whose_connection_breaks_amid_a_flood_comes_again(void **state)
 {
     (void) state;
-    yam_push_t *push = yam_push_new(s_yam, "orders", s_endpoint("grade=sure&" QUICK));
-    assert_non_null(push);
+    s_push = yam_push_new(s_yam, "orders", s_endpoint("grade=sure&" QUICK));
+    assert_non_null(s_push);
     s_break_off();
-    (void) yam_push_close(&push, 0);
 }
 
 static void
 test_receiver_whose_connection_breaks_amid_a_flood_comes_again(void **state)
 {
     (void) state;
-    yam_pull_t *pull = yam_pull_new(s_yam, "orders", s_endpoint("grade=sure&" QUICK));
-    assert_non_null(pull);
+    s_pull = yam_pull_new(s_yam, "orders", s_endpoint("grade=sure&" QUICK));
+    assert_non_null(s_pull);
     s_break_off();
-    (void) yam_pull_close(&pull, 0);
 }
 
 static void
 test_caller_whose_connection_breaks_amid_a_flood_comes_again(void **state)
 {
     (void) state;
-    yam_rpc_t *rpc = yam_rpc_new(s_yam, "orders", s_endpoint(QUICK "&hwm=10"));
-    assert_non_null(rpc);
+    s_rpc = yam_rpc_new(s_yam, "orders", s_endpoint(QUICK "&hwm=10"));
+    assert_non_null(s_rpc);
     s_break_off();
-    (void) yam_rpc_close(&rpc, 0);
 }
 
 static void
@@ -195,13 +208,12 @@ static void
 test_server_whose_connection_breaks_amid_a_flood_takes_the_next(void **state)
 {
     (void) state;
-    yam_rpc_server_t *server =
+    s_server =
         yam_rpc_serve(s_yam, "orders", "@tcp://127.0.0.1:*?" QUICK "&hwm=10", s_refuse, NULL);
-    assert_non_null(server);
+    assert_non_null(s_server);
     raw_peer_clear(&s_peer);
-    raw_peer_aim(&s_peer, "DEALER", yam_rpc_server_endpoint(server));
+    raw_peer_aim(&s_peer, "DEALER", yam_rpc_server_endpoint(s_server));
     s_break_off();
-    (void) yam_rpc_server_close(&server, 0);
 }
 
 //  -- Heartbeats of the peer's own
@@ -235,22 +247,20 @@ static void
 test_sender_whose_relay_asks_behind_a_flood_comes_again(void **state)
 {
     (void) state;
-    yam_push_t *push = yam_push_new(s_yam, "orders", s_endpoint("grade=sure&" QUICK));
-    assert_non_null(push);
+    s_push = yam_push_new(s_yam, "orders", s_endpoint("grade=sure&" QUICK));
+    assert_non_null(s_push);
     s_ask_and_break_off();
     s_ask_and_fall_silent();
-    (void) yam_push_close(&push, 0);
 }
 
 static void
 test_receiver_whose_relay_asks_behind_a_flood_comes_again(void **state)
 {
     (void) state;
-    yam_pull_t *pull = yam_pull_new(s_yam, "orders", s_endpoint("grade=sure&" QUICK));
-    assert_non_null(pull);
+    s_pull = yam_pull_new(s_yam, "orders", s_endpoint("grade=sure&" QUICK));
+    assert_non_null(s_pull);
     s_ask_and_break_off();
     s_ask_and_fall_silent();
-    (void) yam_pull_close(&pull, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)

@@ -16,7 +16,7 @@
 #include "yam_callback.h"
 #include "yam_error.h"
 
-#define WAIT_MS 10000
+#define WAIT_MS 60000
 
 typedef struct {
     yam_callback_t *producer;

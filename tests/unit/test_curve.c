@@ -28,7 +28,7 @@
 #include "yami_monitor.h"
 #include "yami_socket.h"
 
-#define PATIENCE_MS 10000 //  how long a failure takes to show
+#define PATIENCE_MS 60000 //  how long a failure takes to show
 
 //  Certificates in a folder of their own: server, friend and stranger; friend's public one in
 //  clients/.

@@ -17,7 +17,7 @@
 #include "yami_engine.h"
 #include "yami_fork.h"
 
-#define PATIENCE_MS 10000 //  how long a failure takes to show
+#define PATIENCE_MS 60000 //  how long a failure takes to show
 
 //  A task that counts its steps and tells who waits.
 typedef struct {
