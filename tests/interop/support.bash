@@ -26,8 +26,8 @@ start_relay() { #  ENDPOINT
     endpoint=${endpoint%%,*}
 }
 
-py() { timeout 60 "${py[@]}" "$endpoint" "$@"; }
-js() { timeout 60 "${js[@]}" "$endpoint" "$@"; }
+py() { timeout 300 "${py[@]}" "$endpoint" "$@"; }
+js() { timeout 300 "${js[@]}" "$endpoint" "$@"; }
 
 #   The bodies of orders 1 to COUNT, as both examples write them.
 orders() { #  COUNT
@@ -47,9 +47,9 @@ through_crashes() { #  PUBLISHER CONSUMER QUEUE COUNT
     local publisher consumer line count=0
     orders "$4" > "$TMPDIR/expected"
     mkfifo "$TMPDIR/$3"
-    timeout 60 "${publish[@]}" "$endpoint" publish "$3" "$4" &
+    timeout 300 "${publish[@]}" "$endpoint" publish "$3" "$4" &
     publisher=$!
-    timeout 60 "${consume[@]}" "$endpoint" consume "$3" "$4" > "$TMPDIR/$3" &
+    timeout 300 "${consume[@]}" "$endpoint" consume "$3" "$4" > "$TMPDIR/$3" &
     consumer=$!
     while read -r line; do
         echo "$line"

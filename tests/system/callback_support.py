@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import time
 
-from yamd_support import IS_SANITIZED, TIMEOUT, Relay, folder, read_line, spawn, until
+from yamd_support import IS_SANITIZED, TIMEOUT, Relay, folder, read_line, rows, spawn, until, yam
 
 BUILD = os.path.abspath(os.environ.get("YAM_BUILD") or "build")
 DELAY = 4 if IS_SANITIZED else 1  # seconds until a check
@@ -18,6 +18,7 @@ SETTLE = 4 * TIMEOUT  # a call whose maker died is made again after ten seconds
 ROLES = ("service", "produce", "consume")
 DONE, LOST, NEVER, FAILS, ROLLED_BACK = range(5)
 WAITING, CALLING, OPEN, CASE_DONE, GONE = range(1, 6)
+QUEUES = ("callback.checks", "callback.checks.delayed", "callback.confirms")
 FAST = ("--rounds", "1", "--tries", "1000", "--backoff", "50ms", "--call-timeout", "500ms")
 
 
@@ -28,7 +29,8 @@ class Scene:
         self.build, self.hasty, self.processes = build, hasty, {}
         self.database = database or folder("service.db")
         self.relay = relay or Relay()
-        self.endpoint = f"{self.relay.endpoint}?grade=sure&heartbeat=200ms{options}"
+        self.plain_endpoint = f"{self.relay.endpoint}?grade=sure{options}"
+        self.endpoint = f"{self.plain_endpoint}&heartbeat=200ms"
         self.certificate = certificate
         for role in ROLES:
             self.start(role)
@@ -97,9 +99,20 @@ class Scene:
         return {number for number, moment in query("consume", "SELECT id, time_ms FROM confirmed") if moment < due[number]}
 
     def left(self):
-        """Checks that are not judged, cases under way, rows without their effect, and confirms the service does not have."""
+        """What is under way: in the service's database, or on its way there from the relay, whose queues are empty once it
+        is stored."""
+        return self.unsettled() or self.waiting() or self.unsettled()
+
+    def waiting(self):
+        """Checks and confirms that the relay still has."""
+        certificate = ("--certificate", self.certificate) if self.certificate else ()
+        stat = rows(yam("stat", "-e", self.plain_endpoint, *certificate, "--json")[0])
+        return [(row["channel"], row["messages"]) for row in stat if row["channel"] in QUEUES and row["messages"] > 0]
+
+    def unsettled(self):
+        """Checks that are not due, cases under way, rows without their effect, and confirms the service does not have."""
         last = query("produce", "SELECT max(due_ms) FROM plan")[0][0]
-        if last > time.time() * 1000 - 500:
+        if last > time.time() * 1000:
             return [f"a check is due at {last}"]
         under_way = self.query("SELECT id, state FROM yam_callback_cases WHERE state IN (?, ?)", (WAITING, CALLING))
         known = {int(name) for name, in self.query("SELECT id FROM yam_callback_confirms WHERE outcome = 1")}

@@ -79,7 +79,7 @@ class FaultProxy:
         self.cuts = 0  # so far
         self.records = False  # what clients say is kept
         self.repeat = None  # once: the chunk, counted from 0, of what one of them says that comes twice
-        self.limits = None  # bytes after which connections are cut: (least, most, how many of them)
+        self.limits = None  # bytes after which connections are cut, until so many were: (least, most, how many)
         self.random = random.Random(1)
         self.connections = []
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -95,10 +95,9 @@ class FaultProxy:
                 client.close()  # the relay is not there
 
     def next_budget(self):
-        if self.limits is None or self.limits[2] == 0:
+        if self.limits is None or self.cuts >= self.limits[2]:
             return None
-        least, most, count = self.limits
-        self.limits = least, most, count - 1
+        least, most, _ = self.limits
         return self.random.randint(least, most)
 
     def reset(self):

@@ -171,7 +171,7 @@ def test_full_device_loses_nothing():
 def test_wait_ends_with_success_when_something_came():
     relay = Relay()
     relay.yam("push", "q", stdin="x\n")
-    assert relay.yam("pull", "q", "--wait", "500ms")[0] == "x\n"
+    assert relay.yam("pull", "q", "--wait", "5s")[0] == "x\n"
 
 
 def test_pull_without_a_relay_says_so():

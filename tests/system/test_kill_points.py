@@ -82,8 +82,8 @@ def test_oracle_finds_the_loss_of_the_newest_segments():
     journal = Journal()
     relay = traced_relay("fdatasync:signal=SIGKILL:when=20")
     try:
-        #   Nobody takes, so that what is confirmed is in the store alone.
-        live(relay, journal, consume=False)
+        #   Nobody takes, so that what is confirmed is in the store alone. At most three rounds share a sync.
+        live(relay, journal, rounds=100, consume=False)
         raise AssertionError("it was not killed")
     except Gone:
         relay.process.wait(30)

@@ -84,7 +84,9 @@ def test_money_is_neither_lost_nor_made_whoever_is_killed():
     for kill in range(KILLS):
         wait_for_cents(banks, CENTS * kill // KILLS + chance.randrange(CENTS // KILLS))
         banks.kill(chance.choice(("relay", "give", "take")))
-    #   Nobody is killed any more: the giver ends when all has been confirmed, the taker when nothing comes.
+    #   Nobody is killed any more: the giver ends when all has been confirmed, the taker when nothing comes. It may have ended
+    #   for that while the giver was away.
+    wait_for_cents(banks, CENTS)
     for name in ("give", "take"):
         while banks.processes[name].wait(4 * TIMEOUT) != 0:
             banks.start(name)

@@ -15,7 +15,8 @@ from relay_client import Client, Journal
 from yamd_support import OK, TIMEOUT, Relay, folder, main, rows, spawn, until, yam
 
 HEARTBEAT = 0.5  # seconds, of everybody; a link is dead after three
-GRACE = 5 if IS_SANITIZED else 3  # that a busy machine may add
+SLOW_HEARTBEAT = 2  # so that a busy machine does not add as much as a link is given
+GRACE = TIMEOUT / 3  # that a busy machine may add
 COUNT = 5000
 SIZE = 300
 
@@ -23,16 +24,17 @@ SIZE = 300
 class Exchange:
     """A sender and a receiver of known lines, through endpoints that may be a proxy's; the oracle is their content."""
 
-    def __init__(self, count=COUNT):
-        self.relay = Relay("--reserve", "0", "--heartbeat", f"{int(HEARTBEAT * 1000)}ms",
+    def __init__(self, count=COUNT, heartbeat=HEARTBEAT):
+        self.heartbeat = f"{int(heartbeat * 1000)}ms"
+        self.relay = Relay("--reserve", "0", "--heartbeat", self.heartbeat,
                            listen=f"tcp://127.0.0.1:*,ipc://{folder('admin')}")
         self.count = count
         self.lines = [b"%06d %s" % (number, b"x" * (number % SIZE)) for number in range(count)]
         self.received, self.copies, self.rest = set(), 0, b""
 
     def start(self, endpoint, first_lines=None):
-        endpoint += f"?grade=sure&heartbeat={int(HEARTBEAT * 1000)}ms"
-        self.push = spawn("yam", "push", "q", "-e", endpoint, "--name", "sender", "--timeout", "60s", "--quiet",
+        endpoint += f"?grade=sure&heartbeat={self.heartbeat}"
+        self.push = spawn("yam", "push", "q", "-e", endpoint, "--name", "sender", "--timeout", f"{2 * TIMEOUT}s", "--quiet",
                           stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.pull = spawn("yam", "pull", "q", "-e", endpoint, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                           bufsize=0)
@@ -47,7 +49,7 @@ class Exchange:
         self.push.stdin.flush()
         self.sent = upto
 
-    def receive(self, wanted=None, timeout=60):
+    def receive(self, wanted=None, timeout=2 * TIMEOUT):
         """Until so many different lines [all] have come."""
         deadline, wanted = time.monotonic() + timeout, self.count if wanted is None else wanted
         while len(self.received) < wanted:
@@ -148,9 +150,9 @@ def test_half_open_links_are_found_within_three_heartbeats():
 
 
 def test_slow_links_stay_and_lose_nothing():
-    exchange = Exchange(1000)
+    exchange = Exchange(1000, SLOW_HEARTBEAT)
     proxy = FaultProxy(exchange.relay.endpoint)
-    proxy.delay = HEARTBEAT / 2
+    proxy.delay = SLOW_HEARTBEAT / 4
     exchange.start(proxy.endpoint)
     exchange.finish()
     assert len(proxy.connections) == 2, "a link that is slow is given up"

@@ -109,7 +109,7 @@ def replay(scene):
         peers.append(scene.connect(greeting + frames[0]))
         read_until(peers[-1], b"\x07WELCOME" if scene.keys else b"READY")
         peers[-1].sendall(b"".join(frames[1:]))
-    deadline = time.monotonic() + GREETING + support.TIMEOUT / 10
+    deadline = time.monotonic() + GREETING + support.TIMEOUT / 3
     for peer in peers:
         heard, is_ended = read_until(peer, b"READY", deadline - time.monotonic())
         wrong += [] if is_ended else ["it was not ended in time"]

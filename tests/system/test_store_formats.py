@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 
-from yamd_support import DATAERR, OK, Relay, folder, main, refused, rows, yam
+from yamd_support import DATAERR, OK, TIMEOUT, Relay, folder, main, refused, rows, yam
 
 STORES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stores")
 
@@ -33,8 +33,10 @@ def copy_of(path):
     return shutil.copytree(path, folder(os.path.basename(path)))
 
 
-def pull(relay, *arguments):
-    output, _ = relay.yam(*arguments, "--json", "-w", "500ms")
+def pull(relay, count, command, channel, *options):
+    """So many messages, and there are no others."""
+    output, _ = relay.yam(command, channel, *options, "--json", "-n", str(count), "-w", f"{TIMEOUT}s")
+    assert rows(relay.yam("stat", channel, "--json")[0])[0]["messages"] == 0
     return [json.loads(line) for line in output.splitlines()]
 
 
@@ -48,13 +50,13 @@ def test_store_of_this_format_is_read_back_by_content():
     assert os.path.exists(folder(f"{name}/store"))
     dead = rows(relay.yam("dead", "orders", "--json")[0])
     assert len(dead) == 1 and "unwanted" in str(dead), dead
-    orders = pull(relay, "pull", "orders")
+    orders = pull(relay, 3, "pull", "orders")
     assert sorted((order["body"], order["failures"]) for order in orders) in (
         [("order 3", 1), ("order 5", 0), ("order 6", 0)], [("order 4", 0), ("order 5", 0), ("order 6", 0)]), orders
     assert all(order["key"] == "customer 7" for order in orders), orders
-    news = pull(relay, "sub", "news", "-g", "readers")
+    news = pull(relay, 2, "sub", "news", "-g", "readers")
     assert [item["body"] for item in news] == ["news 1", "news 2"] and news[0]["subject"] == "eu.de", news
-    assert [invoice["body"] for invoice in pull(relay, "pull", "invoices")] == ["invoice 4"]  # overdue by now
+    assert [invoice["body"] for invoice in pull(relay, 1, "pull", "invoices")] == ["invoice 4"]  # overdue by now
     delayed = rows(relay.yam("peek", "invoices.delayed", "--json")[0])
     assert [invoice["body"] for invoice in delayed] == ["invoice 1", "invoice 3"], delayed
     assert [invoice["due-time"] for invoice in delayed] == [4102444800000, 4102358400000], delayed

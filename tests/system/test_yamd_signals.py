@@ -53,7 +53,7 @@ def test_log_says_what_was_opened_and_why_it_ended():
 
 
 def test_sigterm_drains_what_is_being_worked_on():
-    relay = Relay("--linger", "20s")
+    relay = Relay("--linger", "1h")
     puller = hold_message(relay)
     relay.process.send_signal(signal.SIGTERM)
     puller.send_signal(signal.SIGINT)  # gives the message back: nothing is being worked on
@@ -71,13 +71,11 @@ def test_drain_ends_with_linger():
 
 def test_second_sigterm_stops_at_once_and_loses_nothing():
     systemd = Systemd()
-    relay = Relay("--linger", "20s", environment=systemd.environment)
+    relay = Relay("--linger", "1h", environment=systemd.environment)
     hold_message(relay)
     relay.process.send_signal(signal.SIGTERM)
     systemd.wait_for("STOPPING=1")
-    started = time.monotonic()
     assert relay.stop() == TEMPFAIL
-    assert time.monotonic() - started < 10
     assert Relay().yam("pull", "q", "-n1")[0] == "x\n"
 
 
@@ -108,7 +106,7 @@ def test_idle_relay_keeps_turning():
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         systemd.wait_for("WATCHDOG=1")
-    assert "relay-hangs" not in relay.read_log(), relay.read_log()
+    assert "daemon.hangs" not in relay.read_log(), relay.read_log()
 
 
 def test_sighup_changes_limits():
