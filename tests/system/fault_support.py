@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 from relay_client import ACK, NACK, Client, Gone
-from yamd_support import IS_SANITIZED, OK, SKIPPED, Relay, folder, run
+from yamd_support import IS_SANITIZED, OK, SKIPPED, TIMEOUT, Relay, folder, run
 
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
@@ -168,10 +168,10 @@ def finish(journal, store="store"):
 def live_until_gone(relay, journal, **options):
     """A life that a fault may end anywhere; returns whether it did."""
     if not relay.is_ready:
-        relay.process.wait(30)
+        relay.process.wait(TIMEOUT)
         return True
     try:
         return live(relay, journal, **options) != OK
     except Gone:
-        relay.process.wait(30)
+        relay.process.wait(TIMEOUT)
         return True

@@ -11,7 +11,7 @@ import time
 
 from fault_support import (STORAGE_CALLS, IS_SANITIZED, count_calls, finish, live, live_until_gone, need, traced_relay)
 from relay_client import Gone, Journal
-from yamd_support import OK, folder, main
+from yamd_support import OK, TIMEOUT, folder, main
 
 COUNT = int(os.environ.get("YAM_COUNT") or (10 if IS_SANITIZED else 40))
 SEED = int(os.environ.get("YAM_SEED") or time.time())
@@ -86,7 +86,7 @@ def test_oracle_finds_the_loss_of_the_newest_segments():
         live(relay, journal, rounds=100, consume=False)
         raise AssertionError("it was not killed")
     except Gone:
-        relay.process.wait(30)
+        relay.process.wait(TIMEOUT)
     #   The last ones may hold what was on its way only, and nothing that was confirmed.
     for path in sorted(glob.glob(folder("store/[0-9a-f]*.seg")))[1:]:
         os.remove(path)

@@ -12,7 +12,7 @@ import time
 from fault_support import (CLONE_NEWNS, IS_SANITIZED, OPTIONS, LoopDisk, command, fail_some, finish, live, need, strace,
                            unshare)
 from relay_client import DISK, Client, Gone, Journal
-from yamd_support import IOERR, OK, Relay, folder, main, until
+from yamd_support import IOERR, OK, TIMEOUT, Relay, folder, main, until
 
 COUNT = int(os.environ.get("YAM_COUNT") or (3 if IS_SANITIZED else 10))
 SEED = int(os.environ.get("YAM_SEED") or time.time())
@@ -43,7 +43,7 @@ def live_until_cut(disk, journal, frames, under=()):
         except Gone:
             pass
     if not under:
-        assert relay.process.wait(30) == IOERR, relay.read_log()
+        assert relay.process.wait(TIMEOUT) == IOERR, relay.read_log()
     relay.kill()
     disk.unmount()
     disk.mount()
@@ -142,7 +142,7 @@ def fill(journal, size, under=(), limit=1 << 20, before=lambda: None):
         except Gone:
             pass
     if client.failed:
-        assert relay.process.wait(30) == IOERR, relay.read_log()
+        assert relay.process.wait(TIMEOUT) == IOERR, relay.read_log()
     relay.kill()
     return client.failed
 

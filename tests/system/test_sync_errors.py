@@ -49,7 +49,7 @@ def fail_commit(number, store, again=""):
     relay = traced_relay(f"fdatasync:error=EIO:when={number}{again}", calls=("fdatasync", "sendto"), store=store,
                          log=log)
     client = publish_one_by_one(relay, journal)
-    assert relay.process.wait(30) == IOERR, relay.read_log()
+    assert relay.process.wait(TIMEOUT) == IOERR, relay.read_log()
     assert journal.confirmed == journal.asked - 1, (journal.confirmed, journal.asked)
     assert client.refusals in ([], [STORAGE_FAILED]), client.refusals
     seen = events(log)
@@ -68,7 +68,7 @@ def test_sync_that_would_succeed_later_is_not_tried_again():
     journal = Journal()
     relay = traced_relay("fdatasync:error=EIO:when=5", store="store", log="strace.log")
     publish_one_by_one(relay, journal)
-    assert relay.process.wait(30) == IOERR, relay.read_log()
+    assert relay.process.wait(TIMEOUT) == IOERR, relay.read_log()
     seen = events()
     assert seen[seen.index("failed"):] == ["failed"], seen  # no further fdatasync, on anything
     assert finish(journal) == []
