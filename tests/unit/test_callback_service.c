@@ -28,6 +28,9 @@
 #include "yami_callback_wire.h"
 
 #define S_TIMEOUT_MS 30000
+//  Nobody is given up for its silence, however slow the machine is: what was lost with a session
+//  would come, and be asked, twice.
+#define S_PATIENT "heartbeat=60s"
 #define S_OPTIONS "backoff=20ms&call-timeout=60s&rounds=2&delay=20ms"
 #define S_HOUR_MS 3600000
 
@@ -112,9 +115,10 @@ s_setup(void **state)
     (void) snprintf(s_path, sizeof s_path, "%s/service-%d.db", folder ? folder : "/tmp", getpid());
     s_unlink();
     s_yam = yam_new();
-    s_relay = yam_relay_new(s_yam, "tcp://127.0.0.1:*", NULL, NULL);
+    s_relay = yam_relay_new(s_yam, "tcp://127.0.0.1:*", NULL, S_PATIENT);
     assert_non_null(s_relay);
-    (void) snprintf(s_endpoint, sizeof s_endpoint, ">%s?grade=sure", yam_relay_endpoints(s_relay));
+    (void) snprintf(s_endpoint, sizeof s_endpoint, ">%s?grade=sure&connect-timeout=60s&" S_PATIENT,
+                    yam_relay_endpoints(s_relay));
     s_producer = yam_callback_new(s_yam, "orders", "shop", s_endpoint, "delay=1ms");
     s_checks = yam_push_new(s_yam, YAM_CALLBACK_CHECKS, s_endpoint);
     s_confirms = yam_push_new(s_yam, YAM_CALLBACK_CONFIRMS, s_endpoint);
@@ -193,6 +197,24 @@ s_count(int state)
     assert_non_null(store);
     assert_int_equal(yam_callback_store_walk(store, state, NULL, 100000, &s_row, s_see, &count), 0);
     yam_callback_store_destroy(&store);
+    return count;
+}
+
+//  Confirms stored. A service counts one twice that came again since its ack did not arrive.
+static int64_t
+s_confirm_count(void)
+{
+    sqlite3 *database;
+    sqlite3_stmt *statement;
+    assert_int_equal(sqlite3_open(s_path, &database), SQLITE_OK);
+    (void) sqlite3_busy_timeout(database, 5000);
+    assert_int_equal(sqlite3_prepare_v2(database, "SELECT count(*) FROM yam_callback_confirms", -1,
+                                        &statement, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int64_t count = sqlite3_column_int64(statement, 0);
+    (void) sqlite3_finalize(statement);
+    (void) sqlite3_close(database);
     return count;
 }
 
@@ -301,15 +323,18 @@ test_calls_of_many_services_wait_for_a_silent_relay_once(void **state)
     yami_callback_calls_t *calls =
         yami_callback_calls_new(s_yam, ">inproc://nobody?grade=sure&connect-timeout=500ms",
                                 SILENT_SERVICES, S_TIMEOUT_MS, -1);
-    int64_t start_ms = yami_clock_mono_ms();
     for (int number = 0; number < SILENT_SERVICES; number++) {
         yam_case_t row = {.id = "7", .queue = "orders", .call = 1};
         (void) snprintf(row.service, sizeof row.service, "shop-%d", number);
         yami_callback_calls_begin(calls, &row);
     }
-    assert_true(yami_clock_mono_ms() - start_ms < SILENT_SERVICES * 500 / 2);
     assert_int_equal(yami_callback_calls_answers(calls, answers, SILENT_SERVICES), SILENT_SERVICES);
-    assert_int_equal(answers[SILENT_SERVICES - 1]->answer, 0);
+    int waited = 0; //  once, and again after a second that this machine may need for the others
+    for (int number = 0; number < SILENT_SERVICES; number++) {
+        assert_int_equal(answers[number]->answer, 0);
+        waited += strcmp(answers[number]->text, "the relay did not answer just now") == 0 ? 0 : 1;
+    }
+    assert_in_range(waited, 1, SILENT_SERVICES / 2);
     yami_callback_calls_drop(calls, SILENT_SERVICES);
     assert_int_equal(yami_callback_calls_free(calls), SILENT_SERVICES);
     yami_callback_calls_destroy(&calls);
@@ -368,7 +393,7 @@ static void
 test_producer_that_is_not_there_is_called_until_it_is(void **state)
 {
     (void) state;
-    yam_callback_service_t *service = s_start("call-timeout=50ms&tries=1000&backoff=10ms");
+    yam_callback_service_t *service = s_start("call-timeout=1s&tries=1000&backoff=10ms");
     s_send_check("7");
     CALLBACK_WAIT(service, s_stats(service).unanswered >= 2);
     assert_int_equal(yam_callback_serve(s_producer, s_shop, NULL), 0);
@@ -399,7 +424,7 @@ test_service_was_down_a_thousand_wait_and_nobody_is_called(void **state)
     assert_int_equal(yam_push_flush(s_confirms, S_TIMEOUT_MS), 0);
     assert_int_equal(yam_push_flush(s_checks, S_TIMEOUT_MS), 0);
     yam_callback_service_t *services[] = {s_start(S_OPTIONS), s_start(S_OPTIONS)};
-    //  More when a session ends amid it, and what was stored comes again.
+    //  More when an ack does not arrive, and what was stored comes again.
     CALLBACK_WAIT(services[0],
                   s_stats(services[0]).checks + s_stats(services[1]).checks >= 1000 &&
                       s_stats(services[0]).confirms + s_stats(services[1]).confirms >= 1000);
@@ -484,9 +509,9 @@ test_database_that_is_readonly_or_full_holds_everything_up_and_loses_nothing(voi
             s_send_confirm_for(id, YAM_CONFIRM_FAILED, reason);
         }
         CALLBACK_WAIT(service, s_stats(service).store_failures >= failures + 2);
-        assert_true(s_stats(service).confirms < 40 * (fault + 1));
+        assert_true(s_confirm_count() < 40 * (fault + 1));
         assert_int_equal(sqlite3_exec(database, faults[fault][1], NULL, NULL, NULL), SQLITE_OK);
-        CALLBACK_WAIT(service, s_stats(service).confirms >= 40 * (fault + 1));
+        CALLBACK_WAIT(service, s_confirm_count() == 40 * (fault + 1));
     }
     s_stop(&service);
 }
@@ -496,7 +521,7 @@ test_two_services_call_once_for_each_case(void **state)
 {
     (void) state;
     assert_int_equal(yam_callback_serve(s_producer, s_shop, NULL), 0);
-    const char *options = "delay=1h&call-timeout=20s";
+    const char *options = "delay=1h&call-timeout=60s";
     yam_callback_service_t *services[] = {s_start(options), s_start(options)};
     for (int number = 0; number < 200; number++) {
         char id[16];
