@@ -28,10 +28,10 @@
 //  The same, with a setup and a teardown that call those.
 #define WRAPPER_TEST_WITH(test, setup, teardown)                                                   \
     {                                                                                              \
-        .name = #test, .test_func = wrapper_run, .setup_func = setup, .teardown_func = teardown,   \
-        .initial_state = (CMUnitTestFunction[1])                                                   \
+        .name = #test, .test_func = wrapper_run, .setup_func = (setup),                            \
+        .teardown_func = (teardown), .initial_state = (CMUnitTestFunction[1])                      \
         {                                                                                          \
-            test                                                                                   \
+            (test)                                                                                 \
         }                                                                                          \
     }
 
