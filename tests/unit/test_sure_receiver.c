@@ -21,6 +21,7 @@
 
 #include "scripted_relay.h"
 #include "yam_error.h"
+#include "yami_base.h"
 #include "yami_receiver.h"
 #include "yami_sure_receiver.h"
 
@@ -112,6 +113,25 @@ s_expect_settle(yami_frame_type_t type, uint64_t token, uint64_t first, uint64_t
     assert_int_equal(range.last, last);
 }
 
+//  All from first to last is settled, in however many frames the engine made of it; the serial of
+//  the latest one.
+static uint64_t
+s_expect_settles(yami_frame_type_t type, uint64_t token, uint64_t first, uint64_t last)
+{
+    for (uint64_t next = first; next <= last;) {
+        size_t offset = 0;
+        yami_settle_t range;
+        scripted_relay_expect(&s_relay, type);
+        assert_int_equal(s_relay.frame.range_count, 1);
+        assert_true(yami_frame_range(&s_relay.frame, &offset, &range));
+        assert_int_equal(range.token, token);
+        assert_int_equal(range.first, next);
+        assert_in_range(range.last, next, last);
+        next = range.last + 1;
+    }
+    return s_relay.frame.serial;
+}
+
 static void
 s_acked(uint64_t serial)
 {
@@ -143,14 +163,7 @@ test_delivered_messages_are_received_and_acked_in_one_range(void **state)
     for (int index = 0; index < 9; index++) { //  the queue is empty: these may leave in any groups
         assert_int_equal(s_settle(&messages[index], YAMI_SETTLE_RELEASE), 0);
     }
-    for (uint64_t next = 1; next < 10;) {
-        size_t offset = 0;
-        yami_settle_t range;
-        scripted_relay_expect(&s_relay, YAMI_FRAME_RELEASE);
-        assert_true(yami_frame_range(&s_relay.frame, &offset, &range));
-        assert_int_equal(range.first, next);
-        next = range.last + 1;
-    }
+    (void) s_expect_settles(YAMI_FRAME_RELEASE, 5, 1, 9);
     for (int index = 0; index < 10; index++) {
         yam_message_destroy(&messages[index]);
     }
@@ -166,12 +179,7 @@ test_ack_leaves_soon_though_messages_wait(void **state)
     s_expect_settle(YAMI_FRAME_ACK, 5, 1, 1); //  after five milliseconds
     s_ack(2);
     s_ack(3);
-    yami_settle_t range = {.last = 1};
-    while (range.last < 3) {
-        size_t offset = 0;
-        scripted_relay_expect(&s_relay, YAMI_FRAME_ACK);
-        assert_true(yami_frame_range(&s_relay.frame, &offset, &range));
-    }
+    (void) s_expect_settles(YAMI_FRAME_ACK, 5, 2, 3);
 }
 
 static void
@@ -206,8 +214,7 @@ test_limit_reached_is_enodata_at_once_and_readable(void **state)
     assert_null(s_receiver->ops->recv(s_receiver, -1));
     assert_int_equal(errno, ENODATA);
     assert_int_equal(poll(&poller, 1, WAIT_MS), 1);
-    s_expect_settle(YAMI_FRAME_ACK, 5, 1, 2);
-    s_acked(1);
+    s_acked(s_expect_settles(YAMI_FRAME_ACK, 5, 1, 2)); //  two frames, had there been time for one
     assert_int_equal(s_receiver->ops->flush(s_receiver, WAIT_MS), 0);
 }
 
@@ -325,7 +332,11 @@ test_close_says_goodbye_though_nobody_answers_detach(void **state)
     s_expect_settle(YAMI_FRAME_ACK, 5, 1, 1);
     s_acked(1);
     assert_int_equal(s_receiver->ops->flush(s_receiver, WAIT_MS), 0);
+    int64_t begun_ms = yami_clock_mono_ms();
     assert_int_equal(s_receiver->ops->close(&s_receiver, 1), 0);
+    if (yami_clock_mono_ms() - begun_ms >= YAMI_SURE_FAREWELL_MS) {
+        skip(); //  the engine's thread did not run for so long: no GOODBYE is promised then
+    }
     do {
         assert_int_equal(scripted_relay_recv(&s_relay), 'c');
     } while (s_relay.frame.type == YAMI_FRAME_DETACH); //  for which a millisecond may not do
@@ -429,7 +440,7 @@ test_topic_is_attached_when_new_returns(void **state)
     (void) state;
     s_opening_t opening = {.receiver = NULL};
     scripted_relay_endpoint(&s_relay, &opening.endpoint,
-                            "group=audit&subject=eu.*&start=17&lease=5s");
+                            "group=audit&subject=eu.*&start=17&lease=5s&connect-timeout=60s");
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, s_open_topic_in_thread, &opening), 0);
     scripted_relay_welcome(&s_relay);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,12 +18,14 @@
 
 #include "scripted_relay.h"
 #include "yam_error.h"
+#include "yami_base.h"
 #include "yami_bytes.h"
 #include "yami_frame_socket.h"
 #include "yami_limits.h"
 #include "yami_monitor.h"
 #include "yami_properties.h"
 #include "yami_sender.h"
+#include "yami_sure_link.h"
 
 static scripted_relay_t s_relay;
 static yam_t *s_yam;
@@ -224,21 +227,33 @@ test_no_session_resends_in_a_new_session(void **state)
     assert_int_equal(stats.reconnects, 1);
 }
 
+//  From now on the relay is at that address.
+static void
+s_move(const char *address)
+{
+    (void) zmq_unbind(s_relay.router, s_relay.address);
+    assert_int_equal(zmq_bind(s_relay.router, address), 0);
+    (void) snprintf(s_relay.address, sizeof s_relay.address, "%s", address);
+}
+
+//  At no port: while nobody listens there, another program may be given it, and so may the sender,
+//  which then finds itself.
 static void
 test_relay_that_comes_back_gets_everything_again(void **state)
 {
     (void) state;
+    char address[256];
+    const char *folder = getenv("TMPDIR");
+    (void) snprintf(address, sizeof address, "ipc://%s/relay-%d", folder ? folder : "/tmp",
+                    (int) getpid());
+    s_move(address);
     s_open("");
     scripted_relay_attach(&s_relay, 1, 0);
     assert_int_equal(s_send("kept"), 0);
     scripted_relay_expect_batch(&s_relay, 1);
-    char address[256];
-    memcpy(address, s_relay.address, sizeof address);
     scripted_relay_clear(&s_relay);
     scripted_relay_init(&s_relay);
-    (void) zmq_unbind(s_relay.router, s_relay.address);
-    assert_int_equal(zmq_bind(s_relay.router, address), 0);
-    memcpy(s_relay.address, address, sizeof address);
+    s_move(address);
     assert_int_equal(s_send("later"), 0); //  makes it speak: the relay does not know it
     for (;;) {
         char what = scripted_relay_recv(&s_relay);
@@ -608,8 +623,12 @@ test_close_waits_for_confirms_then_says_goodbye(void **state)
     assert_int_equal(s_send("x"), 0);
     scripted_relay_expect_batch(&s_relay, 1);
     scripted_relay_confirm(&s_relay, 1, 1);
+    int64_t begun_ms = yami_clock_mono_ms();
     assert_int_equal(s_sender->ops->close(&s_sender, 10000), 0);
     assert_null(s_sender);
+    if (yami_clock_mono_ms() - begun_ms >= YAMI_SURE_FAREWELL_MS) {
+        skip(); //  the engine's thread did not run for so long: no GOODBYE is promised then
+    }
     scripted_relay_expect(&s_relay, YAMI_FRAME_DETACH);
     scripted_relay_expect(&s_relay, YAMI_FRAME_GOODBYE);
 }

@@ -9,6 +9,8 @@
 
 #include "yam_error.h"
 
+#define PATIENT "connect-timeout=60s" //  of a subscription with its relay
+
 //  ">address?options" for a peer of who said that this is its endpoint.
 static const char *
 s_peer(const char *endpoint, const char *options)
@@ -72,9 +74,9 @@ static void
 test_endpoint_tells_where_the_relay_in_here_listens(void **state)
 {
     (void) state;
-    s_check_endpoints("@tcp://127.0.0.1:*?relay=memory", "?grade=sure");
-    s_check_endpoints("@ipc://*?relay=memory", "?grade=sure");
-    s_check_endpoints("@tcp://127.0.0.1:*,@ipc://*?relay=memory", "?grade=sure");
+    s_check_endpoints("@tcp://127.0.0.1:*?relay=memory&" PATIENT, "?grade=sure&" PATIENT);
+    s_check_endpoints("@ipc://*?relay=memory&" PATIENT, "?grade=sure&" PATIENT);
+    s_check_endpoints("@tcp://127.0.0.1:*,@ipc://*?relay=memory&" PATIENT, "?grade=sure&" PATIENT);
 }
 
 static void
