@@ -140,6 +140,9 @@ s_run_planted(kill_plant_t plant, const char *name)
     plan.kills = 12;
     plan.progress = 30;
     plan.plant = plant;
+    if (plant == KILL_PLANT_EARLY_CONFIRM) {
+        plan.victims = KILL_PRODUCERS; //  what others lose is sent again
+    }
     plan.patience_ms = PLANT_PATIENCE_MS;
     (void) fprintf(stderr, "# a planted fault; what follows must be found:\n");
     kill_run(&plan, &verdict);
