@@ -26,7 +26,7 @@ extern size_t damage_segment_count;
 int
 damage_setup(void **state);
 
-//  A segment in the middle that has messages; the last that has some.
+//  A segment in the middle that has messages; the last that has at least five.
 damage_segment_t *
 damage_middle(void);
 damage_segment_t *

@@ -46,7 +46,8 @@ garbage_serve(void)
 int
 garbage_setup(void **state)
 {
-    static const char *const options[] = {"--segment-size", "1M", "--reserve", "0", NULL};
+    static const char *const options[] = {"--segment-size", "1M",  "--reserve", "0",
+                                          "--heartbeat",    "60s", NULL};
     char endpoint[300];
     (void) state;
     relay_process_init(&garbage_relay, "garbage");
@@ -54,7 +55,8 @@ garbage_setup(void **state)
     if (!relay_process_start(&garbage_relay)) {
         return -1;
     }
-    (void) snprintf(endpoint, sizeof endpoint, ">%s?grade=sure", garbage_relay.endpoint);
+    (void) snprintf(endpoint, sizeof endpoint, ">%s?grade=sure&heartbeat=60s",
+                    garbage_relay.endpoint);
     s_yam = yam_new();
     s_push = yam_push_new(s_yam, "well-behaved", endpoint);
     s_pull = yam_pull_new(s_yam, "well-behaved", endpoint);
