@@ -6,12 +6,14 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -69,6 +71,25 @@ child_folder(void)
     return folder;
 }
 
+//  Takes an abstract name for it, which one process can have at a time, until it ends: so other
+//  tests keep off, also while nobody is bound.
+static bool
+s_reserve(int port)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int length = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "yam-system-port-%d", port);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    size_t size = offsetof(struct sockaddr_un, sun_path) + 1 + (size_t) length;
+    if (fd == -1) {
+        s_die("cannot reserve", name.sun_path + 1);
+    }
+    if (bind(fd, (struct sockaddr *) &name, (socklen_t) size) == 0) {
+        return true;
+    }
+    (void) close(fd);
+    return false;
+}
+
 static bool
 s_is_free(int port)
 {
@@ -87,7 +108,7 @@ child_free_port(void)
     int port = 0;
     do {
         port = PORT_FIRST + (getpid() * 7 + next++) % PORT_COUNT;
-    } while (!s_is_free(port));
+    } while (!s_reserve(port) || !s_is_free(port));
     return port;
 }
 

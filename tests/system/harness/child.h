@@ -68,7 +68,7 @@ const char *
 child_folder(void);
 
 //  A free TCP port below the ephemeral ones: a client that looks for a dead relay there cannot
-//  connect to itself.
+//  connect to itself. No other test is given it until this process ends.
 int
 child_free_port(void);
 
