@@ -30,6 +30,10 @@
 static server_t s_server;
 static yam_t *s_yam;
 static yam_relay_t *s_relay;
+//  What works for a test, and ends with it also when it fails.
+static yam_callback_service_t *s_services[2];
+static yam_callback_t *s_producer;
+static yam_push_t *s_confirms;
 static char s_endpoint[128];
 static atomic_uint s_calls[S_CASES];
 static yam_case_t s_row;
@@ -123,27 +127,29 @@ static void
 test_two_services_whose_server_is_killed_forget_nothing_and_alarm_nobody(void **state)
 {
     (void) state;
-    yam_callback_service_t *services[] = {s_start(), s_start()};
-    yam_callback_t *producer = yam_callback_new(s_yam, "orders", "shop", s_endpoint, "delay=300ms");
-    yam_push_t *confirms = yam_push_new(s_yam, YAM_CALLBACK_CONFIRMS, s_endpoint);
-    assert_true(producer != NULL && confirms != NULL);
-    assert_int_equal(yam_callback_serve(producer, s_answer, NULL), 0);
+    s_services[0] = s_start();
+    s_services[1] = s_start();
+    s_producer = yam_callback_new(s_yam, "orders", "shop", s_endpoint, "delay=300ms");
+    s_confirms = yam_push_new(s_yam, YAM_CALLBACK_CONFIRMS, s_endpoint);
+    assert_true(s_producer != NULL && s_confirms != NULL);
+    assert_int_equal(yam_callback_serve(s_producer, s_answer, NULL), 0);
     for (unsigned number = 0; number < S_CASES; number++) {
         char id[16];
         (void) snprintf(id, sizeof id, "%u", number);
         yam_message_t *message = yam_message_new("pay", 3);
         assert_int_equal(yam_message_set(message, "id", id), 0);
         if (number % 2 == 0) { //  durable below, before its check is due: sent first
-            assert_int_equal(yam_callback_confirm(confirms, message), 0);
-            assert_int_equal(yam_push_flush(confirms, CHILD_PATIENCE_MS), 0);
+            assert_int_equal(yam_callback_confirm(s_confirms, message), 0);
+            assert_int_equal(yam_push_flush(s_confirms, CHILD_PATIENCE_MS), 0);
         }
-        assert_int_equal(yam_callback_send(producer, &message), 0);
+        assert_int_equal(yam_callback_send(s_producer, &message), 0);
     }
-    assert_int_equal(yam_callback_flush(producer, CHILD_PATIENCE_MS), 0);
+    assert_int_equal(yam_callback_flush(s_producer, CHILD_PATIENCE_MS), 0);
     server_kill(&s_server);
     assert_true(server_start(&s_server, NULL));
-    CALLBACK_WAIT(services[0], s_count(YAM_CASE_OPEN) == S_CASES / 2);
-    assert_int_equal(s_count(0), S_CASES / 2);
+    //  Either service may be the last to end what it holds: a confirm whose check has not come yet.
+    CALLBACK_WAIT(s_services[0],
+                  s_count(YAM_CASE_OPEN) == S_CASES / 2 && s_count(0) == S_CASES / 2);
     for (unsigned number = 0; number < S_CASES; number++) {
         assert_true(number % 2 == 0 ? s_calls[number] == 0 : s_calls[number] >= 1);
     }
@@ -156,10 +162,6 @@ test_two_services_whose_server_is_killed_forget_nothing_and_alarm_nobody(void **
     assert_int_equal(s_count_from(0, "1"), S_CASES / 2); //  the latest changed now
     assert_int_equal(s_count_from(YAM_CASE_OPEN, "1"), S_CASES / 2 - 1);
     yam_callback_store_destroy(&store);
-    yam_callback_service_destroy(&services[0]);
-    yam_callback_service_destroy(&services[1]);
-    yam_push_destroy(&confirms);
-    yam_callback_destroy(&producer);
 }
 
 //  Whoever freezes in a transaction keeps the others waiting for seconds, not for ever.
@@ -213,6 +215,10 @@ static int
 s_teardown(void **state)
 {
     (void) state;
+    yam_callback_service_destroy(&s_services[0]);
+    yam_callback_service_destroy(&s_services[1]);
+    yam_push_destroy(&s_confirms);
+    yam_callback_destroy(&s_producer);
     yam_relay_destroy(&s_relay);
     yam_destroy(&s_yam);
     return 0;
