@@ -45,7 +45,7 @@ PACKAGES  = build-essential pkg-config libzmq3-dev libczmq-dev libmsgpack-dev li
             libcmocka-dev libisal-dev libsqlite3-dev libjansson-dev libsmartcols-dev \
             libsystemd-dev scdoc libpq-dev libhiredis-dev
 CHECK_PACKAGES = clang clang-tidy clang-format cppcheck libclang-rt-14-dev liblmdb-dev strace \
-            faketime iproute2 iptables e2fsprogs mount python3 python3-zmq python3-msgpack \
+            iproute2 iptables e2fsprogs mount python3 python3-zmq python3-msgpack \
             postgresql redis-server $(if $(shell command -v node),,nodejs npm)
 
 once      = $(eval $(1) := $(2))$($(1))
@@ -83,10 +83,11 @@ BIN_SRC   = $(wildcard daemons/*/*.c)
 TEST_SRC  = $(foreach kind,unit system interop fuzz bench,$(wildcard tests/$(kind)/*.c))
 HELP_SRC  = $(wildcard tests/support/*.c tests/*/*/*.c)
 SIM_SRC   = $(wildcard tests/sim/*.c)
+PRELOAD_SRC = $(wildcard tests/preload/*.c)
 EXAMPLES  = $(wildcard examples/*.c examples/*/*.c)
 PUBLIC    = $(wildcard lib/yam.h lib/*/yam_*.h patterns/*/yam_*.h $(foreach name,$(EXTRAS),lib/*/$(name)/yam_*.h \
             patterns/*/$(name)/yam_*.h))
-ALL_SRC   = $(LIB_SRC) $(EXTRA_SRC) $(BIN_SRC) $(TEST_SRC) $(HELP_SRC) $(SIM_SRC)
+ALL_SRC   = $(LIB_SRC) $(EXTRA_SRC) $(BIN_SRC) $(TEST_SRC) $(HELP_SRC) $(SIM_SRC) $(PRELOAD_SRC)
 ALL_TEXT  = $(ALL_SRC) $(EXAMPLES) $(wildcard lib/*.h $(addsuffix *.h,$(sort $(dir $(ALL_SRC) $(PUBLIC) $(EXAMPLES)))))
 SCRIPTS   = $(filter-out %.c %.h,$(wildcard tests/system/test_* tests/interop/test_*))
 
@@ -106,6 +107,7 @@ UNITS     = $(wildcard daemons/*/*.service)
 CONFS     = $(wildcard daemons/*/*.conf)
 TESTS     = $(patsubst tests/%.c,$(BUILD)/%,$(TEST_SRC))
 SIM       = $(if $(SIM_SRC),$(BUILD)/sim/sim)
+PRELOADS  = $(if $(SAN),,$(PRELOAD_SRC:tests/%.c=$(BUILD)/%.so))
 EXAMPLE_BINS = $(patsubst %.c,$(BUILD)/%,$(EXAMPLES))
 runnable  = $(foreach test,$(TESTS),$(if $(filter test_% fuzz_%,$(notdir $(test))),$(test))) $(SCRIPTS)
 
@@ -219,7 +221,7 @@ planted: deps
 	@tests/tools/planted --all $(BUILD) $(BUGS)
 
 build: $(LIB_A) $(LIB_SO) $(EXTRA_A) $(EXTRA_SO) $(BINS) $(MANS)
-tests: $(TESTS) $(SIM)
+tests: $(TESTS) $(SIM) $(PRELOADS)
 examples: $(EXAMPLE_BINS)
 
 clean:
@@ -292,8 +294,10 @@ $(TESTS): $(BUILD)/%: $(OBJ)/tests/%.o $$(call helpers,$$(firstword $$(subst /, 
 #   Fuzz programs have their main in corpus.c, or in libFuzzer.
 NO_MAIN = $(if $(FUZZING),%/corpus.o,$(if $(filter fuzz_%,$(@F)),,%/corpus.o))
 
-#   Preloaded into the daemons that are measured.
+#   Preloaded into daemons: that are measured, or whose clock is wrong.
 $(BUILD)/bench/count_syncs.so: $(OBJ)/tests/bench/harness/syncs.o
+$(PRELOADS): $(BUILD)/preload/%.so: $(OBJ)/tests/preload/%.o
+$(BUILD)/bench/count_syncs.so $(PRELOADS):
 	@mkdir -p $(@D)
 	$(call SHOW,link $@)$(CC) -shared $(L_FLAGS) -o $@ $<
 

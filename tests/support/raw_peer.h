@@ -1,7 +1,7 @@
 /*  raw_peer - the far end of a ZeroMQ socket on tcp, made of bytes, which keeps none of its rules.
 
-    ZMTP 3.0 without a mechanism. Everything waits for an event, at most a minute, and fails the test
-    then.
+    ZMTP 3.0 without a mechanism. Everything waits for an event, at most a minute, and fails the
+    test then.
 */
 #ifndef RAW_PEER_H
 #define RAW_PEER_H

@@ -19,7 +19,7 @@ ROLES = ("service", "produce", "consume")
 DONE, LOST, NEVER, FAILS, ROLLED_BACK = range(5)
 WAITING, CALLING, OPEN, CASE_DONE, GONE = range(1, 6)
 QUEUES = ("callback.checks", "callback.checks.delayed", "callback.confirms")
-FAST = ("--rounds", "1", "--tries", "1000", "--backoff", "50ms", "--call-timeout", "500ms")
+FAST = ("--rounds", "1", "--tries", "1000", "--backoff", "50ms", "--call-timeout", "2s")
 
 
 class Scene:

@@ -25,6 +25,8 @@ OPTIONS = ("--segment-size", "64k", "--reserve", "0", "--log-level", "warn", "--
            "--delivery-limit", "1000")
 STORAGE_CALLS = ("pwritev", "pwrite64", "fdatasync", "fsync", "openat", "renameat", "ftruncate", "unlinkat", "mkdir")
 
+CLOCK_LIBRARY = os.path.abspath(os.path.join(os.environ.get("YAM_BUILD") or "build", "preload", "false_clock.so"))
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -36,6 +38,23 @@ def need(*programs, root=False, plain=False):
     if why:
         print(f"# {os.path.basename(sys.argv[0])} {why}")
         sys.exit(SKIPPED)
+
+
+class FalseClock:
+    """The wall clock of the processes that are given its environment, and their monotonic one if it shall move, too."""
+
+    def __init__(self, moves_monotonic=False):
+        self.path = folder("clock")
+        self.environment = {"LD_PRELOAD": CLOCK_LIBRARY, "FALSE_CLOCK": self.path}
+        if moves_monotonic:
+            self.environment["FALSE_CLOCK_MONOTONIC"] = "yes"
+        self.jump(0)
+
+    def jump(self, seconds):
+        """It is wrong by so many seconds from now on."""
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        os.pwrite(descriptor, struct.pack("=q", seconds), 0)
+        os.close(descriptor)
 
 
 def unshare(flags):

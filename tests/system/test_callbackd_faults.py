@@ -2,19 +2,17 @@
 """yam-callbackd whose database is locked, full or of another version, whose clock jumps, that is doubled and frozen, and
 that has the right certificate or none: nothing is forgotten, and nobody is called without reason."""
 
-import glob
 import os
 import signal
 import sqlite3
 import time
 
 from callback_support import DELAY, Scene, assert_sound
-from fault_support import CLONE_NEWNS, command, unshare
-from yamd_support import (CANTCREAT, CONFIG, DATAERR, IS_SANITIZED, TIMEOUT, UNAVAILABLE, Relay, folder, hold, main, needs, refused,
-                          rows, write, yam)
+from fault_support import CLONE_NEWNS, FalseClock, command, unshare
+from yamd_support import (CANTCREAT, CONFIG, DATAERR, IS_SANITIZED, TIMEOUT, UNAVAILABLE, Relay, folder, hold, main, needs,
+                          refused, write, yam)
 
 HOUR = 3600
-LIBRARY = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or [None])[0]
 
 
 def test_locked_database_holds_up_checks_longer_than_their_delay_and_alarms_nobody():
@@ -104,16 +102,13 @@ def test_two_services_of_which_one_freezes_and_wakes_up_late_alarm_nobody():
 
 
 def test_clock_that_jumps_an_hour_forgets_nothing_and_alarms_nobody():
-    needs(LIBRARY and not IS_SANITIZED, "faketime, and to be the one library before all others")
-    write("clock", "+0\n")
-    scene = Scene()
+    needs(not IS_SANITIZED, "to be the one library before all others")
+    clock, scene = FalseClock(), Scene()
     scene.end("service")
-    scene.start("service", LD_PRELOAD=LIBRARY, FAKETIME_TIMESTAMP_FILE=folder("clock"), FAKETIME_NO_CACHE="1",
-                FAKETIME_DONT_FAKE_MONOTONIC="1")
+    scene.start("service", **clock.environment)
     for seconds in (HOUR, 0, -HOUR, 0):
         scene.wait_for()
-        write("clock.new", f"{seconds:+d}\n")
-        os.rename(folder("clock.new"), folder("clock"))
+        clock.jump(seconds)
         scene.wait_for(count=100)
         newest = scene.query("SELECT max(time_ms) FROM yam_callback_confirms")[0][0] / 1000
         assert seconds <= 0 or abs(newest - time.time() - seconds) < 60, "the clock did not jump"

@@ -1,34 +1,24 @@
 #!/usr/bin/python3
 """A wall clock that jumps an hour either way while messages are leased and wait for their retry: neither moves."""
 
-import glob
-import os
 import time
 
-from fault_support import need
+from fault_support import FalseClock, need
 from relay_client import ACK, NACK, Client, Journal
-from yamd_support import OK, Relay, folder, main, write
+from yamd_support import OK, Relay, main
 
-LIBRARY = (glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1") or [None])[0]
 LEASE, LONG_LEASE = 2, 1800  # seconds
 GRACE = 60  # that a busy machine may add; much less than an hour
 HOUR = 3600
 
 
 class FakedRelay(Relay):
-    """A yamd whose clock jump() sets; the monotonic one only when it is told to fake that, too."""
+    """A yamd whose clock jump() sets; the monotonic one only when it is told to move that, too."""
 
-    def __init__(self, *arguments, store="store", fakes_monotonic=False):
-        self.jump(0)
-        environment = {"LD_PRELOAD": LIBRARY, "FAKETIME_TIMESTAMP_FILE": folder("clock"), "FAKETIME_NO_CACHE": "1"}
-        if not fakes_monotonic:
-            environment["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"
-        super().__init__(*(arguments or ("--backoff", "1ms")), store=store, environment=environment)
-
-    @staticmethod
-    def jump(seconds):
-        write("clock.new", f"{seconds:+d}\n")
-        os.rename(folder("clock.new"), folder("clock"))
+    def __init__(self, *arguments, store="store", moves_monotonic=False):
+        self.clock = FalseClock(moves_monotonic)
+        self.jump = self.clock.jump
+        super().__init__(*(arguments or ("--backoff", "1ms")), store=store, environment=self.clock.environment)
 
 
 def hold_over_a_jump(relay, seconds, is_nacked=False, lease=LEASE):
@@ -106,10 +96,10 @@ def test_restart_after_a_jump_serves_everything():
 
 def test_check_sees_a_lease_that_moves():
     """With the monotonic clock jumping as well, a lease ends at once: what the tests above must not see."""
-    away, _ = hold_over_a_jump(FakedRelay(fakes_monotonic=True), HOUR, lease=LONG_LEASE)
+    away, _ = hold_over_a_jump(FakedRelay(moves_monotonic=True), HOUR, lease=LONG_LEASE)
     assert away < LONG_LEASE, away
 
 
 if __name__ == "__main__":
-    need("faketime", plain=True)
+    need(plain=True)
     main(globals())

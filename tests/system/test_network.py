@@ -152,7 +152,7 @@ def test_half_open_links_are_found_within_three_heartbeats():
 def test_slow_links_stay_and_lose_nothing():
     exchange = Exchange(1000, SLOW_HEARTBEAT)
     proxy = FaultProxy(exchange.relay.endpoint)
-    proxy.delay = SLOW_HEARTBEAT / 4
+    proxy.delay = SLOW_HEARTBEAT / 8
     exchange.start(proxy.endpoint)
     exchange.finish()
     assert len(proxy.connections) == 2, "a link that is slow is given up"

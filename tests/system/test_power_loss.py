@@ -18,6 +18,7 @@ COUNT = int(os.environ.get("YAM_COUNT") or (3 if IS_SANITIZED else 10))
 SEED = int(os.environ.get("YAM_SEED") or time.time())
 ROUND_OF_CHECKS = 10  # cuts between two looks at everything
 STORE = "disk/store"
+SPARES = 2  # segments that a relay fills ahead
 
 
 def lying():
@@ -112,7 +113,7 @@ def starve(disk, megabytes):
     """What is zero on the disk is given back to what is under it, as thin disks do, and only so much is left there: the end of
     it is met by a commit, in a segment that was filled and synced.
     """
-    until(lambda: glob.glob(folder(STORE + "/spare-*")) and not glob.glob(folder(STORE + "/filling-*")), "no spare is filled")
+    until(lambda: len(glob.glob(folder(STORE + "/spare-*"))) == SPARES, "no spares are filled")
     os.sync()
     command("fallocate", "--dig-holes", disk.image)
     under = os.statvfs(folder("ram"))
