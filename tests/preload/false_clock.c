@@ -31,7 +31,7 @@ s_open(void)
 }
 
 //  The header names these parameters with reserved names.
-//  NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name)
+//  NOLINTBEGIN(readability-inconsistent-declaration-parameter-name)
 __attribute__((visibility("default"))) int
 clock_gettime(clockid_t clock, struct timespec *now)
 {
@@ -42,3 +42,4 @@ clock_gettime(clockid_t clock, struct timespec *now)
     }
     return rc;
 }
+//  NOLINTEND(readability-inconsistent-declaration-parameter-name)
