@@ -18,7 +18,6 @@ COUNT = int(os.environ.get("YAM_COUNT") or (3 if IS_SANITIZED else 10))
 SEED = int(os.environ.get("YAM_SEED") or time.time())
 ROUND_OF_CHECKS = 10  # cuts between two looks at everything
 STORE = "disk/store"
-SPARES = 2  # segments that a relay fills ahead
 
 
 def lying():
@@ -109,11 +108,20 @@ def full_backing(megabytes):
     return disk
 
 
-def starve(disk, megabytes):
+def is_asleep(process):
+    """Whether none of its threads has anything to do; proc(5) has the format."""
+    def state(path):
+        with open(path, encoding="utf-8") as file:
+            return file.read().rsplit(")", 1)[1].split()[0]
+    return all(state(path) == "S" for path in glob.glob(f"/proc/{process.pid}/task/*/stat"))
+
+
+def starve(relay, disk, megabytes):
     """What is zero on the disk is given back to what is under it, as thin disks do, and only so much is left there: the end of
     it is met by a commit, in a segment that was filled and synced.
     """
-    until(lambda: len(glob.glob(folder(STORE + "/spare-*"))) == SPARES, "no spares are filled")
+    until(lambda: is_asleep(relay.process) and glob.glob(folder(STORE + "/spare-*")) and
+          not glob.glob(folder(STORE + "/filling-*")), "no spare is filled")
     os.sync()
     command("fallocate", "--dig-holes", disk.image)
     under = os.statvfs(folder("ram"))
@@ -129,12 +137,12 @@ def give_room(disk):
     disk.mount()
 
 
-def fill(journal, size, under=(), limit=1 << 20, before=lambda: None):
+def fill(journal, size, under=(), limit=1 << 20, before=lambda relay: None):
     """Publishes, and nobody takes, until the relay refuses or ends; or so many messages. Returns whether its store failed."""
     relay = Relay("--segment-size", size, *OPTIONS[2:], store=STORE, under=under)
     with Client(relay.endpoint, journal, relay.process) as client:
         client.open(consume=False)
-        before()
+        before(relay)
         try:
             while not client.failed and DISK not in client.refusals and journal.asked < limit:
                 client.ask(6)
@@ -150,7 +158,7 @@ def fill(journal, size, under=(), limit=1 << 20, before=lambda: None):
 
 def test_pages_the_disk_dropped_are_never_confirmed():
     disk, journal = full_backing(96), Journal(least=30000, most=60000)
-    assert fill(journal, "4M", before=lambda: starve(disk, 1)), "no sync failed"
+    assert fill(journal, "4M", before=lambda relay: starve(relay, disk, 1)), "no sync failed"
     assert 0 < journal.confirmed < journal.asked < 100, (journal.confirmed, journal.asked)
     give_room(disk)
     assert finish(journal, STORE) == []

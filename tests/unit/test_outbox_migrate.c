@@ -195,8 +195,8 @@ main(void)
         OUTBOX_TEST(test_flights_of_version_1_keep_the_sequences_of_their_rows),
         OUTBOX_TEST(test_an_id_that_version_1_gave_is_never_used_again),
         OUTBOX_TEST(test_migration_that_fails_leaves_version_1),
-        cmocka_unit_test_setup_teardown(test_rows_of_version_1_are_delivered_once_and_in_order,
-                                        s_setup, s_teardown),
+        WRAPPER_TEST_WITH(test_rows_of_version_1_are_delivered_once_and_in_order, s_setup,
+                          s_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -236,21 +236,15 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_a_plain_pull_gets_bodies, s_setup, s_teardown),
-        cmocka_unit_test_setup_teardown(test_bodies_of_a_plain_push_arrive_and_multipart_is_dropped,
-                                        s_setup, s_teardown),
-        cmocka_unit_test_setup_teardown(test_a_plain_sub_gets_the_classic_envelope, s_setup,
-                                        s_teardown),
-        cmocka_unit_test_setup_teardown(test_messages_of_a_plain_pub_arrive_with_their_subject,
-                                        s_setup, s_teardown),
-        cmocka_unit_test_setup_teardown(test_what_raw_cannot_carry_is_refused, s_setup, s_teardown),
-        cmocka_unit_test_setup_teardown(test_without_a_peer_raw_waits_its_timeout, s_setup,
-                                        s_teardown),
-        cmocka_unit_test_setup_teardown(test_raw_meets_raw_through_a_full_queue, s_setup,
-                                        s_teardown),
-        cmocka_unit_test_setup_teardown(
-            test_batches_at_a_raw_end_are_bodies_and_raw_at_a_batch_end_is_dropped, s_setup,
-            s_teardown),
+#define S_TEST(name) WRAPPER_TEST_WITH(name, s_setup, s_teardown)
+        S_TEST(test_a_plain_pull_gets_bodies),
+        S_TEST(test_bodies_of_a_plain_push_arrive_and_multipart_is_dropped),
+        S_TEST(test_a_plain_sub_gets_the_classic_envelope),
+        S_TEST(test_messages_of_a_plain_pub_arrive_with_their_subject),
+        S_TEST(test_what_raw_cannot_carry_is_refused),
+        S_TEST(test_without_a_peer_raw_waits_its_timeout),
+        S_TEST(test_raw_meets_raw_through_a_full_queue),
+        S_TEST(test_batches_at_a_raw_end_are_bodies_and_raw_at_a_batch_end_is_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
