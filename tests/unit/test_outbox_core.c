@@ -90,19 +90,33 @@ s_open_lane(void)
     return lane;
 }
 
-//  Rows first..last have got their sequences: result 1 when there are no more, 2 when there may be;
-//  and have been sent.
+//  Rows first..last have got their sequences: result 1 when there are no more, 2 when there may be.
+static void
+s_give_sequences(uint64_t first, uint64_t last, int result)
+{
+    yam_outbox_flight_t flight = {first, last, 0};
+    yami_outbox_core_done(&s_core, NOW_MS, s_plan(NOW_MS, YAMI_OUTBOX_ASSIGN), result, &flight);
+}
+
+//  Lane's sender is to send from first on.
+static yami_outbox_output_t
+s_expect_send(int64_t now_ms, const yami_outbox_lane_t *lane, uint64_t first)
+{
+    yami_outbox_output_t output;
+    assert_true(yami_outbox_core_output(&s_core, now_ms, &output));
+    assert_int_equal(output.action, YAMI_OUTBOX_DO_SEND);
+    assert_ptr_equal(output.lane, lane);
+    assert_int_equal(output.first, first);
+    return output;
+}
+
+//  The same, and they have been sent.
 static void
 s_assign(yami_outbox_lane_t *lane, uint64_t first, uint64_t last, int result)
 {
-    yam_outbox_flight_t flight = {first, last, 0};
-    yami_outbox_output_t output;
-    yami_outbox_core_done(&s_core, NOW_MS, s_plan(NOW_MS, YAMI_OUTBOX_ASSIGN), result, &flight);
-    assert_true(yami_outbox_core_output(&s_core, NOW_MS, &output));
-    assert_int_equal(output.action, YAMI_OUTBOX_DO_SEND);
-    assert_int_equal(output.first, first);
+    s_give_sequences(first, last, result);
+    yami_outbox_output_t output = s_expect_send(NOW_MS, lane, first);
     yami_outbox_core_sent(&s_core, NOW_MS, NOW_MS, &output, last - first + 1, false);
-    assert_ptr_equal(output.lane, lane);
 }
 
 static void
@@ -110,14 +124,11 @@ test_nothing_is_read_and_sent_while_the_database_is_left_alone(void **state)
 {
     (void) state;
     yami_outbox_lane_t *lane = s_open_lane();
-    yam_outbox_flight_t flight = {1, 7, 0};
     yami_outbox_output_t output;
-    yami_outbox_core_done(&s_core, NOW_MS, s_plan(NOW_MS, YAMI_OUTBOX_ASSIGN), 1, &flight);
+    s_give_sequences(1, 7, 1);
     yami_outbox_core_troubled(&s_core, NOW_MS); //  reading them failed
     assert_false(yami_outbox_core_output(&s_core, NOW_MS, &output));
-    assert_true(yami_outbox_core_output(&s_core, s_core.pause_ms, &output));
-    assert_int_equal(output.action, YAMI_OUTBOX_DO_SEND);
-    assert_ptr_equal(output.lane, lane);
+    (void) s_expect_send(s_core.pause_ms, lane, 1);
 }
 
 //  It was taken for a full window, and no confirm ever came: nothing was owed.
@@ -126,20 +137,15 @@ test_rows_that_could_not_be_read_once_are_sent_though_nothing_is_left_to_be_conf
 {
     (void) state;
     yami_outbox_lane_t *lane = s_open_lane();
-    yam_outbox_flight_t flight = {1, 7, 0};
-    yami_outbox_output_t output;
-    yami_outbox_core_done(&s_core, NOW_MS, s_plan(NOW_MS, YAMI_OUTBOX_ASSIGN), 1, &flight);
-    assert_true(yami_outbox_core_output(&s_core, NOW_MS, &output));
+    s_give_sequences(1, 7, 1);
+    yami_outbox_output_t output = s_expect_send(NOW_MS, lane, 1);
     yami_outbox_core_sent(&s_core, NOW_MS, NOW_MS, &output, 0, false);
     yami_outbox_core_troubled(&s_core, NOW_MS);
-    assert_true(yami_outbox_core_output(&s_core, s_core.pause_ms, &output));
-    assert_int_equal(output.action, YAMI_OUTBOX_DO_SEND);
-    assert_ptr_equal(output.lane, lane);
+    output = s_expect_send(s_core.pause_ms, lane, 1);
     yami_outbox_core_sent(&s_core, NOW_MS, NOW_MS, &output, 3, true);
     assert_false(yami_outbox_core_output(&s_core, s_core.pause_ms, &output)); //  until a confirm
     yami_outbox_core_confirmed(lane, NOW_MS, 3);
-    assert_true(yami_outbox_core_output(&s_core, s_core.pause_ms, &output));
-    assert_int_equal(output.first, 4);
+    (void) s_expect_send(s_core.pause_ms, lane, 4);
 }
 
 //  -- Leases --------------------------------------------------------------------------------------
