@@ -30,14 +30,15 @@ main(int argc, char **argv)
     if (wrong > 0) {
         printf("demo: %lu orders came with another body than was sent\n", wrong);
     }
+    bool is_dead_right = strtoul(argv[5], NULL, 10) == count / DEMO_REJECT_EVERY;
+    if (!is_dead_right) {
+        printf("demo: %lu dead letters would be right\n", count / DEMO_REJECT_EVERY);
+    }
     printf("demo: %lu sent, %lu confirmed, relay killed %s times, %lu received, %lu lost, %lu "
            "duplicates, "
            "%s dead letters, %.0f msg/s\n",
            count, confirmed, argv[4], arrived, lost, duplicates, argv[5],
            (double) arrived / strtod(argv[6], NULL));
-    bool is_dead_right = strtoul(argv[5], NULL, 10) == count / DEMO_REJECT_EVERY;
-    if (!is_dead_right) {
-        printf("demo: %lu dead letters are right\n", count / DEMO_REJECT_EVERY);
-    }
-    return lost == 0 && wrong == 0 && confirmed == count && arrived == count ? 0 : 1;
+    bool is_whole = confirmed == count && arrived == count && lost == 0 && wrong == 0;
+    return is_whole && is_dead_right ? 0 : 1;
 }

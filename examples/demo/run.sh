@@ -21,7 +21,8 @@ echo "One program, six strings:"
 start_relay '@tcp://127.0.0.1:*'
 port=$((20000 + $$ % 12000)) #  below those that connections take
 while read -r what push pull; do
-    printf '  %-24s %s\n' "$what" "$("$bin/01_queue" "$push" "$pull")"
+    said=$("$bin/01_queue" "$push" "$pull") && [[ $said == hello ]] || { echo "$what: the message was lost" >&2; exit 1; }
+    printf '  %-24s %s\n' "$what" "$said"
 done << END
 inproc >inproc://demo @inproc://demo
 ipc >ipc://$work/socket @ipc://$work/socket
