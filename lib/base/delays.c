@@ -6,8 +6,7 @@
 #include <errno.h>
 
 #include "yami_base.h"
-
-#define S_MOST_MS (30ll * 24 * 3600 * 1000)
+#include "yami_limits.h"
 
 //  One delay, "500ms", "30s", "2m", "1h" or plain milliseconds; moves *text_p behind it. -1 when
 //  there is none.
@@ -21,7 +20,7 @@ s_delay(const char **text_p)
     }
     for (; isdigit((unsigned char) *at); at++) {
         number = number * 10 + (*at - '0');
-        if (number > S_MOST_MS) {
+        if (number > YAMI_LIMIT_RETRY_MS) {
             return -1;
         }
     }
@@ -33,7 +32,7 @@ s_delay(const char **text_p)
         at++;
     }
     *text_p = at;
-    return number <= S_MOST_MS / factor ? number * factor : -1;
+    return number <= YAMI_LIMIT_RETRY_MS / factor ? number * factor : -1;
 }
 
 int

@@ -28,7 +28,6 @@
 #define EVENT_HWM 65536 //  reports waiting for us; more, and ZeroMQ's thread waits for us, too
 #define SPARE_SHARE 4   //  of all descriptors, so many are not for connections: one of four,
 #define SPARE_MOST 1024 //  but not more than that
-#define LEFT_LIMIT 16   //  who ends its session so often on one connection is ended with it
 #define SLOT_SIZE sizeof(void *) //  of the table
 #define TABLE_LIMIT ((size_t) 1 << 24)
 
@@ -362,7 +361,7 @@ yami_connections_left(yami_connections_t *self, yami_connection_id_t id, int64_t
     if (connection->has_greeted) {
         s_hush(self, connection, now_ms);
     }
-    if (++connection->left_count >= LEFT_LIMIT) {
+    if (++connection->left_count >= YAMI_LIMIT_GOODBYES) {
         s_end(self, connection, "left-too-often");
     }
 }

@@ -228,7 +228,7 @@ s_check_entry(const yami_log_t *self, const yami_entry_t *entry)
                          entry->meta_size, data_size);
     }
     bool is_kind = entry->kind == YAMI_ENTRY_CHECKPOINT || entry->kind >= YAMI_ENTRY_OWNER;
-    bool is_range = entry->base <= YAMI_NUMBER_LIMIT - entry->count;
+    bool is_range = entry->base <= YAMI_LIMIT_SEQUENCE - entry->count;
     uint64_t last = yami_index_last_sequence(&self->index, entry->channel);
     if (!is_kind || !is_range || (entry->count > 0 && entry->base <= last)) {
         return yami_fail(EINVAL,

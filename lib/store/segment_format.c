@@ -73,7 +73,7 @@ s_malformed(void)
 static bool
 s_is_number(uint64_t number)
 {
-    return number > 0 && number <= YAMI_NUMBER_LIMIT;
+    return number > 0 && number <= YAMI_LIMIT_SEQUENCE;
 }
 
 void
@@ -145,7 +145,7 @@ s_is_within_limits(const yami_entry_header_t *header)
            header->meta_size <= (is_own ? YAMI_LIMIT_OWN_META : YAMI_LIMIT_ENTRY_META) &&
            header->data_size <= YAMI_LIMIT_ENTRY_DATA && header->behind <= header->lsn &&
            (s_is_number(header->lsn) || (header->lsn == 0 && header->kind == YAMI_ENTRY_FOOTER)) &&
-           header->base <= YAMI_NUMBER_LIMIT - header->count;
+           header->base <= YAMI_LIMIT_SEQUENCE - header->count;
 }
 
 int
@@ -206,7 +206,7 @@ yami_trailer_decode(const uint8_t *bytes, yami_trailer_t *trailer)
     trailer->footer_offset = yami_get_u64(bytes + 8);
     trailer->last_lsn = yami_get_u64(bytes + 16);
     trailer->footer_size = yami_get_u32(bytes + 24);
-    return trailer->last_lsn <= YAMI_NUMBER_LIMIT ? 0 : s_malformed();
+    return trailer->last_lsn <= YAMI_LIMIT_SEQUENCE ? 0 : s_malformed();
 }
 
 const char *

@@ -12,14 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "yami_limits.h"
+
 #define YAMI_SEGMENT_HEADER_SIZE 64U
 #define YAMI_ENTRY_HEADER_SIZE 64U
 #define YAMI_TRAILER_SIZE 32U
 #define YAMI_ENTRY_ALIGNMENT 8U
 #define YAMI_NAME_SIZE 48
 #define YAMI_MARKER_NAME "store"
-//  Greatest LSN, sequence and number of a segment: what counts on from them never wraps.
-#define YAMI_NUMBER_LIMIT ((uint64_t) INT64_MAX)
 
 //  The store's own kinds, besides YAMI_ENTRY_CHECKPOINT (1). Kinds below YAMI_ENTRY_OWNER are never
 //  the owner's.
@@ -28,10 +28,6 @@ enum {
     YAMI_ENTRY_TRIM = 3,
     YAMI_ENTRY_OWNER = 16
 };
-
-//  Meta of the store's own entries may be larger than YAMI_LIMIT_ENTRY_META: a checkpoint's prefix
-//  comes on top.
-#define YAMI_LIMIT_OWN_META (160U << 20)
 
 typedef struct {
     uint32_t version;
@@ -118,7 +114,7 @@ yami_name_filling(char *name, uint64_t number);
 const char *
 yami_name_lost(char *name, uint64_t number, uint64_t offset);
 
-//  What name stands for; *number_p is its number, from 1 to YAMI_NUMBER_LIMIT, if it has one.
+//  What name stands for; *number_p is its number, from 1 to YAMI_LIMIT_SEQUENCE, if it has one.
 yami_name_kind_t
 yami_name_parse(const char *name, uint64_t *number_p);
 

@@ -24,15 +24,11 @@
 #include <stdint.h>
 
 #include "yami_block.h"
+#include "yami_limits.h"
 
 enum {
     YAMI_ENTRY_CHECKPOINT = 1
 }; //  kinds 1..15 are the store's own, 16.. the owner's
-
-//  bytes of an entry's meta part. Checkpoints are the big ones: one that does not fit is none, and
-//  without them no space is given back, so this is above what all limits of an owner add up to
-#define YAMI_LIMIT_ENTRY_META (128u << 20)
-#define YAMI_LIMIT_ENTRY_DATA (24u << 20) //  bytes of an entry's data part
 
 typedef struct {
     uint16_t kind;
@@ -42,10 +38,10 @@ typedef struct {
     int64_t time_ms;  //  wall clock, when appended
     //  append: borrowed, copied; read/replay: borrowed until the entry is released
     const void *meta;
-    size_t meta_size;
+    size_t meta_size; //  up to YAMI_LIMIT_ENTRY_META
     //  append: the store takes its own reference; read: the caller owns one; or NULL
-    yami_block_t *data;
-    uint64_t lsn; //  set by append, read and replay
+    yami_block_t *data; //  up to YAMI_LIMIT_ENTRY_DATA
+    uint64_t lsn;       //  set by append, read and replay
 } yami_entry_t;
 
 //  A range that recovery, verify or read found damaged. Sequences are given when they can be known;

@@ -7,6 +7,7 @@
 
 #include "yami_base.h"
 #include "yami_bytes.h"
+#include "yami_limits.h"
 
 //  The first byte of a msgpack value and the number that follows it, taken apart.
 typedef struct {
@@ -306,7 +307,7 @@ s_skip_one(yami_reader_t *self, uint64_t *inner_count_p)
 void
 yami_reader_skip(yami_reader_t *self)
 {
-    uint64_t left[YAMI_MSGPACK_DEPTH_LIMIT + 1] = {1}; //  values still to skip, per level
+    uint64_t left[YAMI_LIMIT_DEPTH + 1] = {1}; //  values still to skip, per level
     unsigned depth = 0;
     while (!self->failed) {
         if (left[depth] == 0) {
@@ -319,7 +320,7 @@ yami_reader_skip(yami_reader_t *self)
         left[depth]--;
         uint64_t inner_count;
         if (s_skip_one(self, &inner_count)) {
-            if (depth == YAMI_MSGPACK_DEPTH_LIMIT) {
+            if (depth == YAMI_LIMIT_DEPTH) {
                 self->failed = true;
                 return;
             }

@@ -14,8 +14,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define YAMI_MSGPACK_DEPTH_LIMIT 8
-
 typedef struct {
     const uint8_t *data; //  borrowed
     size_t size;
@@ -76,7 +74,7 @@ yami_reader_text(yami_reader_t *self);
 char
 yami_reader_peek(const yami_reader_t *self);
 
-//  Skips one whole msgpack value, of at most YAMI_MSGPACK_DEPTH_LIMIT levels, without recursion.
+//  Skips one whole msgpack value, of at most YAMI_LIMIT_DEPTH levels, without recursion.
 void
 yami_reader_skip(yami_reader_t *self);
 

@@ -186,8 +186,8 @@ s_may_ask(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *
     s_renew(core, peer);
     uint64_t own = peer->requests.cost;
     uint64_t all = core->requests.cost;
-    if ((own > 0 && own + cost > yami_relay_admin_share(core, YAMI_RELAY_REQUESTS)) ||
-        (all > 0 && all + cost > YAMI_RELAY_REQUESTS)) {
+    if ((own > 0 && own + cost > yami_relay_admin_share(core, YAMI_LIMIT_ADMIN_ROWS)) ||
+        (all > 0 && all + cost > YAMI_LIMIT_ADMIN_ROWS)) {
         return false;
     }
     peer->requests.cost += cost;

@@ -7,7 +7,6 @@
 #include "yami_relay_parts.h"
 
 #define S_LEASE_MIN_MS 10
-#define S_LEASE_MAX_MS (24ll * 3600 * 1000)
 
 static yami_relay_handle_t *
 s_new(yami_relay_core_t *core, yami_relay_peer_t *peer, yami_relay_channel_t *channel,
@@ -178,9 +177,9 @@ s_lease_ms(const yami_relay_core_t *core, const yami_frame_t *frame)
     if ((frame->present & YAMI_F_LEASE_MS) != 0 && frame->lease_ms > 0) {
         lease_ms = (int64_t) frame->lease_ms;
     }
-    return lease_ms < S_LEASE_MIN_MS   ? S_LEASE_MIN_MS
-           : lease_ms > S_LEASE_MAX_MS ? S_LEASE_MAX_MS
-                                       : lease_ms;
+    return lease_ms < S_LEASE_MIN_MS        ? S_LEASE_MIN_MS
+           : lease_ms > YAMI_LIMIT_LEASE_MS ? YAMI_LIMIT_LEASE_MS
+                                            : lease_ms;
 }
 
 static void
@@ -241,7 +240,7 @@ s_refusal(const yami_relay_core_t *core, const yami_relay_peer_t *peer, const ya
         return YAM_STATUS_MALFORMED;
     }
     *text_p = "too much waits for the disk";
-    if (core->waits.count >= YAMI_RELAY_WAITS) {
+    if (core->waits.count >= YAMI_LIMIT_WAITING) {
         return YAM_STATUS_LIMIT;
     }
     *text_p = "too many handles";

@@ -131,7 +131,7 @@ s_check_tables(const yami_relay_core_t *core)
     YAM_ASSERT(core->peers.count <= YAMI_LIMIT_PEERS);
     YAM_ASSERT(core->channel_numbers.count <= YAMI_LIMIT_CHANNELS);
     YAM_ASSERT(core->producer_count <= YAMI_LIMIT_PRODUCERS);
-    YAM_ASSERT(core->job_count <= YAMI_RELAY_JOBS);
+    YAM_ASSERT(core->job_count <= YAMI_LIMIT_ADMIN_REQUESTS);
     YAM_ASSERT(core->durable <= core->ticket);
     YAM_ASSERT(core->waits.count == 0 ||
                core->waits.items[core->waits.head].ticket > core->durable); //  (1)

@@ -14,7 +14,6 @@
 #define S_LOST_LIMIT 65536u
 #define S_SLOW_MS 1000
 #define S_ROOM_MS 10000 //  between two lines about a store that takes nothing
-#define S_DELAY_LIMIT_MS (30ll * 24 * 3600 * 1000) //  no clock makes a retry wait longer
 
 yami_relay_name_t
 yami_relay_name(const void *text, size_t size)
@@ -134,7 +133,9 @@ s_start_group(yami_relay_core_t *core, yami_relay_group_t *group)
         if (piece->state == YAMI_PIECE_WAITING) {
             int64_t left_ms = piece->due_ms - core->wall_ms;
             left_ms = left_ms < piece->wait_ms ? left_ms : piece->wait_ms; //  it was set back
-            left_ms = left_ms < 0 ? 0 : left_ms > S_DELAY_LIMIT_MS ? S_DELAY_LIMIT_MS : left_ms;
+            left_ms = left_ms < 0                     ? 0
+                      : left_ms > YAMI_LIMIT_RETRY_MS ? YAMI_LIMIT_RETRY_MS
+                                                      : left_ms;
             yami_relay_group_delay(core, group, piece, core->mono_ms + left_ms);
         }
     }

@@ -25,7 +25,7 @@ s_next_run(const yami_relay_core_t *core, const yami_relay_group_t *group, s_run
     uint64_t end =
         YAMI_PLANTED(DELIVERED_BEFORE_DURABLE) ? channel->next : channel->durable; //  (2)
     if (group->next >= end || group->pieces.total >= YAMI_LIMIT_IN_FLIGHT ||
-        core->piece_count + group->pieces.count >= YAMI_RELAY_PIECES) {
+        core->piece_count + group->pieces.count >= YAMI_LIMIT_PIECES) {
         return false;
     }
     uint64_t most = YAMI_LIMIT_IN_FLIGHT - group->pieces.total;

@@ -38,7 +38,8 @@ s_room(const yami_relay_core_t *core, yami_relay_channel_t *target)
     s_room_t room = {S_ROUND_MESSAGES, S_ROUND_BYTES, true};
     uint64_t messages = (uint64_t) core->options->channel_messages;
     uint64_t bytes = (uint64_t) core->options->channel_bytes;
-    if (core->waits.count >= YAMI_RELAY_WAITS || core->waiting_bytes >= YAMI_RELAY_WAIT_BYTES) {
+    if (core->waits.count >= YAMI_LIMIT_WAITING ||
+        core->waiting_bytes >= YAMI_LIMIT_WAITING_BYTES) {
         room.messages = 0; //  the disk stands still
     }
     if (messages > 0 || bytes > 0) {

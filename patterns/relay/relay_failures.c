@@ -4,7 +4,6 @@
 #include "yami_relay_parts.h"
 
 #define S_JITTER_PERMILLE 200 //  either way
-#define S_DELAY_LIMIT_MS (30ll * 24 * 3600 * 1000)
 
 //  A number of 0..1999 or so; only retries depend on it.
 static uint64_t
@@ -60,7 +59,7 @@ s_due_ms(yami_relay_core_t *core, const yami_relay_group_t *group, const yami_pi
     } else if (delay_ms == -1) {
         delay_ms = yami_relay_backoff(core, piece->failures + 1);
     }
-    return core->mono_ms + (delay_ms > S_DELAY_LIMIT_MS ? S_DELAY_LIMIT_MS : delay_ms);
+    return core->mono_ms + (delay_ms > YAMI_LIMIT_RETRY_MS ? YAMI_LIMIT_RETRY_MS : delay_ms);
 }
 
 void

@@ -188,7 +188,7 @@ s_flush_consumer(yami_relay_core_t *core, yami_relay_handle_t *handle)
     if (handle->serial <= handle->told_serial) {
         return;
     }
-    if (core->waits.count >= YAMI_RELAY_WAITS) {
+    if (core->waits.count >= YAMI_LIMIT_WAITING) {
         core->owes_acked = true;
         return;
     }
@@ -211,7 +211,7 @@ void
 yami_relay_handles_late(yami_relay_core_t *core)
 {
     //  Half of them: so many handles are looked at once in a while only.
-    if (!core->owes_acked || core->waits.count > YAMI_RELAY_WAITS / 2) {
+    if (!core->owes_acked || core->waits.count > YAMI_LIMIT_WAITING / 2) {
         return;
     }
     core->owes_acked = false;

@@ -22,8 +22,8 @@ s_has_room(const yami_relay_core_t *core, const yami_relay_peer_t *peer)
     {
         own += job->peer == peer->id ? 1 : 0;
     }
-    return core->job_count < YAMI_RELAY_JOBS &&
-           (own == 0 || own < yami_relay_admin_share(core, YAMI_RELAY_JOBS));
+    return core->job_count < YAMI_LIMIT_ADMIN_REQUESTS &&
+           (own == 0 || own < yami_relay_admin_share(core, YAMI_LIMIT_ADMIN_REQUESTS));
 }
 
 yami_relay_job_t *

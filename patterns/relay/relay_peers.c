@@ -3,14 +3,14 @@
 #include "yami_base.h"
 #include "yami_relay_parts.h"
 
-#define S_GREETING_MS 10000   //  a link that says no HELLO for so long is dropped
 #define S_SILENCE_FACTOR 3    //  silent for so many of its own heartbeats: gone
 #define S_HEARTBEAT_MIN_MS 50 //  nobody makes us look more often
 
 static int64_t
 s_gone_ms(const yami_relay_peer_t *peer)
 {
-    int64_t patience = peer->session == 0 ? S_GREETING_MS : S_SILENCE_FACTOR * peer->heartbeat_ms;
+    int64_t patience =
+        peer->session == 0 ? YAMI_LIMIT_GREETING_MS : S_SILENCE_FACTOR * peer->heartbeat_ms;
     return peer->received_ms + patience;
 }
 
@@ -132,7 +132,7 @@ s_may_err(yami_relay_core_t *core, yami_relay_peer_t *peer)
         peer->error_count = 0;
         peer->stale_ranges = 0;
     }
-    return ++peer->error_count <= YAMI_RELAY_ERRORS;
+    return ++peer->error_count <= YAMI_LIMIT_ERRORS;
 }
 
 static void
@@ -182,7 +182,7 @@ yami_relay_peer_stale(yami_relay_core_t *core, yami_relay_peer_t *peer, uint32_t
 {
     yami_relay_peer_error(core, peer, handle, status, text);
     peer->stale_ranges += range_count;
-    if (peer->stale_ranges > YAMI_RELAY_STALE_RANGES) {
+    if (peer->stale_ranges > YAMI_LIMIT_STALE_RANGES) {
         s_close_faulty(core, peer, status);
     }
 }

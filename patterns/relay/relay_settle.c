@@ -2,8 +2,6 @@
 #include "yami_planted.h"
 #include "yami_relay_parts.h"
 
-#define S_REASON_LIMIT 120 //  bytes of a reason kept with a message
-
 //  How many of first..last are open in this lease.
 static uint64_t
 s_open(const yami_relay_lease_t *lease, uint64_t first, uint64_t last)
@@ -69,11 +67,11 @@ s_reason(const yami_frame_t *frame)
     if ((frame->present & YAMI_F_TEXT) == 0 || frame->text.size == 0) {
         return NULL;
     }
-    size_t size = frame->text.size < S_REASON_LIMIT ? frame->text.size : S_REASON_LIMIT;
+    size_t size = frame->text.size < YAMI_LIMIT_REASON ? frame->text.size : YAMI_LIMIT_REASON;
     while (size > 0 && size < frame->text.size && (frame->text.data[size] & 0xc0) == 0x80) {
         size--; //  not within a character of UTF-8
     }
-    return yami_block_copy(frame->text.data, size, S_REASON_LIMIT);
+    return yami_block_copy(frame->text.data, size, YAMI_LIMIT_REASON);
 }
 
 //  (5) Only a live lease of this very peer and handle; NULL else.

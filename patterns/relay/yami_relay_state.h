@@ -20,23 +20,14 @@
 #include "yami_relay_map.h"
 #include "yami_relay_pieces.h"
 
-#define YAMI_RELAY_MARKS 16       //  points in a channel's past
-#define YAMI_RELAY_PIECES 524288u //  pieces of all groups; more, and no group's cursor moves on
+#define YAMI_RELAY_MARKS 16            //  points in a channel's past
 #define YAMI_RELAY_SETTLE_RANGES 4096u //  settled ranges gathered before they are journaled
 #define YAMI_RELAY_CACHE                                                                           \
-    (64u << 20)               //  bytes of entries kept for groups whose members have little credit
-#define YAMI_RELAY_ERRORS 16u //  errors a peer is told per second
-#define YAMI_RELAY_STALE_RANGES 65536u //  ranges it does not hold that a peer may settle per second
-#define YAMI_RELAY_REQUESTS 65536u     //  rows that administration may look at per second
-#define YAMI_RELAY_REQUEST_COST 256u   //  what a request costs beside them, in rows
+    (64u << 20) //  bytes of entries kept for groups whose members have little credit
+#define YAMI_RELAY_REQUEST_COST 256u    //  what a request costs beside its rows, in rows
 #define YAMI_RELAY_TURN_BYTES (8 << 20) //  read and delivered between two turns
 #define YAMI_RELAY_DELIVERY_COST 4096 //  what a delivery or a read costs beside its bytes, in bytes
 #define YAMI_RELAY_SKIP_COST 64       //  what a message costs that a filter leaves out
-#define YAMI_RELAY_WAITS                                                                           \
-    1048576u //  things that wait for durability; more, and new work is refused for now
-#define YAMI_RELAY_WAIT_BYTES                                                                      \
-    ((uint64_t) 512 << 20)  //  the same for bytes: what the disk has not taken is in memory
-#define YAMI_RELAY_JOBS 64u //  administration requests under way, of all peers
 #define YAMI_RELAY_RECOVERED                                                                       \
     0x40000000u //  bit of the numbers of groups made up for channels whose definition was lost
 #define YAMI_RELAY_EPHEMERAL                                                                       \

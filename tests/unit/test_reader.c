@@ -191,15 +191,15 @@ static void
 test_skip_goes_as_deep_as_the_limit(void **state)
 {
     (void) state;
-    uint8_t nested[YAMI_MSGPACK_DEPTH_LIMIT + 2];
+    uint8_t nested[YAMI_LIMIT_DEPTH + 2];
     memset(nested, 0x91, sizeof nested);
-    nested[YAMI_MSGPACK_DEPTH_LIMIT] = 1;
+    nested[YAMI_LIMIT_DEPTH] = 1;
     yami_reader_t reader;
-    yami_reader_init(&reader, nested, YAMI_MSGPACK_DEPTH_LIMIT + 1);
+    yami_reader_init(&reader, nested, YAMI_LIMIT_DEPTH + 1);
     yami_reader_skip(&reader);
     assert_int_equal(yami_reader_finish(&reader), 0);
-    nested[YAMI_MSGPACK_DEPTH_LIMIT] = 0x91;
-    nested[YAMI_MSGPACK_DEPTH_LIMIT + 1] = 1;
+    nested[YAMI_LIMIT_DEPTH] = 0x91;
+    nested[YAMI_LIMIT_DEPTH + 1] = 1;
     yami_reader_init(&reader, nested, sizeof nested);
     yami_reader_skip(&reader);
     assert_true(reader.failed);

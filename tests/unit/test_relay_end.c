@@ -83,7 +83,7 @@ test_acked_that_found_all_waits_taken_comes_later(void **state)
     fixture_t *f = *state;
     uint64_t token = f->frame.token;
     yami_relay_wait_t nobody = {.ticket = f->core->ticket, .type = YAMI_WAIT_ACKED};
-    while (f->core->waits.count < YAMI_RELAY_WAITS) {
+    while (f->core->waits.count < YAMI_LIMIT_WAITING) {
         yami_relay_wait(f->core, &nobody);
     }
     fixture_settle(f, 2, 5, YAMI_FRAME_ACK, 77, token, 1, 1);

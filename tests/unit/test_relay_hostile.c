@@ -215,7 +215,7 @@ test_link_with_many_requests_under_way_leaves_room_to_others(void **state)
         s_ask_to_peek(f, 2);
         refused += fixture_take(f, 2, YAMI_FRAME_REPLY) ? 1 : 0;
     }
-    assert_int_equal(refused, 100 - YAMI_RELAY_JOBS / 2);
+    assert_int_equal(refused, 100 - YAMI_LIMIT_ADMIN_REQUESTS / 2);
     s_ask_to_peek(f, 3);
     assert_false(fixture_take(f, 3, YAMI_FRAME_REPLY)); //  not refused
     fixture_settle_down(f);
@@ -229,11 +229,11 @@ test_answers_to_many_peeks_are_made_in_many_turns(void **state)
 {
     fixture_t *f = *state;
     unsigned answers = 0;
-    for (unsigned count = 0; count < YAMI_RELAY_JOBS / 2; count++) {
+    for (unsigned count = 0; count < YAMI_LIMIT_ADMIN_REQUESTS / 2; count++) {
         s_ask_to_peek(f, 2);
     }
     assert_false(fixture_take(f, 2, YAMI_FRAME_REPLY));
-    for (unsigned turns = 0; turns < 1000 && answers < YAMI_RELAY_JOBS / 2; turns++) {
+    for (unsigned turns = 0; turns < 1000 && answers < YAMI_LIMIT_ADMIN_REQUESTS / 2; turns++) {
         assert_true(s_is_due(f));
         fixture_turn(f);
         size_t bytes = 0;
@@ -243,7 +243,7 @@ test_answers_to_many_peeks_are_made_in_many_turns(void **state)
         }
         assert_true(bytes <= YAMI_RELAY_TURN_BYTES + YAMI_LIMIT_REPLY);
     }
-    assert_int_equal(answers, YAMI_RELAY_JOBS / 2);
+    assert_int_equal(answers, YAMI_LIMIT_ADMIN_REQUESTS / 2);
 }
 
 //  A full settle frame of which nothing is held.
@@ -267,7 +267,7 @@ static void
 test_acks_without_end_of_what_is_not_held_end_the_link(void **state)
 {
     fixture_t *f = *state;
-    const unsigned most = YAMI_RELAY_STALE_RANGES / YAMI_LIMIT_RANGES;
+    const unsigned most = YAMI_LIMIT_STALE_RANGES / YAMI_LIMIT_RANGES;
     for (uint32_t handle = 5; handle <= 6; handle++) { //  attached, and not
         fixture_consumer(f, 2, 5, QUEUE, "q", "", "", 0, 1000000);
         for (unsigned second = 0; second < 3; second++) {

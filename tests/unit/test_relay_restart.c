@@ -345,11 +345,11 @@ test_disk_that_stands_still_refuses_before_memory_is_full(void **state)
     fixture_settle_down(f);
     fixture_publish(f, 1, fixture_batch(5, 77, 1, 1, 3, NULL));
     assert_true(f->core->waiting_bytes > 0);
-    f->core->waiting_bytes += YAMI_RELAY_WAIT_BYTES;
+    f->core->waiting_bytes += YAMI_LIMIT_WAITING_BYTES;
     fixture_publish(f, 1, fixture_batch(5, 77, 1, 4, 1, NULL));
     fixture_expect(f, 1, YAMI_FRAME_REFUSE);
     assert_int_equal(f->frame.status, YAM_STATUS_FULL);
-    f->core->waiting_bytes -= YAMI_RELAY_WAIT_BYTES;
+    f->core->waiting_bytes -= YAMI_LIMIT_WAITING_BYTES;
     fixture_durable(f);
     assert_int_equal(f->core->waiting_bytes, 0);
 }

@@ -155,8 +155,8 @@ test_entry_header_beyond_the_limits_is_refused(void **state)
         {.kind = 18, .lsn = 1, .data_size = YAMI_LIMIT_ENTRY_DATA + 1},
         {.kind = 2, .lsn = 1, .meta_size = YAMI_LIMIT_OWN_META + 1},
         {.kind = 18, .lsn = 1, .base = UINT64_MAX, .count = 2},
-        {.kind = 18, .lsn = 1, .base = YAMI_NUMBER_LIMIT, .count = 1},
-        {.kind = 18, .lsn = YAMI_NUMBER_LIMIT + 1},
+        {.kind = 18, .lsn = 1, .base = YAMI_LIMIT_SEQUENCE, .count = 1},
+        {.kind = 18, .lsn = YAMI_LIMIT_SEQUENCE + 1},
         {.kind = 18, .lsn = 1, .flags = 1},
         {.kind = 0, .lsn = 1},
     };
@@ -228,7 +228,7 @@ test_trailer_whose_numbers_would_wrap_is_refused(void **state)
     yami_trailer_t trailer = {.salt = 1, .footer_offset = 64, .footer_size = 104};
     uint8_t bytes[YAMI_TRAILER_SIZE];
     yami_trailer_t decoded;
-    trailer.last_lsn = YAMI_NUMBER_LIMIT;
+    trailer.last_lsn = YAMI_LIMIT_SEQUENCE;
     yami_trailer_encode(bytes, &trailer);
     assert_int_equal(yami_trailer_decode(bytes, &decoded), 0);
     trailer.last_lsn++;

@@ -137,22 +137,31 @@ test_each_level_is_documented(void **state)
 
 #define LIMIT(name)                                                                                \
     {                                                                                              \
-#name, YAMI_LIMIT_##name                                                                   \
+#name, YAMI_LIMIT_##name, true                                                             \
+    }
+#define STORE_LIMIT(name)                                                                          \
+    {                                                                                              \
+#name, YAMI_LIMIT_##name, false                                                            \
     }
 
 static const struct {
     const char *name;
     uint64_t value;
+    bool is_protocol; //  peers can tell
 } s_limits[] = {
-    LIMIT(BODY),         LIMIT(PROPERTIES),    LIMIT(PROPERTY_COUNT), LIMIT(FRAME),
-    LIMIT(BATCH_COUNT),  LIMIT(CONTROL),       LIMIT(REPLY),          LIMIT(RANGES),
-    LIMIT(NAME),         LIMIT(SUBJECT),       LIMIT(SUBJECT_WORDS),  LIMIT(TEXT),
-    LIMIT(HEARTBEAT_MS), LIMIT(HANDLES),       LIMIT(PEERS),          LIMIT(CHANNELS),
-    LIMIT(GROUPS),       LIMIT(PRODUCERS),     LIMIT(IN_FLIGHT),      LIMIT(WINDOW_MESSAGES),
-    LIMIT(WINDOW_BYTES), LIMIT(SEQUENCE),      LIMIT(TIME_MS),        LIMIT(CONNECTIONS),
-    LIMIT(GREETING_MS),  LIMIT(UNTAKEN_BYTES), LIMIT(UNTAKEN_TOTAL),  LIMIT(UNSENT_BYTES),
-    LIMIT(UNSENT_TOTAL), LIMIT(UNSENT_MOST),   LIMIT(UNSENT_FRAMES),  LIMIT(ID),
-    LIMIT(DELAYED),      LIMIT(DELAYED_NAME),
+    // clang-format off
+    LIMIT(BODY), LIMIT(PROPERTIES), LIMIT(PROPERTY_COUNT), LIMIT(FRAME), LIMIT(BATCH_COUNT),
+    LIMIT(CONTROL), LIMIT(REPLY), LIMIT(RANGES), LIMIT(NAME), LIMIT(DELAYED_NAME), LIMIT(ID),
+    LIMIT(SUBJECT), LIMIT(SUBJECT_WORDS), LIMIT(TEXT), LIMIT(REASON), LIMIT(DEPTH),
+    LIMIT(HEARTBEAT_MS), LIMIT(LEASE_MS), LIMIT(RETRY_MS), LIMIT(CONNECTIONS), LIMIT(GREETING_MS),
+    LIMIT(GOODBYES), LIMIT(UNTAKEN_BYTES), LIMIT(UNTAKEN_TOTAL), LIMIT(UNSENT_BYTES),
+    LIMIT(UNSENT_TOTAL), LIMIT(UNSENT_MOST), LIMIT(UNSENT_FRAMES), LIMIT(ERRORS),
+    LIMIT(STALE_RANGES), LIMIT(ADMIN_ROWS), LIMIT(ADMIN_REQUESTS), LIMIT(HANDLES), LIMIT(PEERS),
+    LIMIT(CHANNELS), LIMIT(GROUPS), LIMIT(PRODUCERS), LIMIT(IN_FLIGHT), LIMIT(PIECES),
+    LIMIT(WAITING), LIMIT(WAITING_BYTES), LIMIT(DELAYED), LIMIT(WINDOW_MESSAGES),
+    LIMIT(WINDOW_BYTES), LIMIT(SEQUENCE), LIMIT(TIME_MS), STORE_LIMIT(ENTRY_META),
+    STORE_LIMIT(ENTRY_DATA), STORE_LIMIT(OWN_META),
+    // clang-format on
 };
 
 //  As documents write it: lower case, with hyphens.
@@ -176,7 +185,9 @@ test_each_limit_is_documented_with_its_value(void **state)
         char line[LINE_SIZE];
         s_limit_name(index, name, sizeof name);
         snprintf(line, sizeof line, "| %s | %" PRIu64 " | ", name, s_limits[index].value);
-        s_expect_line(line);
+        if (s_limits[index].is_protocol) {
+            s_expect_line(line);
+        }
     }
 }
 
@@ -203,7 +214,7 @@ static void
 test_no_limit_of_the_header_is_left_out(void **state)
 {
     (void) state;
-    char *header = s_load("lib/wire/yami_limits.h");
+    char *header = s_load("lib/base/yami_limits.h");
     size_t count = 0;
     for (char *at = header; (at = strstr(at, "#define YAMI_LIMIT_")) != NULL; at++) {
         count++;
