@@ -56,7 +56,7 @@ s_join(run_t *run, void *end)
         if (run->driver->send(end, run->size, BENCH_WARMUP, 0) == -1) {
             return -1;
         }
-        usleep(1000);
+        bench_look_later(1000);
         if (sem_trywait(&run->is_joined) == 0) {
             return 0;
         }
@@ -74,7 +74,7 @@ s_stay_near(run_t *run, uint64_t index)
         if (atomic_load(&run->has_failed)) {
             return -1;
         }
-        usleep(50);
+        bench_look_later(50);
     }
     return 0;
 }

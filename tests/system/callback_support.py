@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import time
 
-from yamd_support import IS_SANITIZED, TIMEOUT, Relay, folder, read_line, rows, spawn, until, yam
+from yamd_support import IS_SANITIZED, TIMEOUT, Relay, folder, read, read_line, rows, spawn, until, yam
 
 BUILD = os.path.abspath(os.environ.get("YAM_BUILD") or "build")
 DELAY = 4 if IS_SANITIZED else 1  # seconds until a check
@@ -70,8 +70,7 @@ class Scene:
         self.start(role)
 
     def read_log(self, role):
-        with open(folder(f"{role}.log"), encoding="utf-8", errors="replace") as log:
-            return log.read()
+        return read(f"{role}.log")
 
     def wait_for(self, count=10, log=None):
         """Waits until the service has stored so many more confirms, or has said something."""

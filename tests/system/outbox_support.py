@@ -131,6 +131,9 @@ class Scene:
     def restart(self):
         self.relay = Relay(listen=self.endpoint)
 
+    def depths(self):
+        return {row["channel"]: row["messages"] for row in rows(self.relay.yam("stat", "--json")[0])}
+
     def judge(self, endpoint=None, drains=True):
         """Everything heals and is sent; what is wrong then."""
         if drains:
@@ -141,7 +144,7 @@ class Scene:
             wrong.append(f"states are {states}")
         if self.database.number("SELECT count(*) FROM yam_outbox_flight") != 0:
             wrong.append("flights are left")
-        depths = {row["channel"]: row["messages"] for row in rows(self.relay.yam("stat", "--json")[0])}
+        depths = self.depths()
         for channel, bodies in self.committed.items():
             count = depths.get(channel, 0)
             found = self.relay.yam("pull", channel, f"-n{count}")[0].encode().splitlines() if count else []
@@ -175,7 +178,7 @@ def kill_at_random(scene):
     for turn in range(20):
         for _ in range(chance.randint(1, 5)):
             scene.put(count=chance.randint(1, 200), rolls_back=chance.random() < 0.2)
-            hold(chance.random() * 0.03)
+            hold(chance.random() * 0.03)  # the kill comes at any moment
         victim = turn % 2
         runners[victim].kill()
         wait_for_death(runners[victim])

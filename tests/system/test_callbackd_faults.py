@@ -21,7 +21,7 @@ def test_locked_database_holds_up_checks_longer_than_their_delay_and_alarms_nobo
     database = sqlite3.connect(scene.database, timeout=TIMEOUT, isolation_level=None)
     database.execute("BEGIN IMMEDIATE")
     scene.wait_for(log="store-failed")
-    hold(2 * DELAY)  # checks are due in the meantime
+    hold(2 * DELAY)  # it is locked, and checks are due in the meantime
     assert "another connection writes" in scene.read_log("service")
     database.execute("COMMIT")
     scene.wait_for()
@@ -47,7 +47,7 @@ def test_full_disk_holds_everything_up_and_goes_on_when_there_is_room():
         except OSError:
             pass
     scene.wait_for(log="make room and try again")
-    hold(2 * DELAY)  # checks are due in the meantime
+    hold(2 * DELAY)  # it is full, and checks are due in the meantime
     os.unlink(folder("disk/ballast"))
     scene.wait_for()
     assert_sound(scene)
@@ -95,7 +95,7 @@ def test_two_services_of_which_one_freezes_and_wakes_up_late_alarm_nobody():
     for _ in range(5):
         scene.wait_for()
         frozen.send_signal(signal.SIGSTOP)
-        hold(1)  # longer than its session lives
+        hold(1)  # it is frozen, for longer than its session lives
         frozen.send_signal(signal.SIGCONT)
     scene.wait_for()
     assert_sound(scene)

@@ -2,11 +2,12 @@
 """yam pub and sub: groups, beginnings, subjects, both grades."""
 
 import json
+import os
 import signal
+import socket
 import subprocess
 
-from yamd_support import (DATAERR, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, Relay, folder, hold, main, read_line, refused,
-                          spawn)
+from yamd_support import (DATAERR, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, Relay, folder, main, read_line, refused, spawn)
 
 
 def test_two_groups_get_everything_once_each():
@@ -74,10 +75,15 @@ def test_fast_push_that_nobody_takes_fails_and_says_how_many():
 
 def test_fast_push_waits_for_who_comes_later():
     endpoint = "ipc://" + folder("later")
-    push = spawn("yam", "push", "q", "-e", endpoint, "--fast", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    push.stdin.write(b"1\n2\n3\n")
-    push.stdin.close()
-    hold(0.5)  # nobody is there
+    with socket.socket(socket.AF_UNIX) as nobody:
+        nobody.bind(folder("later"))
+        nobody.listen()
+        nobody.settimeout(TIMEOUT)
+        push = spawn("yam", "push", "q", "-e", endpoint, "--fast", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        push.stdin.write(b"1\n2\n3\n")
+        push.stdin.close()
+        nobody.accept()[0].close()  # it looked for somebody
+    os.unlink(folder("later"))
     pull = spawn("yam", "pull", "q", "-e", "@" + endpoint, "--fast", "-n3", stdout=subprocess.PIPE)
     assert pull.communicate(timeout=TIMEOUT)[0] == b"1\n2\n3\n"
     assert push.stdout.read().startswith(b"3 sent") and push.wait(TIMEOUT) == 0

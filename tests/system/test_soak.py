@@ -95,7 +95,7 @@ class Place:
 
     def freeze(self):
         self.relay.process.send_signal(signal.SIGSTOP)
-        hold(0.1)
+        hold(0.1)  # it is frozen
         self.relay.process.send_signal(signal.SIGCONT)
 
     def junk(self):
@@ -146,7 +146,7 @@ def test_random_faults_lose_nothing_and_memory_stays_flat():
     steady, mortal = Place("steady", chooser, stop, True), Place("mortal", chooser, stop, False)
     until = time.monotonic() + SECONDS
     while time.monotonic() < until and not any(worker.wrong for worker in steady.workers + mortal.workers):
-        hold(chooser.uniform(0.1, 0.6))  # the one before, until the next
+        hold(chooser.uniform(0.1, 0.6))  # the fault before lasts until the next
         fault = chooser.choice((steady.proxy.reset, steady.junk, steady.freeze, mortal.kill, mortal.kill, mortal.freeze))
         fault()
         kills += fault == mortal.kill

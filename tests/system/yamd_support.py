@@ -40,6 +40,11 @@ def write(name, text):
     return path
 
 
+def read(name):
+    with open(folder(name), encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
 def spawn(program, *arguments, environment=None, **options):
     """Starts a program of the project; the end of the case kills it."""
     process = subprocess.Popen([os.path.join(BIN, program), *arguments], cwd=folder(),
@@ -58,7 +63,7 @@ def until(look, what, timeout=TIMEOUT):
 
 
 def hold(seconds):
-    """So long lasts the fault that the test has made: nothing is waited for."""
+    """So long lasts the fault that the test has made: nothing is waited for. Whoever calls it says which fault that is."""
     select.select([], [], [], seconds)
 
 
@@ -100,8 +105,7 @@ class Relay:
         self.endpoint = line.split()[1].split(",")[0] if self.is_ready else None
 
     def read_log(self):
-        with open(self.log, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        return read(self.log)
 
     def wait_for_log(self, text):
         until(lambda: text in self.read_log(), lambda: f"{text!r} is not in the log: {self.read_log()}")

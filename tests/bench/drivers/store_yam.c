@@ -2,7 +2,6 @@
     for one. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "store_driver.h"
 #include "yam_error.h"
@@ -33,7 +32,7 @@ s_wait_for_spares(yami_store_t *store, const yami_log_options_t *options)
 {
     yami_store_stats_t stats = {0};
     for (int turn = 0; turn < 500 && stats.spare_segments < options->spare_count; turn++) {
-        usleep(20000);
+        bench_look_later(20000);
         store->ops->stats(store, &stats);
     }
 }

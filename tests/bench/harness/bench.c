@@ -186,6 +186,13 @@ bench_wait_until_ns(int64_t when_ns)
     }
 }
 
+void
+bench_look_later(int64_t pause_us)
+{
+    struct timespec pause = {.tv_sec = pause_us / 1000000, .tv_nsec = pause_us % 1000000 * 1000};
+    (void) clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+}
+
 //  ---- Reports
 
 void

@@ -76,6 +76,10 @@ bench_now_ns(void);
 void
 bench_wait_until_ns(int64_t when_ns);
 
+//  Until what others have done is looked at again: they tell nobody.
+void
+bench_look_later(int64_t pause_us);
+
 //  ---- Message bodies
 //
 //  u64 index, u64 checksum of index, size and time, i64 time sent in ns (0: not sampled), then

@@ -55,7 +55,7 @@ bench_start_relay(bench_process_t *process, const char *directory, char *endpoin
     char *address = line + strspn(line, "@>");
     snprintf(endpoint, size, ">%.*s?grade=sure", (int) strcspn(address, ", ?"), address);
     for (int turn = 0; turn < 500 && s_count_spares(directory) < SPARE_COUNT; turn++) {
-        usleep(20000);
+        bench_look_later(20000);
     }
     return 0;
 }
