@@ -1,4 +1,5 @@
 //  Connections. See network.h.
+//  One file: a connection is opened, fed, cut and lost by the same few functions on its two queues.
 
 #include "network.h"
 

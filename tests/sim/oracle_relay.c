@@ -1,4 +1,5 @@
 //  What the relay may do with messages, and what it did. See oracle.h.
+//  One file: each frame, either way, is a step of the one model of what a relay promised.
 
 #include <inttypes.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 //  A relay's life. See relay_host.h.
+//  One file: turns, commits, crashes and starts schedule each other; nobody else calls them.
 
 #include "relay_host.h"
 

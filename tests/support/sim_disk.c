@@ -1,5 +1,6 @@
 //  Each file twice: as the process sees it, and as the platter has it; and for each sector whether
 //  they may differ.
+//  One file: every call and every crash works on both images, which nobody else may see.
 
 #include "sim_disk.h"
 

@@ -1,5 +1,6 @@
 //  yam_inbox over a real PostgreSQL server: what is claimed, what is not, and what happens when the
 //  server is killed, locked, read-only, or not what was expected.
+//  One file: its cases share one server, started once, which some of them lock or kill.
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
 //  yami_batch: total decoding, building, slicing.
+//  One file: decoder, builder and slices are tested against each other.
 
 // clang-format off
 #include <setjmp.h>

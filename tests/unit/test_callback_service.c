@@ -1,5 +1,6 @@
 //  The second check with all its sides: producer, consumer and callback services around a relay in
 //  memory, with real calls.
+//  One file: every case needs all of it: relay, shop, callback services and what they counted.
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
 //  A consumer's leases, credit and settling, frame by frame.
+//  One file: the cases follow one attachment, from what is delivered until it is closed.
 
 #include "consumer/consumer_fixture.h"
 

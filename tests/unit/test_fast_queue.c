@@ -1,5 +1,6 @@
 //  The fast grade of queues: everything sent arrives once and in order, waits where there is no
 //  room, and says what it did.
+//  One file: every case is a sender and a receiver, and the same few steps between them.
 
 #include "wrapper_fixture.h"
 

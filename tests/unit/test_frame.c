@@ -1,4 +1,5 @@
 //  yami_frame: control frames, decoded from bytes nobody has checked.
+//  One file: one decoder, whose every rule is broken once, in the same samples.
 
 // clang-format off
 #include <setjmp.h>

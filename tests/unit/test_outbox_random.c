@@ -4,6 +4,7 @@
 //  Whatever happens, each committed row ends delivered and stored once, or failed and (but for
 //  those of which nobody knows) not stored; in order; and nothing that was rolled back is ever
 //  stored. STEPS and SEED come from the environment.
+//  One file: faults, steps and the audit work on one world, which nobody else may see.
 
 #include "outbox/outbox_fixture.h"
 

@@ -1,4 +1,5 @@
 //  A producer's window, confirms, refusals, credit and epochs, frame by frame.
+//  One file: a relay played by hand, in few words, against which every case runs.
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,6 +4,7 @@
 //  Oracle: outcomes cover every message once and in order; what is confirmed was durable at the
 //  relay by then, with the body that was sent, stored once and in order; what is refused for good
 //  is not stored; credit is not exceeded.
+//  One file: client, network, relay and oracle are steps of one world.
 
 #include <setjmp.h>
 #include <stdarg.h>

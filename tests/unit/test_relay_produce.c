@@ -1,4 +1,5 @@
 //  Relay core: sessions, producers, confirms, refusals, credit.
+//  One file: most of a session's rules show only by what its producer hears.
 
 #include "relay/relay_fixture.h"
 

@@ -1,4 +1,5 @@
 //  The caller's core, step by step in virtual time.
+//  One file: every case is one caller, with the clock and the servers played by hand.
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 //  The log in normal use: what is appended is read back, across segments, reopenings, trims and a
 //  disk that fills up.
+//  One file: every case fills, closes and opens the same log by the same few steps.
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 //  What the log says and keeps when its files were changed behind its back: every bit, every cut,
 //  pages, whole segments.
+//  One file: all cases damage one of two logs, and count what is left by one rule.
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
 //  The sure receiver against a relay that follows a script.
+//  One file: every case is a conversation of one receiver with the same relay.
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
 //  The sure sender against a relay that follows a script.
+//  One file: every case is a conversation of one sender with the same relay.
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
 //  See relay_fixture.h.
+//  One file: a core's effects are carried out, kept and looked at by the same few functions.
 
 #include "relay_fixture.h"
 
