@@ -294,7 +294,7 @@ $(TESTS): $(BUILD)/%: $(OBJ)/tests/%.o $$(call helpers,$$(firstword $$(subst /, 
 #   Fuzz programs have their main in corpus.c, or in libFuzzer.
 NO_MAIN = $(if $(FUZZING),%/corpus.o,$(if $(filter fuzz_%,$(@F)),,%/corpus.o))
 
-#   Preloaded into daemons: that are measured, or whose clock is wrong.
+#   Preloaded into daemons: that are measured, whose clock is wrong, or whose system calls move a part.
 $(BUILD)/bench/count_syncs.so: $(OBJ)/tests/bench/harness/syncs.o
 $(PRELOADS): $(BUILD)/preload/%.so: $(OBJ)/tests/preload/%.o
 $(BUILD)/bench/count_syncs.so $(PRELOADS):

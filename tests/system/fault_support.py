@@ -25,7 +25,7 @@ OPTIONS = ("--segment-size", "64k", "--reserve", "0", "--log-level", "warn", "--
            "--delivery-limit", "1000")
 STORAGE_CALLS = ("pwritev", "pwrite64", "fdatasync", "fsync", "openat", "renameat", "ftruncate", "unlinkat", "mkdir")
 
-CLOCK_LIBRARY = os.path.abspath(os.path.join(os.environ.get("YAM_BUILD") or "build", "preload", "false_clock.so"))
+PRELOADS = os.path.abspath(os.path.join(os.environ.get("YAM_BUILD") or "build", "preload"))
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -45,7 +45,7 @@ class FalseClock:
 
     def __init__(self, moves_monotonic=False):
         self.path = folder("clock")
-        self.environment = {"LD_PRELOAD": CLOCK_LIBRARY, "FALSE_CLOCK": self.path}
+        self.environment = {"LD_PRELOAD": os.path.join(PRELOADS, "false_clock.so"), "FALSE_CLOCK": self.path}
         if moves_monotonic:
             self.environment["FALSE_CLOCK_MONOTONIC"] = "yes"
         self.jump(0)
