@@ -10,8 +10,8 @@
 
 #define ACCOUNT                                                                                    \
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"                                        \
-    "CREATE TABLE IF NOT EXISTS account (id INTEGER PRIMARY KEY, cents INTEGER CHECK (cents <= "   \
-    "1000)); INSERT OR IGNORE INTO account VALUES (1, 0)"
+    "CREATE TABLE IF NOT EXISTS account (id INTEGER PRIMARY KEY, cents INTEGER);"                  \
+    "INSERT OR IGNORE INTO account VALUES (1, 0)"
 
 //  Whether the message has had its effect, now or earlier.
 static bool
