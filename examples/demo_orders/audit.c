@@ -1,6 +1,6 @@
-//  audit SHOP PAYMENTS POINTS - whether the books of three services that were killed at
-//  random balance: waits until the points service has caught up, then compares all of them row by
-//  row.
+//  audit SHOP PAYMENTS POINTS [SECONDS] - whether the books of three services that were killed at
+//  random balance: waits so long [60] for the points service to catch up, then compares all of
+//  them row by row.
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +38,9 @@ static const char *const s_faults[][2] = {
      "SELECT count(*) FROM pay.accounts a WHERE (SELECT ifnull(sum(cents / 100), 0) FROM "
      "pay.payments p WHERE p.customer = a.customer AND state = 'paid') <> (SELECT "
      "ifnull(sum(points), 0) FROM points.points o WHERE o.customer = a.customer)"},
+    {"customers without an account",
+     "SELECT count(*) FROM (SELECT customer FROM pay.payments UNION SELECT customer FROM "
+     "points.points) WHERE customer NOT IN (SELECT customer FROM pay.accounts)"},
     {"messages that failed",
      "SELECT (SELECT count(*) FROM yam_outbox WHERE state = 2) + (SELECT count(*) FROM "
      "pay.yam_outbox WHERE state = 2)"},
@@ -46,8 +49,8 @@ static const char *const s_faults[][2] = {
 int
 main(int argc, char **argv)
 {
-    if (argc != 4 || sqlite3_open(argv[1], &s_database) != SQLITE_OK) {
-        fprintf(stderr, "usage: audit SHOP PAYMENTS POINTS\n");
+    if (argc < 4 || argc > 5 || sqlite3_open(argv[1], &s_database) != SQLITE_OK) {
+        fprintf(stderr, "usage: audit SHOP PAYMENTS POINTS [SECONDS]\n");
         return 64;
     }
     char attach[1024];
@@ -56,7 +59,7 @@ main(int argc, char **argv)
                             argv[2], argv[3]);
     (void) sqlite3_exec(s_database, attach, NULL, NULL, NULL);
     long long paid = s_ask("SELECT count(*) FROM orders WHERE state = 'paid'");
-    for (int left = 60;
+    for (long left = argc == 5 ? strtol(argv[4], NULL, 10) : 60;
          left > 0 && s_ask("SELECT ifnull(sum(orders), 0) FROM points.points") < paid; left--) {
         sleep(1);
     }

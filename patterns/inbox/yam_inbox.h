@@ -12,7 +12,7 @@
     thread-safe beyond what that handle is. Invariants:
     (1) A claim is NEW for one committed transaction only, however many ask, in any order.
     (2) A claim whose transaction is rolled back never was.
-    (3) Nothing is forgotten before retention is over.
+    (3) Nothing is forgotten before retention is over, by the wall clock; what that jumps by counts.
     Tables and their meaning: patterns/inbox/SPEC.md.
 */
 #ifndef YAM_INBOX_H
