@@ -99,8 +99,10 @@ s_state(const char *name)
 }
 
 static int
-s_list(yam_callback_store_t *store)
+s_list(void *arg, char **ids)
 {
+    yam_callback_store_t *store = arg;
+    (void) ids;
     int state = s_state(s_values.state);
     if (state == -1) {
         return cli_complain(EX_USAGE, "'%s' is no state (see yam callback --help)", s_values.state);
@@ -128,8 +130,10 @@ s_show_note(void *arg)
 
 //  The case, then its history; as JSON, an array of rows of which the first is the case.
 static int
-s_show(yam_callback_store_t *store, const char *id)
+s_show(void *arg, char **ids)
 {
+    yam_callback_store_t *store = arg;
+    const char *id = ids[0];
     s_walk_t walk = {.rows = cli_rows_new()};
     yam_case_confirm_t confirm;
     int rc = yam_callback_store_read(store, id, &walk.row, &confirm);
@@ -153,60 +157,70 @@ s_show(yam_callback_store_t *store, const char *id)
 
 //  -- Doing -------------------------------------------------------------------------------------
 
+//  Changes a case as people want it. 0, or -1 with errno and a sentence.
+typedef int (*s_change_fn)(yam_callback_store_t *store, const char *id);
+
 static int
-s_change(yam_callback_store_t *store, const char *id, bool is_retry)
+s_close_case(yam_callback_store_t *store, const char *id)
 {
-    yam_case_t row;
-    yam_case_confirm_t confirm;
-    int rc = yam_callback_store_read(store, id, &row, &confirm);
-    if (rc == 0 && !s_values.is_dry_run) {
-        rc = is_retry ? yam_callback_store_retry(store, id)
-                      : yam_callback_store_close_case(store, id, s_values.note);
+    return yam_callback_store_close_case(store, id, s_values.note);
+}
+
+static int
+s_try(yam_callback_store_t *store, const char *id, s_change_fn change)
+{
+    if (yam_callback_store_begin_trial(store) == -1) {
+        return -1;
     }
-    if (rc == -1) {
-        return cli_complain_errno();
-    }
-    (void) printf("%s %s%s\n", id, s_values.is_dry_run ? "would be " : "",
-                  is_retry ? "called again" : "closed");
-    return EX_OK;
+    int rc = change(store, id);
+    yam_callback_store_end_trial(store);
+    return rc;
 }
 
 //  Each of the cases; goes on after one that cannot be, and returns the first complaint's code.
 static int
-s_change_all(yam_callback_store_t *store, char **ids, bool is_retry)
+s_change_all(yam_callback_store_t *store, char **ids, s_change_fn change, const char *done)
 {
     int exit_code = EX_OK;
     for (; *ids != NULL && !cli_is_stopped(); ids++) {
-        int one_code = s_change(store, *ids, is_retry);
-        exit_code = exit_code == EX_OK ? one_code : exit_code;
+        int rc = s_values.is_dry_run ? s_try(store, *ids, change) : change(store, *ids);
+        if (rc == -1) {
+            int one_code = cli_complain_errno();
+            exit_code = exit_code == EX_OK ? one_code : exit_code;
+        } else {
+            (void) printf("%s %s%s\n", *ids, s_values.is_dry_run ? "would be " : "", done);
+        }
     }
     return exit_code;
 }
 
 static int
-s_do(yam_callback_store_t *store, char **operands)
+s_retry(void *arg, char **ids)
 {
-    const char *what = operands[0];
-    bool is_retry = strcmp(what, "retry") == 0;
-    bool is_show = strcmp(what, "show") == 0;
-    if (strcmp(what, "list") == 0) {
-        return operands[1] == NULL
-                   ? s_list(store)
-                   : cli_complain(EX_USAGE, "list takes no id, but '%s' is given", operands[1]);
-    }
-    if (!is_retry && !is_show && strcmp(what, "close") != 0) {
-        return cli_complain(EX_USAGE, "'%s' is none of list, show, retry and close", what);
-    }
-    if (operands[1] == NULL || (is_show && operands[2] != NULL)) {
-        return cli_complain(EX_USAGE, "%s: which case? (yam callback list shows their ids)", what);
-    }
-    return is_show ? s_show(store, operands[1]) : s_change_all(store, operands + 1, is_retry);
+    return s_change_all(arg, ids, yam_callback_store_retry, "called again");
 }
+
+static int
+s_close(void *arg, char **ids)
+{
+    return s_change_all(arg, ids, s_close_case, "closed");
+}
+
+//  -- The command -------------------------------------------------------------------------------
+
+static const cli_action_t s_actions[] = {
+    {"list", "db state from count json", 0, 0, s_list},
+    {"show", "db json", 1, 1, s_show},
+    {"retry", "db dry-run", 1, S_OPERANDS, s_retry},
+    {"close", "db dry-run note", 1, S_OPERANDS, s_close},
+    {NULL, NULL, 0, 0, NULL},
+};
 
 static int
 s_run(char **operands)
 {
-    int exit_code = cli_check_database(s_values.database);
+    const cli_action_t *action = cli_choose_action(&cli_callback, s_actions, operands);
+    int exit_code = action == NULL ? EX_USAGE : cli_check_database(s_values.database);
     if (exit_code != EX_OK) {
         return exit_code;
     }
@@ -216,7 +230,7 @@ s_run(char **operands)
     if (store == NULL) {
         return cli_complain_errno();
     }
-    exit_code = s_do(store, operands);
+    exit_code = action->run(store, operands + 1);
     yam_callback_store_destroy(&store);
     return exit_code;
 }

@@ -92,6 +92,83 @@ cli_complain_errno(void)
     return cli_complain(s_exit_code(error), "%s", *sentence ? sentence : strerror(error));
 }
 
+//  -- Actions -----------------------------------------------------------------------------------
+
+static bool
+s_has_word(const char *words, const char *word)
+{
+    size_t length = strlen(word);
+    while (*words != 0 &&
+           (strncmp(words, word, length) != 0 || strchr(" ", words[length]) == NULL)) {
+        words += strcspn(words, " ");
+        words += *words == ' ';
+    }
+    return *words != 0;
+}
+
+int
+cli_check_given(const cli_command_t *command, const char *options, const char *what)
+{
+    const yami_option_t *table = command->arguments.table;
+    const bool *given = ((const cli_common_t *) command->values)->given;
+    for (size_t index = 0; table[index].name != NULL; index++) {
+        if (given[index] && !s_has_word(options, table[index].name)) {
+            return cli_complain(EX_USAGE, "%s takes no --%s (see --help)", what, table[index].name);
+        }
+    }
+    return EX_OK;
+}
+
+static bool
+s_is_among(const char *id, char **ids, int count)
+{
+    int index = 0;
+    while (index < count && strcmp(ids[index], id) != 0) {
+        index++;
+    }
+    return index < count;
+}
+
+//  Leaves of each id the first. How many there are.
+static int
+s_leave_first(char **ids)
+{
+    int count = 0;
+    for (char **at = ids; *at != NULL; at++) {
+        if (!s_is_among(*at, ids, count)) {
+            ids[count++] = *at;
+        }
+    }
+    ids[count] = NULL;
+    return count;
+}
+
+const cli_action_t *
+cli_choose_action(const cli_command_t *command, const cli_action_t *actions, char **operands)
+{
+    const char *name = operands[0];
+    char **ids = operands + 1;
+    const cli_action_t *action = actions;
+    while (action->name != NULL && strcmp(action->name, name) != 0) {
+        action++;
+    }
+    int exit_code = action->name != NULL
+                        ? cli_check_given(command, action->options, name)
+                        : cli_complain(EX_USAGE, "unknown action '%s' (see --help)", name);
+    int count = s_leave_first(ids);
+    if (exit_code == EX_OK && count < action->id_minimum) {
+        exit_code =
+            cli_complain(EX_USAGE, "%s: which? (yam %s list shows the ids)", name, command->name);
+    }
+    if (exit_code == EX_OK && count > action->id_maximum) {
+        exit_code = action->id_maximum == 0
+                        ? cli_complain(EX_USAGE, "%s takes no id, but '%s' is given", name, ids[0])
+                        : cli_complain(EX_USAGE, "%s takes %d id, but '%s' is given, too", name,
+                                       action->id_maximum, ids[action->id_maximum]);
+    }
+    return exit_code == EX_OK ? action : NULL;
+}
+
 //  -- Endpoints ---------------------------------------------------------------------------------
 
 //  What was given, else the environment's, else the default.

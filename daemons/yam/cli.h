@@ -13,6 +13,7 @@
 
 //  First member of every subcommand's values.
 typedef struct {
+    bool given[YAMI_ARGUMENTS_LIMIT]; //  which options were, by index in the table
     bool help;
     char endpoint[1024];
     char certificate[1024];
@@ -59,6 +60,24 @@ typedef struct {
 extern const cli_command_t cli_push, cli_pull, cli_pub, cli_sub, cli_stat, cli_dead, cli_redrive,
     cli_peek, cli_purge, cli_remove, cli_cancel, cli_verify, cli_dump, cli_keygen, cli_outbox,
     cli_callback, cli_call;
+
+//  One of the things that a subcommand does; its first operand names it, the others are ids.
+typedef struct {
+    const char *name;    //  NULL ends a table
+    const char *options; //  those that it takes, words with a blank between
+    int id_minimum;
+    int id_maximum;
+    int (*run)(void *arg, char **ids); //  arg: what the subcommand has opened
+} cli_action_t;
+
+//  The action that the first operand names, when it takes all that was given; NULL after a
+//  complaint (EX_USAGE). Of an id that is named twice the second is taken away.
+const cli_action_t *
+cli_choose_action(const cli_command_t *command, const cli_action_t *actions, char **operands);
+
+//  Whether no options were given but these. EX_OK, or EX_USAGE after a complaint: what takes no ..
+int
+cli_check_given(const cli_command_t *command, const char *options, const char *what);
 
 //  Names the running subcommand in complaints.
 void

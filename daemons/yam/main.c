@@ -81,14 +81,15 @@ s_endpoint_help(void)
 static int
 s_run(const cli_command_t *command, int argc, char **argv)
 {
-    bool given[YAMI_ARGUMENTS_LIMIT] = {false};
+    cli_common_t *common = command->values;
     cli_set_name(command->name);
     yami_options_init(command->arguments.table, command->values);
-    int first = yami_arguments_parse(&command->arguments, command->values, given, argc, argv);
+    int first =
+        yami_arguments_parse(&command->arguments, command->values, common->given, argc, argv);
     if (first == -1) {
         return cli_complain(EX_USAGE, "%s", yam_error());
     }
-    if (((const cli_common_t *) command->values)->help) {
+    if (common->help) {
         return s_command_help(command);
     }
     if (argc - first < command->operand_minimum) {

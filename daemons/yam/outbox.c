@@ -18,6 +18,7 @@
 #define S_PAGE 1000     //  rows looked at in one go
 #define S_SLICE_MS 200  //  longest wait without a look at Ctrl-C
 #define S_OPERANDS 1000 //  ids of one command
+#define S_CHANGE_OPTIONS "db prefix json dry-run"
 
 typedef struct {
     cli_common_t common;
@@ -46,12 +47,14 @@ static const yami_option_t s_table[] = {
     CLI_TEXT(s_values_t, "db", database, "", "FILE|URI", "the application's database"),
     CLI_TEXT(s_values_t, "prefix", prefix, "yam_outbox", "NAME", "what its tables begin with"),
     CLI_NUMBER(s_values_t, "state", state, -1, 3, "-1", "",
-               "only rows of state 0 sending, 1 delivered, 2 failed, 3 cancelled"),
-    CLI_TEXT(s_values_t, "channel", channel, "", "CHANNEL", "only rows of that channel"),
-    CLI_NUMBER(s_values_t, "from", from, 0, INT64_MAX, "0", "", "begin at this id"),
+               "list, --all: only rows of state 0 sending, 1 delivered, 2 failed, 3 cancelled"),
+    CLI_TEXT(s_values_t, "channel", channel, "", "CHANNEL",
+             "list, --all: only rows of that channel"),
+    CLI_NUMBER(s_values_t, "from", from, 0, INT64_MAX, "0", "", "list, --all: begin at this id"),
     CLI_NUMBER(s_values_t, "count", count, 1, INT64_MAX, "100", "rows", "list: at most N rows"),
     CLI_FLAG(s_values_t, "json", is_json, "print JSON"),
-    CLI_FLAG(s_values_t, "dry-run", is_dry_run, "only say what would be done"),
+    CLI_FLAG(s_values_t, "dry-run", is_dry_run,
+             "retry, cancel, prune: only say what would be done"),
     CLI_FLAG(s_values_t, "all", is_all, "retry, cancel: all rows that fit, and not those named"),
     CLI_NUMBER(s_values_t, "older", age_ms, 0, INT64_MAX / 2, "24h", "ms",
                "prune: rows put longer ago"),
@@ -144,8 +147,9 @@ s_print(cli_rows_t **rows_p, bool is_list)
 }
 
 static int
-s_list(yam_outbox_t *outbox, char **ids)
+s_list(void *arg, char **ids)
 {
+    yam_outbox_t *outbox = arg;
     cli_rows_t *rows = cli_rows_new();
     (void) ids;
     if (yam_outbox_rows(outbox, (int) s_values.state, s_channel(), s_values.from - 1,
@@ -179,8 +183,9 @@ s_find_row(void *arg, const yam_outbox_row_t *row)
 }
 
 static int
-s_show(yam_outbox_t *outbox, char **ids)
+s_show(void *arg, char **ids)
 {
+    yam_outbox_t *outbox = arg;
     int64_t found = 0;
     cli_rows_t *rows = cli_rows_new();
     for (; *ids != NULL; ids++) {
@@ -224,12 +229,25 @@ s_note_id(void *arg, const yam_outbox_row_t *row)
     return 0;
 }
 
+//  What it would have done.
+static int
+s_try(yam_outbox_t *outbox, int64_t id, s_change_fn change)
+{
+    if (yam_outbox_begin_trial(outbox) == -1) {
+        return -1;
+    }
+    int rc = change(outbox, id);
+    yam_outbox_end_trial(outbox);
+    return rc;
+}
+
 //  0, or -1.
 static int
 s_change_ids(s_job_t *job, s_change_fn change)
 {
     for (size_t index = 0; index < job->id_count && !cli_is_stopped(); index++) {
-        int rc = s_values.is_dry_run ? 1 : change(job->outbox, job->ids[index]);
+        int64_t id = job->ids[index];
+        int rc = s_values.is_dry_run ? s_try(job->outbox, id, change) : change(job->outbox, id);
         if (rc == -1 && errno != EBUSY) {
             return -1;
         }
@@ -286,26 +304,28 @@ s_change(yam_outbox_t *outbox, char **ids, s_change_fn change, int state, const 
     return exit_code;
 }
 
-//  Which rows: those named, or all, and never nothing by mistake. EX_OK, or after a complaint.
+//  Which rows: those named, or all that fit, and never nothing by mistake. EX_OK, or after a
+//  complaint.
 static int
 s_check_choice(char **ids)
 {
-    return (*ids != NULL) != s_values.is_all
-               ? EX_OK
-               : cli_complain(EX_USAGE, "which rows? (their ids, or --all; see yam outbox list)");
+    if ((*ids != NULL) == s_values.is_all) {
+        return cli_complain(EX_USAGE, "which rows? (their ids, or --all; see yam outbox list)");
+    }
+    return s_values.is_all ? EX_OK
+                           : cli_check_given(&cli_outbox, S_CHANGE_OPTIONS, "a choice by ids");
 }
 
 static int
-s_retry(yam_outbox_t *outbox, char **ids)
+s_retry(void *arg, char **ids)
 {
     int exit_code = s_check_choice(ids);
-    return exit_code != EX_OK
-               ? exit_code
-               : s_change(outbox, ids, yam_outbox_retry, YAM_OUTBOX_FAILED, "retried");
+    return exit_code != EX_OK ? exit_code
+                              : s_change(arg, ids, yam_outbox_retry, YAM_OUTBOX_FAILED, "retried");
 }
 
 static int
-s_cancel(yam_outbox_t *outbox, char **ids)
+s_cancel(void *arg, char **ids)
 {
     int exit_code = s_check_choice(ids);
     bool is_vague = s_values.is_all && s_values.state != YAM_OUTBOX_SENDING &&
@@ -315,7 +335,7 @@ s_cancel(yam_outbox_t *outbox, char **ids)
     }
     return exit_code != EX_OK
                ? exit_code
-               : s_change(outbox, ids, yam_outbox_cancel, (int) s_values.state, "cancelled");
+               : s_change(arg, ids, yam_outbox_cancel, (int) s_values.state, "cancelled");
 }
 
 //  Counts a row that prune would delete.
@@ -330,8 +350,9 @@ s_count_old(void *arg, const yam_outbox_row_t *row)
 }
 
 static int
-s_prune(yam_outbox_t *outbox, char **ids)
+s_prune(void *arg, char **ids)
 {
+    yam_outbox_t *outbox = arg;
     s_job_t job = {.id_count = 0};
     (void) ids;
     if (s_values.is_dry_run) {
@@ -368,14 +389,13 @@ s_work(yam_dispatcher_t *dispatcher)
 }
 
 static int
-s_dispatch(void)
+s_dispatch(void *arg, char **ids)
 {
+    (void) arg;
+    (void) ids;
     char endpoint[2048];
     char options[320];
-    int exit_code = cli_check_database(s_values.database);
-    if (exit_code == EX_OK) {
-        exit_code = cli_endpoint(&s_values.common, "grade=sure", "", endpoint, sizeof endpoint);
-    }
+    int exit_code = cli_endpoint(&s_values.common, "grade=sure", "", endpoint, sizeof endpoint);
     yam_t *yam = exit_code == EX_OK ? cli_open(&s_values.common, &exit_code) : NULL;
     if (yam == NULL) {
         return exit_code;
@@ -397,42 +417,32 @@ s_dispatch(void)
 
 //  -- The command ---------------------------------------------------------------------------------
 
-typedef struct {
-    const char *name;
-    int (*run)(yam_outbox_t *outbox, char **ids);
-} s_action_t;
-
-static const s_action_t s_actions[] = {
-    {"list", s_list},     {"show", s_show},   {"retry", s_retry},
-    {"cancel", s_cancel}, {"prune", s_prune},
+static const cli_action_t s_actions[] = {
+    {"list", "db prefix json state channel from count", 0, 0, s_list},
+    {"show", "db prefix json", 1, S_OPERANDS, s_show},
+    {"retry", S_CHANGE_OPTIONS " all channel from", 0, S_OPERANDS, s_retry},
+    {"cancel", S_CHANGE_OPTIONS " all state channel from", 0, S_OPERANDS, s_cancel},
+    {"prune", S_CHANGE_OPTIONS " older", 0, 0, s_prune},
+    {"run", "db prefix json endpoint certificate limit tries keep lease poll once", 0, 0,
+     s_dispatch},
+    {NULL, NULL, 0, 0, NULL},
 };
 
 static int
 s_run(char **operands)
 {
-    const char *name = operands[0];
-    if (strcmp(name, "run") == 0) {
-        return s_dispatch();
+    const cli_action_t *action = cli_choose_action(&cli_outbox, s_actions, operands);
+    int exit_code = action == NULL ? EX_USAGE : cli_check_database(s_values.database);
+    if (exit_code != EX_OK || action->run == s_dispatch) {
+        return exit_code != EX_OK ? exit_code : s_dispatch(NULL, NULL);
     }
-    for (size_t index = 0; index < sizeof s_actions / sizeof *s_actions; index++) {
-        if (strcmp(s_actions[index].name, name) != 0) {
-            continue;
-        }
-        cli_outbox_t source = {NULL, NULL, NULL};
-        int exit_code = cli_check_database(s_values.database);
-        if (exit_code == EX_OK) {
-            exit_code = cli_outbox_open(&source, s_values.database, s_values.prefix);
-        }
-        if (exit_code == EX_OK) {
-            exit_code = s_actions[index].run(source.outbox, operands + 1);
-            cli_outbox_close(&source);
-        }
-        return exit_code;
+    cli_outbox_t source = {NULL, NULL, NULL};
+    exit_code = cli_outbox_open(&source, s_values.database, s_values.prefix);
+    if (exit_code == EX_OK) {
+        exit_code = action->run(source.outbox, operands + 1);
+        cli_outbox_close(&source);
     }
-    return cli_complain(EX_USAGE,
-                        "'%s' is nothing to do with an outbox (list, show, retry, cancel, "
-                        "prune, run)",
-                        name);
+    return exit_code;
 }
 
 const cli_command_t cli_outbox = {

@@ -99,14 +99,14 @@ yam_callback_store_walk(yam_callback_store_t *self, int state, const char *from,
     return yami_callback_rows_walk(self, state, from, limit, row, visit, arg);
 }
 
-//  One step in a transaction of its own, of a case that is there.
+//  One step in a transaction of its own, or the trial's, of a case that is there.
 static int
 s_step(yam_callback_store_t *self, const char *id, const yami_callback_event_t *event)
 {
     static const yami_callback_rules_t rules = {.round_limit = 1, .try_limit = 1}; //  not asked for
     yami_callback_view_t view;
     yami_callback_effects_t effects = {0};
-    if (self->db->begin(self->database) == -1) {
+    if (!self->is_trial && self->db->begin(self->database) == -1) {
         return -1;
     }
     int rc = yami_callback_rows_read(self, id, &view.row, &view.confirm);
@@ -117,10 +117,12 @@ s_step(yam_callback_store_t *self, const char *id, const yami_callback_event_t *
         rc = yami_callback_step(&rules, yami_clock_wall_ms(), event, &view, &effects);
     }
     if (rc == 0 && s_write(self, &view, &effects, id) == 0 &&
-        self->db->commit(self->database) == 0) {
+        (self->is_trial || self->db->commit(self->database) == 0)) {
         return 0;
     }
-    self->db->rollback(self->database);
+    if (!self->is_trial) {
+        self->db->rollback(self->database);
+    }
     return -1;
 }
 
@@ -136,6 +138,22 @@ yam_callback_store_close_case(yam_callback_store_t *self, const char *id, const 
     return s_step(
         self, id,
         &(yami_callback_event_t) {.type = YAMI_CALLBACK_CLOSE, .text = note != NULL ? note : ""});
+}
+
+int
+yam_callback_store_begin_trial(yam_callback_store_t *self)
+{
+    YAM_ASSERT(!self->is_trial);
+    self->is_trial = self->db->begin(self->database) == 0;
+    return self->is_trial ? 0 : -1;
+}
+
+void
+yam_callback_store_end_trial(yam_callback_store_t *self)
+{
+    YAM_ASSERT(self->is_trial);
+    self->is_trial = false;
+    self->db->rollback(self->database);
 }
 
 const char *

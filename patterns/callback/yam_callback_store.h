@@ -59,6 +59,16 @@ yam_callback_store_retry(yam_callback_store_t *self, const char *id);
 YAM_EXPORT int
 yam_callback_store_close_case(yam_callback_store_t *self, const char *id, const char *note);
 
+//  Begins a trial: what retry and close_case do from now on they do as ever, with the same
+//  outcomes, and end_trial undoes it. It is one transaction, within which nothing else is asked. 0,
+//  or -1 as above.
+YAM_EXPORT int
+yam_callback_store_begin_trial(yam_callback_store_t *self);
+
+//  Keeps errno and yam_error().
+YAM_EXPORT void
+yam_callback_store_end_trial(yam_callback_store_t *self);
+
 //  "waiting", "calling", "open", "done", "gone", "closed"; "unknown" otherwise. Static storage.
 YAM_EXPORT const char *
 yam_case_state_name(int state);

@@ -9,6 +9,7 @@
 struct yam_callback_store {
     const yam_callback_db_t *db;
     void *database; //  owned; db's
+    bool is_trial;  //  between begin_trial and end_trial
 };
 
 //  Within a transaction: reads the rows of an id, steps the core, writes what it says. 0, or -1

@@ -257,3 +257,18 @@ yam_outbox_prune(yam_outbox_t *self, int64_t age_ms, int64_t limit)
     int64_t before_ms = yami_clock_wall_ms() - age_ms;
     return begun == -1 ? -1 : s_end(self, begun, self->db->prune(self->database, before_ms, limit));
 }
+
+int
+yam_outbox_begin_trial(yam_outbox_t *self)
+{
+    return self->db->is_inside(self->database)
+               ? yami_fail(EPERM, "a trial is a transaction of its own, but one is open (end it "
+                                  "first)")
+               : self->db->begin(self->database);
+}
+
+void
+yam_outbox_end_trial(yam_outbox_t *self)
+{
+    self->db->rollback(self->database);
+}

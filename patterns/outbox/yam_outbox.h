@@ -112,6 +112,16 @@ yam_outbox_cancel(yam_outbox_t *self, int64_t id);
 YAM_EXPORT int64_t
 yam_outbox_prune(yam_outbox_t *self, int64_t age_ms, int64_t limit);
 
+//  Begins a trial: what retry, cancel and prune do from now on they do as ever, with the same
+//  outcomes, and end_trial undoes it. It is a transaction of its own, which holds up others as one
+//  of theirs does. 0, or -1 as above, EPERM (a transaction is open).
+YAM_EXPORT int
+yam_outbox_begin_trial(yam_outbox_t *self);
+
+//  Keeps errno and yam_error().
+YAM_EXPORT void
+yam_outbox_end_trial(yam_outbox_t *self);
+
 //  Text for people: every option, one per line. Static storage.
 YAM_EXPORT const char *
 yam_outbox_options_help(void);

@@ -335,6 +335,33 @@ test_only_what_cannot_be_at_the_relay_is_cancelled(void **state)
 }
 
 void
+test_trial_has_the_outcomes_of_what_it_tries_and_leaves_nothing(void **state)
+{
+    (void) state;
+    outbox_put_numbers("orders", 0, 5);
+    void *provider = s_provider();
+    (void) s_assign(provider, 3);
+    yam_outbox_failure_t failure = {YAM_STATUS_TIMEOUT, "late", 1, 1};
+    assert_int_equal(outbox_subject.db->failed(provider, 1, S_OWNER, 1, 1, &failure), 1);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(yam_outbox_begin_trial(outbox_subject.outbox), 0);
+        assert_int_equal(yam_outbox_retry(outbox_subject.outbox, 1), 1);
+        assert_int_equal(yam_outbox_retry(outbox_subject.outbox, 1), 0); //  it is put back
+        assert_int_equal(yam_outbox_cancel(outbox_subject.outbox, 5), 1);
+        assert_int_equal(yam_outbox_cancel(outbox_subject.outbox, 2), -1);
+        yam_outbox_end_trial(outbox_subject.outbox);
+        assert_int_equal(errno, EBUSY);
+    }
+    assert_int_equal(outbox_subject.number("SELECT count(*) FROM yam_outbox WHERE state = 0"), 4);
+    assert_int_equal(outbox_subject.number("SELECT next FROM yam_outbox_lane"), 4);
+    outbox_subject.run(outbox_subject.begin);
+    assert_int_equal(yam_outbox_begin_trial(outbox_subject.outbox), -1);
+    assert_int_equal(errno, EPERM);
+    outbox_subject.run("ROLLBACK");
+    outbox_subject.db->close(provider);
+}
+
+void
 test_prune_deletes_what_is_over_and_old_and_nothing_else(void **state)
 {
     (void) state;

@@ -59,6 +59,8 @@ test_failed_row_that_is_put_back_has_a_sequence_of_its_own(void **state);
 void
 test_only_what_cannot_be_at_the_relay_is_cancelled(void **state);
 void
+test_trial_has_the_outcomes_of_what_it_tries_and_leaves_nothing(void **state);
+void
 test_prune_deletes_what_is_over_and_old_and_nothing_else(void **state);
 void
 test_rows_are_shown_by_state_with_all_that_is_known_of_them(void **state);
@@ -74,6 +76,7 @@ test_rows_are_shown_by_state_with_all_that_is_known_of_them(void **state);
         CASE(test_new_epoch_numbers_all_that_has_no_outcome_anew),                                 \
         CASE(test_failed_row_that_is_put_back_has_a_sequence_of_its_own),                          \
         CASE(test_only_what_cannot_be_at_the_relay_is_cancelled),                                  \
+        CASE(test_trial_has_the_outcomes_of_what_it_tries_and_leaves_nothing),                     \
         CASE(test_prune_deletes_what_is_over_and_old_and_nothing_else),                            \
         CASE(test_rows_are_shown_by_state_with_all_that_is_known_of_them)
 

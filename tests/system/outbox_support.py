@@ -8,7 +8,8 @@ import struct
 import subprocess
 import time
 
-from yamd_support import TIMEOUT, UNAVAILABLE, Relay, folder, hold, read_line, refused, rows, spawn, until, yam
+from yamd_support import (OK, TEMPFAIL, TIMEOUT, UNAVAILABLE, Relay, folder, hold, read_line, refused, rows, spawn, until,
+                          yam)
 
 BATCH = 40  # rows of one transaction
 FAST = ("--lease", "100ms", "--limit", "300ms", "--poll", "2ms", "--tries", "100")
@@ -23,6 +24,24 @@ def refuse_without_outbox(path):
     """A database that has none is told so by every command that only looks after one."""
     for words in (["list"], ["show", "1"], ["prune", "--dry-run"], ["prune"], ["retry", "--all", "--dry-run"]):
         refused("yam", "outbox", *words, "--db", path, code=UNAVAILABLE, says=["no outbox", "--prefix"])
+
+
+def compare_dry_runs(database):
+    """Of a row on its way, those that wait and one that is not there: a dry run counts what the command does
+    then, ends as it does, and changes nothing."""
+    database.put("orders", [b"x"] * 3)
+    database.fly(1)
+    for words, counted, left in ((["cancel", "1"], 0, 1), (["cancel", "99"], 0, 1), (["retry", "1", "2", "99"], 0, 3),
+                                 (["cancel", "3", "3"], 1, 0), (["cancel", "3"], 0, 1),
+                                 (["cancel", "--all", "--state", "0"], 1, 1), (["retry", "--all"], 0, 0)):
+        words += ["--db", database.path, "--json"]
+        code = TEMPFAIL if left else OK
+        before = yam("outbox", "list", "--db", database.path, "--json")[0]
+        tried = rows(yam("outbox", *words, "--dry-run", code=code)[0])[0]
+        assert yam("outbox", "list", "--db", database.path, "--json")[0] == before, words
+        done = rows(yam("outbox", *words, code=code)[0])[0]
+        assert tried == {**done, "dry-run": True}, (words, tried, done)
+        assert done["left"] == left and counted in done.values(), (words, done)
 
 
 class Tables:
@@ -66,6 +85,12 @@ class Database(Tables):
                                     [(lane, int(time.time() * 1000), record(body)) for body in bodies])
         self.run("ROLLBACK" if rolls_back else "COMMIT")
 
+    def fly(self, row):
+        """Has the first row of the first lane on its way, as far as the tables say."""
+        self.run("INSERT INTO yam_outbox_flight (lane, first, count, first_id, last_id, tries) "
+                 "SELECT lane, 1, 1, ?, ?, '' FROM yam_outbox_lane WHERE lane = 1", (row, row))
+        self.run("UPDATE yam_outbox_lane SET next = 2, assigned = ? WHERE lane = 1", (row,))
+
 
 class PostgresDatabase(Tables):
     """The same in a database of its own at a server (server_support.py), by one psql."""
@@ -104,6 +129,11 @@ class PostgresDatabase(Tables):
         self.run(f"BEGIN; INSERT INTO yam_outbox_lane (kind, channel) VALUES (1, '{channel}') ON CONFLICT DO NOTHING; "
                  f"INSERT INTO yam_outbox (lane, state, time_ms, record) VALUES {values}; "
                  f"{'ROLLBACK' if rolls_back else 'COMMIT'}")
+
+    def fly(self, row):
+        self.run("INSERT INTO yam_outbox_flight (lane, first, last) VALUES (1, 1, 1); "
+                 "UPDATE yam_outbox_lane SET next = 2 WHERE lane = 1; "
+                 f"UPDATE yam_outbox SET sequence = 1 WHERE id = {row}")
 
 
 class Scene:

@@ -114,6 +114,29 @@ def test_people_retry_and_close_cases():
     refused("yam", "callback", "close", "none", *where, code=UNAVAILABLE, says="there is no case none")
 
 
+def test_dry_run_refuses_what_the_command_refuses_and_changes_nothing():
+    where = cases(3, 4, 6)
+    before = yam("callback", "list", *where, "--json")[0]
+    for action, name, code, says in (("retry", "b", USAGE, "confirmed"), ("close", "b", USAGE, "has ended already"),
+                                     ("close", "c", USAGE, "has ended already"), ("retry", "none", UNAVAILABLE, "no case none")):
+        tried = refused("yam", "callback", action, name, *where, "--dry-run", code=code, says=says)
+        assert refused("yam", "callback", action, name, *where, code=code, says=says) == tried
+    assert yam("callback", "close", "a", "a", *where, "--dry-run")[0] == "a would be closed\n"
+    assert yam("callback", "list", *where, "--json")[0] == before
+    assert yam("callback", "close", "a", "a", *where)[0] == "a closed\n"
+
+
+def test_what_an_action_does_not_take_is_refused():
+    where = cases(3)
+    for says, *words in (("list takes no id, but 'a' is given", "list", "a"),
+                         ("list takes no --note", "list", "--note", "x"),
+                         ("show takes no --state", "show", "a", "--state", "open"),
+                         ("show takes 1 id", "show", "a", "b"), ("which?", "retry"),
+                         ("retry takes no --note", "retry", "a", "--note", "x"),
+                         ("close takes no --state", "close", "a", "--state", "open"), ("dance", "dance")):
+        refused("yam", "callback", *words, *where, code=USAGE, says=says)
+
+
 def test_files_of_somebody_else_are_left_alone():
     database = sqlite3.connect(folder("other.db"))
     database.execute("CREATE TABLE business (x)")
@@ -123,7 +146,7 @@ def test_files_of_somebody_else_are_left_alone():
     refused("yam", "callback", "list", "--db", "other.db", code=UNAVAILABLE, says="no tables of a callback service")
     refused("yam", "callback", "list", "--db", "missing.db", code=NOINPUT, says="missing.db")
     refused("yam", "callback", "list", code=USAGE, says="--db")
-    refused("yam", "callback", "lits", "--db", "other.db", code=UNAVAILABLE, says="no tables")
+    refused("yam", "callback", "show", "a", "--db", "other.db", code=UNAVAILABLE, says="no tables")
     assert open(folder("other.db"), "rb").read() == before
 
 

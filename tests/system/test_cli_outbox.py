@@ -71,6 +71,44 @@ def test_failed_rows_say_why_and_are_put_back():
     assert len(listed("--state", "1")) == 3
 
 
+def test_dry_run_counts_what_would_be_changed_and_changes_nothing():
+    outbox.compare_dry_runs(outbox.Database())
+
+
+def test_dry_run_of_retry_counts_failed_rows_alone():
+    relay, database = Relay(store=None), outbox.Database()
+    relay.yam("pub", "orders", stdin="1\n")  # a topic now
+    database.put("orders", [b"x"] * 2)
+    cli("run", "--once", "-e", relay.endpoint)
+    database.put("orders", [b"x"])
+    tried = {"retried": 2, "left": 2, "dry-run": True}
+    assert rows(cli("retry", "1", "2", "3", "99", "--dry-run", "--json", code=TEMPFAIL))[0] == tried
+    assert len(listed("--state", "2")) == 2
+    assert rows(cli("retry", "1", "2", "3", "99", "--json", code=TEMPFAIL))[0] == {**tried, "dry-run": False}
+
+
+def test_what_an_action_does_not_take_is_refused_and_nothing_is_done():
+    database = outbox.Database()
+    database.put("orders", [b"x"] * 3)
+    cli("cancel", "1")
+    before = listed()
+    for says, *words in (("prune takes no --channel", "prune", "--older", "0", "--channel", "bills"),
+                         ("prune takes no --state", "prune", "--older", "0", "--state", "3"),
+                         ("prune takes no id, but '2' is given", "prune", "--older", "0", "2"),
+                         ("retry takes no --state", "retry", "--all", "--state", "0"),
+                         ("ids takes no --channel", "retry", "1", "--channel", "orders"),
+                         ("ids takes no --state", "cancel", "2", "--state", "2"),
+                         ("list takes no id, but '1' is given", "list", "1"),
+                         ("list takes no --dry-run", "list", "--dry-run"),
+                         ("show takes no --channel", "show", "1", "--channel", "orders"),
+                         ("which?", "show"),
+                         ("run takes no --dry-run", "run", "--once", "--dry-run"),
+                         ("run takes no --channel", "run", "--once", "--channel", "orders"),
+                         ("run takes no id", "run", "--once", "1")):
+        refused("yam", "outbox", *words, "--db", folder("app.db"), code=USAGE, says=says)
+    assert listed() == before
+
+
 def test_run_goes_on_until_interrupted():
     relay, database = Relay(store=None), outbox.Database()
     process = spawn("yam", "outbox", "run", "--db", folder("app.db"), "-e", relay.endpoint)
@@ -96,9 +134,9 @@ def test_database_without_an_outbox_is_left_as_it_is():
 def test_bad_words_and_databases_are_refused_in_plain_words():
     refused("yam", "outbox", "list", code=USAGE, says="--db")
     refused("yam", "outbox", "list", "--db", "postgresql://localhost:1/x", code=UNAVAILABLE, says="cannot connect")
-    for action in ("list", "show", "prune", "run"):
-        refused("yam", "outbox", action, "--db", folder("none.db"), code=NOINPUT, says=["none.db", "No such file"])
-        refused("yam", "outbox", action, "--db", folder(), code=NOINPUT, says="Is a directory")
+    for action in (["list"], ["show", "1"], ["prune"], ["run"]):
+        refused("yam", "outbox", *action, "--db", folder("none.db"), code=NOINPUT, says=["none.db", "No such file"])
+        refused("yam", "outbox", *action, "--db", folder(), code=NOINPUT, says="Is a directory")
     assert not os.path.exists(folder("none.db"))
     outbox.Database()
     refused("yam", "outbox", "dance", "--db", folder("app.db"), code=USAGE, says="dance")

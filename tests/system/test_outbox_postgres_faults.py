@@ -42,6 +42,11 @@ def test_rows_in_postgres_are_listed_cancelled_sent_put_back_and_pruned():
         assert len(cli("list")) == 3
 
 
+def test_dry_run_in_postgres_counts_what_would_be_changed_and_changes_nothing():
+    with scene() as here:
+        outbox.compare_dry_runs(here.database)
+
+
 def test_servers_that_cannot_be_used_are_refused_in_plain_words():
     refused("yam", "outbox", "list", "--db", "postgresql://me:secret@localhost:1/x", code=UNAVAILABLE, says="connect")
     refused("yam", "outbox", "list", "--db", "postgresql://h/x?no=1", code=USAGE, says="malformed")

@@ -294,6 +294,25 @@ test_people_list_retry_and_close(void **state)
 }
 
 static void
+test_trial_has_the_outcomes_of_what_it_tries_and_leaves_nothing(void **state)
+{
+    (void) state;
+    (void) s_check("a", 1000);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(yam_callback_store_begin_trial(s_store), 0);
+        assert_int_equal(yam_callback_store_close_case(s_store, "a", NULL), 0);
+        assert_int_equal(yam_callback_store_close_case(s_store, "a", NULL), -1);
+        yam_callback_store_end_trial(s_store);
+        assert_int_equal(errno, EINVAL);
+        assert_non_null(strstr(yam_error(), "has ended already"));
+    }
+    s_assert_history("a", "");
+    assert_string_equal(s_list(YAM_CASE_WAITING, NULL, 10), "a ");
+    assert_int_equal(yam_callback_store_retry(s_store, "a"), 0);
+    s_assert_history("a", "retry ");
+}
+
+static void
 test_what_people_do_to_no_case_is_told(void **state)
 {
     (void) state;
@@ -406,6 +425,7 @@ main(void)
         S_TEST(test_old_confirms_and_ended_cases_are_forgotten_and_no_others),
         S_TEST(test_long_list_is_read_page_by_page),
         S_TEST(test_people_list_retry_and_close),
+        S_TEST(test_trial_has_the_outcomes_of_what_it_tries_and_leaves_nothing),
         S_TEST(test_what_people_do_to_no_case_is_told),
         S_TEST(test_tables_of_a_newer_version_are_refused_and_untouched),
         S_TEST(test_files_that_are_no_database_or_not_there_are_told),
