@@ -162,12 +162,37 @@ s_print(const yam_admin_t *admin, const yam_admin_request_t *request)
     return rc == -1 || fflush(stdout) != 0 ? EX_IOERR : EX_OK;
 }
 
+//  What no channel tells: "relay: 3 channels, 1 session, ..".
+static int
+s_print_relay(const yam_admin_t *admin)
+{
+    static const char *const counters[] = {"channels", "sessions", "dropped", "damaged", "syncs"};
+    bool is_written = fputs("relay:", stdout) != EOF;
+    for (size_t index = 0; index < sizeof counters / sizeof counters[0]; index++) {
+        const char *name = counters[index];
+        int64_t number = yam_admin_number(admin, 0, name);
+        int size = (int) strlen(name);
+        size -= number == 1 && name[size - 1] == 's' ? 1 : 0;
+        is_written = printf("%s %" PRId64 " %.*s", index > 0 ? "," : "", number, size, name) > 0 &&
+                     is_written;
+    }
+    return puts("") == EOF || fflush(stdout) != 0 || !is_written ? EX_IOERR : EX_OK;
+}
+
 //  -- Requests ----------------------------------------------------------------------------------
 
 static int
 s_ask(yam_admin_t *admin, const yam_admin_request_t *request)
 {
-    return yam_admin_call(admin, request) == -1 ? cli_complain_errno() : s_print(admin, request);
+    if (yam_admin_call(admin, request) == -1) {
+        return cli_complain_errno();
+    }
+    int exit_code = s_print(admin, request);
+    if (exit_code != EX_OK || s_values.is_json || strcmp(request->command, "channels") != 0) {
+        return exit_code;
+    }
+    const yam_admin_request_t relay = {.command = "stat"};
+    return yam_admin_call(admin, &relay) == -1 ? cli_complain_errno() : s_print_relay(admin);
 }
 
 static int

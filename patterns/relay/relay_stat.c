@@ -201,6 +201,7 @@ s_group_state(s_rows_t *rows, const yami_relay_core_t *core, const yami_relay_gr
     s_number(rows, "delayed", is_delayed ? depth : totals[YAMI_PIECE_WAITING]);
     s_number(rows, "moving", totals[YAMI_PIECE_MOVING]);
     s_number(rows, "oldest-ms", s_age_ms(core, channel, yami_relay_group_floor(group)));
+    s_number(rows, "producers", channel->producers);
     s_number(rows, "consumers", group->member_count);
     s_number(rows, "in-per-s", yami_rate_per_second(&channel->in_rate, core->mono_ms));
     s_number(rows, "out-per-s", yami_rate_per_second(&group->out_rate, core->mono_ms));
@@ -228,8 +229,36 @@ s_channel_counts(s_rows_t *rows, yami_relay_core_t *core, const yami_relay_chann
     s_number(rows, "duplicates", channel->counts.duplicates);
     s_number(rows, "refused", channel->counts.refused);
     s_dues(rows, channel);
-    s_number(rows, "producers", channel->producers);
     s_number(rows, "time", (uint64_t) core->wall_ms);
+}
+
+static void
+s_group_row(s_rows_t *rows, yami_relay_core_t *core, const yami_relay_group_t *group)
+{
+    s_text(rows, "channel", group->channel->name.text);
+    s_text(rows, "kind", s_kind(group->channel));
+    s_text(rows, "group", group->name.text);
+    s_bool(rows, "durable", group->is_durable);
+    s_text(rows, "filter", group->filter.text);
+    s_group_state(rows, core, group);
+    s_group_counts(rows, group);
+    s_channel_counts(rows, core, group->channel);
+    s_end_row(rows);
+}
+
+//  Of a topic nobody subscribes to: what it keeps for who may come.
+static void
+s_no_group_row(s_rows_t *rows, yami_relay_core_t *core, yami_relay_channel_t *channel)
+{
+    s_text(rows, "channel", channel->name.text);
+    s_text(rows, "kind", s_kind(channel));
+    s_text(rows, "group", "");
+    s_number(rows, "last", channel->next - 1);
+    s_number(rows, "messages", yami_relay_channel_depth(channel));
+    s_number(rows, "oldest-ms", s_age_ms(core, channel, channel->first));
+    s_channel_groups(rows, core, channel);
+    s_channel_counts(rows, core, channel);
+    s_end_row(rows);
 }
 
 void
@@ -250,16 +279,9 @@ yami_relay_stat(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_fra
     s_init(&rows);
     const yami_relay_group_t *group = NULL;
     TAILQ_FOREACH(group, &channel->groups, of_channel)
-    {
-        s_text(&rows, "channel", channel->name.text);
-        s_text(&rows, "kind", s_kind(channel));
-        s_text(&rows, "group", group->name.text);
-        s_bool(&rows, "durable", group->is_durable);
-        s_text(&rows, "filter", group->filter.text);
-        s_group_state(&rows, core, group);
-        s_group_counts(&rows, group);
-        s_channel_counts(&rows, core, channel);
-        s_end_row(&rows);
+    s_group_row(&rows, core, group);
+    if (TAILQ_EMPTY(&channel->groups)) {
+        s_no_group_row(&rows, core, channel);
     }
     s_reply(&rows, core, peer, frame);
 }
@@ -298,6 +320,18 @@ s_lateness(s_rows_t *rows, const yami_relay_core_t *core)
     s_number(rows, "late-max-ms", core->lateness.max);
 }
 
+//  What all groups lost to limits.
+static uint64_t
+s_dropped(const yami_relay_core_t *core)
+{
+    uint64_t dropped = 0;
+    const yami_relay_group_t *group;
+    for (size_t index = 0; (group = yami_relay_map_next(&core->groups, &index)) != NULL;) {
+        dropped += group->counts.dropped;
+    }
+    return dropped;
+}
+
 void
 yami_relay_stat_relay(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
 {
@@ -334,6 +368,7 @@ yami_relay_stat_relay(yami_relay_core_t *core, yami_relay_peer_t *peer, const ya
     s_number(&rows, "out-bytes", core->bytes_out);
     s_number(&rows, "tickets", core->ticket);
     s_number(&rows, "waiting", core->ticket - core->durable);
+    s_number(&rows, "dropped", s_dropped(core));
     s_number(&rows, "errors", core->errors);
     s_number(&rows, "damaged", core->damaged_ranges + core->scrub.damaged_ranges);
     s_number(&rows, "scrubbed-bytes", core->scrub.read_bytes);

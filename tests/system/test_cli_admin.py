@@ -69,6 +69,32 @@ def test_stat_fits_a_terminal_and_wide_has_everything():
     assert "late-max" in relay.yam("stat", "--wide", "orders.delayed")[0]
 
 
+def test_stat_ends_with_a_line_of_the_relay():
+    """What no channel tells; programs read --json, which has no such line."""
+    relay = Relay()
+    for number in range(5):
+        relay.yam("push", f"q{number}", stdin="1\n")
+    counters, = rows(relay.yam("stat", "--relay", "--json")[0])
+    assert counters["channels"] == 5 and counters["dropped"] == 0 and counters["syncs"] > 1, counters
+    for words in ["stat"], ["stat", "--wide"]:
+        last = relay.yam(*words)[0].splitlines()[-1]
+        assert last == f"relay: 5 channels, 1 session, 0 dropped, 0 damaged, {counters['syncs']} syncs", last
+    for words in ["stat", "q1"], ["stat", "--relay"], ["stat", "--json"]:
+        assert "relay:" not in relay.yam(*words)[0], words
+
+
+def test_stat_of_a_topic_without_a_group_shows_what_it_keeps():
+    relay = Relay()
+    relay.yam("sub", "t", "-g", "gone", "--wait", "1ms", code=TEMPFAIL)
+    relay.yam("pub", "t", stdin="1\n2\n")
+    relay.yam("remove", "t", "gone", "--yes")
+    row, = rows(relay.yam("stat", "t", "--json")[0])
+    kept = len(rows(relay.yam("peek", "t", "--json")[0]))
+    assert row["channel"] == "t" and row["group"] == "" and row["groups"] == 0, row
+    assert row["messages"] == kept and row["published"] == 2 and row["leased"] == 0, (row, kept)
+    assert relay.yam("stat", "t")[0].splitlines()[1].split()[:2] == ["t", str(kept)]
+
+
 def test_no_table_has_blanks_at_the_end_of_a_line():
     relay = Relay()
     relay.yam("push", "q", stdin="1\n2\n3\n")
@@ -84,7 +110,7 @@ def test_no_table_has_blanks_at_the_end_of_a_line():
 def test_empty_relay_lists_nothing():
     relay = Relay(store=None)
     assert rows(relay.yam("stat", "--json")[0]) == []
-    assert relay.yam("stat")[0] == ""
+    assert relay.yam("stat")[0] == "relay: 0 channels, 1 session, 0 dropped, 0 damaged, 0 syncs\n"
 
 
 def test_watch_prints_until_interrupted():
@@ -158,7 +184,7 @@ def test_remove_ends_a_forgotten_group_and_dry_run_only_counts():
     refused("yam", "remove", "t", "forgotten", "-e", relay.endpoint, code=USAGE, says="--yes")
     assert rows(relay.yam("remove", "t", "forgotten", "--dry-run", "--json")[0]) == [{"messages": 2}]
     assert rows(relay.yam("remove", "t", "forgotten", "--yes", "--json")[0]) == [{"messages": 2}]
-    assert rows(relay.yam("stat", "t", "--json")[0]) == []
+    assert [row["group"] for row in rows(relay.yam("stat", "t", "--json")[0])] == [""]
     refused("yam", "remove", "t", "forgotten", "--yes", "-e", relay.endpoint, code=UNAVAILABLE,
             says="no such durable group")
 

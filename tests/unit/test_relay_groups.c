@@ -107,6 +107,8 @@ test_topic_retention_drops_and_counts(void **state)
     fixture_admin(f, 1, "stat", "t", false);
     assert_int_equal(fixture_number(f, "dropped"), f->trimmed[2] - 1);
     assert_in_range(fixture_number(f, "oldest-ms"), 50000, 90000);
+    fixture_admin(f, 1, "stat", NULL, false);
+    assert_int_equal(fixture_number(f, "dropped"), f->trimmed[2] - 1);
 }
 
 static void
