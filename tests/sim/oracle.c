@@ -425,7 +425,7 @@ oracle_undone(const oracle_t *self, char *text, size_t size)
             return id;
         }
     }
-    return 0;
+    return oracle_credit_undone(self, text, size);
 }
 
 oracle_counts_t

@@ -21,7 +21,7 @@
         cancelled         what was told to be cancelled is never delivered
         dead-letter       only what was rejected or failed too often is one, with its reason
         epoch             no epoch is given to two incarnations
-        missing, stuck    see oracle_undone
+        missing, stuck    see oracle_undone; credit comes back, too
 */
 #ifndef ORACLE_H
 #define ORACLE_H
@@ -108,7 +108,9 @@ oracle_relay_takes(oracle_t *self, uint64_t number, const yami_frame_t *frame);
 //  What it did with that frame is done: who settles what it does not hold is told so, nobody else.
 void
 oracle_relay_took(oracle_t *self, uint64_t number);
-//  Something else: a batch, or garbage.
+void
+oracle_relay_takes_batch(oracle_t *self, uint64_t number, const yami_batch_t *batch);
+//  Something else: garbage.
 void
 oracle_relay_hears(oracle_t *self, uint64_t number);
 //  is_sent: false when the relay's link is gone, so that nobody gets it.
@@ -128,7 +130,8 @@ void
 oracle_relay_crashes(oracle_t *self);
 
 //  Nothing is left to do: each message has its fate, each that was confirmed or seen is settled in
-//  every group it is for, also as a dead letter. 0, or the id of one that is not, with a sentence.
+//  every group it is for, also as a dead letter; producers may send what they could at first. 0, or
+//  the id of a message or the number of a link for which that is not so, with a sentence.
 uint64_t
 oracle_undone(const oracle_t *self, char *text, size_t size);
 

@@ -79,6 +79,7 @@ void
 oracle_relay_drops(oracle_t *self, uint64_t number)
 {
     s_free_leases(self, number);
+    oracle_credit_ends(s_link(self, number));
 }
 
 void
@@ -114,6 +115,7 @@ oracle_relay_crashes(oracle_t *self)
     for (size_t index = 0; index < self->link_count; index++) {
         self->links[index].group = ORACLE_NONE;
         self->links[index].settled_count = 0;
+        oracle_credit_ends(&self->links[index]);
     }
     for (unsigned at = 0; at < self->group_count; at++) {
         oracle_group_t *group = &self->groups[at];
@@ -252,10 +254,18 @@ oracle_relay_hears(oracle_t *self, uint64_t number)
 }
 
 void
+oracle_relay_takes_batch(oracle_t *self, uint64_t number, const yami_batch_t *batch)
+{
+    oracle_relay_hears(self, number);
+    oracle_credit_hears(s_link(self, number), batch);
+}
+
+void
 oracle_relay_takes(oracle_t *self, uint64_t number, const yami_frame_t *frame)
 {
     oracle_link_t *link = s_link(self, number);
     link->heard_ms = world_ms(self->world);
+    oracle_credit_takes(link, frame);
     switch (frame->type) {
     case YAMI_FRAME_HELLO:
         s_free_leases(self, number);
@@ -359,6 +369,7 @@ void
 oracle_relay_sends(oracle_t *self, uint64_t number, const yami_frame_t *frame)
 {
     oracle_link_t *link = s_link(self, number);
+    oracle_credit_sends(link, frame);
     if (frame->type == YAMI_FRAME_ERROR) {
         s_error(self, link, frame->status);
     } else if (frame->type == YAMI_FRAME_CONFIRM ||

@@ -1,6 +1,7 @@
-/*  oracle_state - what the oracle remembers, shared by its two halves; nobody else includes this.
+/*  oracle_state - what the oracle remembers, shared by its parts; nobody else includes this.
 
-    oracle.c knows messages and what clients say, oracle_relay.c what the relay may do with them.
+    oracle.c knows messages and what clients say, oracle_relay.c what the relay may do with them,
+    oracle_credit.c what producers may send.
 */
 #ifndef ORACLE_STATE_H
 #define ORACLE_STATE_H
@@ -77,6 +78,13 @@ typedef struct {
     uint32_t failures; //  NACK: as many then
 } oracle_settled_t;
 
+//  What a producer may send since it was attached, in messages or in bytes.
+typedef struct {
+    uint64_t window; //  so much at first; 0: it is not attached
+    uint64_t granted;
+    uint64_t heard;
+} oracle_credit_t;
+
 //  A link of the relay.
 typedef struct {
     unsigned group;  //  that it is a member of; or ORACLE_NONE
@@ -84,12 +92,14 @@ typedef struct {
     int64_t lease_ms;
     int64_t heartbeat_ms;
     int64_t heard_ms;
-    bool has_settled;          //  the frame being taken settles something
-    uint64_t stale;            //  of what it names, not held by that link
-    uint64_t fenced;           //  ERROR{fenced} sent to it meanwhile
-    int64_t error_ms;          //  when it was told the last error
-    unsigned errors;           //  less than a second apart: more than some are not told
-    uint64_t stream;           //  of a producer
+    bool has_settled;         //  the frame being taken settles something
+    uint64_t stale;           //  of what it names, not held by that link
+    uint64_t fenced;          //  ERROR{fenced} sent to it meanwhile
+    int64_t error_ms;         //  when it was told the last error
+    unsigned errors;          //  less than a second apart: more than some are not told
+    uint64_t stream;          //  of a producer
+    oracle_credit_t messages; //  of a producer
+    oracle_credit_t bytes;
     oracle_settled_t *settled; //  owned; not said to be durable yet
     size_t settled_count;
     size_t settled_capacity;
@@ -130,5 +140,20 @@ oracle_place(oracle_group_t *group, uint64_t sequence);
 //  The sequence stands for that message from now on; checks that it did before.
 void
 oracle_see(oracle_t *self, unsigned channel, uint64_t sequence, uint64_t id);
+
+//  The relay takes a frame or a batch of that link, or sends it a frame.
+void
+oracle_credit_takes(oracle_link_t *link, const yami_frame_t *frame);
+void
+oracle_credit_hears(oracle_link_t *link, const yami_batch_t *batch);
+void
+oracle_credit_sends(oracle_link_t *link, const yami_frame_t *frame);
+//  The link is forgotten.
+void
+oracle_credit_ends(oracle_link_t *link);
+//  All that was sent has its answer: a link whose credit for it has not come back, with a sentence,
+//  or 0.
+uint64_t
+oracle_credit_undone(const oracle_t *self, char *text, size_t size);
 
 #endif

@@ -242,6 +242,11 @@ static void
 s_show_taken(relay_host_t *self, uint64_t link, const yami_block_t *block)
 {
     yami_frame_t frame;
+    yami_batch_t batch;
+    if (yami_batch_decode(&batch, block->data, block->size) == 0) {
+        oracle_relay_takes_batch(self->oracle, link, &batch);
+        return;
+    }
     if (yami_frame_decode(&frame, block->data, block->size) == -1) {
         oracle_relay_hears(self->oracle, link);
         return;

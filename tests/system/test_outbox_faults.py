@@ -70,6 +70,21 @@ def test_rows_whose_confirms_are_lost_are_sent_again_and_stored_once():
     assert wrong == [], wrong
 
 
+def test_rows_that_are_sent_and_never_arrive_are_sent_again():
+    scene = Scene()
+    proxy = FaultProxy(scene.endpoint)
+    scene.put()
+    runner = scene.dispatch(endpoint=proxy.endpoint)
+    scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
+    proxy.stall(UP)
+    scene.put()
+    hold(0.5)  # all is on its way, and stays there
+    runner.kill()
+    wait_for_death(runner)
+    wrong = scene.judge()
+    assert wrong == [], wrong
+
+
 def test_rows_that_nobody_confirms_fail_with_their_tries():
     scene = Scene()
     proxy = FaultProxy(scene.endpoint)

@@ -136,23 +136,38 @@ static void
 test_cut_at_the_end_loses_only_what_is_behind_it(void **state)
 {
     relay_process_t relay;
-    char path[PATH_SIZE];
     bool lost[COUNT + 1] = {false}, has_torn_tail = false;
     damage_segment_t *segment = damage_final();
     unsigned number = segment->last - 3;
     (void) state;
     assert_true(number > segment->first);
     damage_copy_store(&relay, "cut");
-    damage_path(&relay, segment, path);
-    assert_int_equal(truncate(path, segment->offsets[number] + 100), 0);
-    for (damage_segment_t *later = segment + 1; later < damage_segments + damage_segment_count;
-         later++) {
-        damage_path(&relay, later, path);
-        assert_int_equal(unlink(path), 0);
-    }
+    damage_end_in(&relay, segment, number);
     assert_int_equal(damage_verify(&relay, segment, lost, &has_torn_tail), EX_OK);
     assert_true(has_torn_tail);
     damage_assert_serves_the_rest(&relay, NULL, number - AT_ONCE + 1, COUNT, false);
+}
+
+//  Nor does a torn end make damage before it part of itself: what follows shows that it was durable.
+static void
+test_flipped_bit_before_a_torn_end_loses_its_batch_only(void **state)
+{
+    relay_process_t relay;
+    bool lost[COUNT + 1] = {false}, has_torn_tail = false;
+    damage_segment_t *segment = damage_middle();
+    unsigned number = segment->first + 1;
+    unsigned end = segment->last - (segment->last - 1) % AT_ONCE; //  the first of its batch
+    (void) state;
+    assert_true(end > number + 2 * AT_ONCE);
+    damage_copy_store(&relay, "flipped-torn");
+    damage_end_in(&relay, segment, end);
+    damage_change(&relay, segment, segment->offsets[number] + 700, 1, false);
+    assert_int_equal(damage_verify(&relay, segment, lost, &has_torn_tail), EX_DATAERR);
+    assert_true(has_torn_tail && lost[number] && !lost[number + AT_ONCE]);
+    for (; end <= COUNT; end++) {
+        lost[end] = true;
+    }
+    damage_assert_serves_the_rest(&relay, lost, 1, COUNT, true);
 }
 
 //  -- Not ours to open ----------------------------------------------------------------------------
@@ -260,6 +275,7 @@ main(void)
         cmocka_unit_test(test_truncated_segment_in_the_middle_is_reported),
         cmocka_unit_test(test_missing_segment_in_the_middle_is_reported),
         cmocka_unit_test(test_cut_at_the_end_loses_only_what_is_behind_it),
+        cmocka_unit_test(test_flipped_bit_before_a_torn_end_loses_its_batch_only),
         cmocka_unit_test(test_store_of_another_version_is_refused_in_plain_words),
         cmocka_unit_test(test_store_without_anything_readable_is_refused),
         cmocka_unit_test(test_second_relay_on_a_directory_is_told_who_has_it),

@@ -181,6 +181,18 @@ damage_change(const relay_process_t *relay, const damage_segment_t *segment, lon
     (void) close(fd);
 }
 
+void
+damage_end_in(const relay_process_t *relay, const damage_segment_t *segment, unsigned number)
+{
+    char path[PATH_SIZE];
+    damage_path(relay, segment, path);
+    assert_int_equal(truncate(path, segment->offsets[number] + 100), 0);
+    while (++segment < damage_segments + damage_segment_count) {
+        damage_path(relay, segment, path);
+        assert_int_equal(unlink(path), 0);
+    }
+}
+
 //  What `yam verify` says: its exit code; and in lost[] which messages are in the ranges it names.
 int
 damage_verify(const relay_process_t *relay, const damage_segment_t *segment, bool *lost,

@@ -45,6 +45,10 @@ void
 damage_change(const relay_process_t *relay, const damage_segment_t *segment, long offset,
               size_t size, bool is_zeroed);
 
+//  The log ends amid that message of the segment.
+void
+damage_end_in(const relay_process_t *relay, const damage_segment_t *segment, unsigned number);
+
 //  What `yam verify` says: its exit code; and in lost[] which messages are in the ranges it names.
 //  When it finds damage it must name this segment.
 int
