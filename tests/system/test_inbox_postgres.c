@@ -398,6 +398,7 @@ test_a_session_that_is_ended_has_claimed_nothing(void **state)
 
 #define CLAIMERS 3
 #define EFFECTS 600
+#define FEW 20 //  where nobody is killed
 #define KILLS 3
 #define PATIENCE_MS 60000 //  how long a failure takes to show
 
@@ -409,7 +410,7 @@ static bool
 s_handle(PGconn *connection, yam_inbox_t *inbox, int number)
 {
     char text[96];
-    char id[16];
+    char id[24];
     (void) snprintf(id, sizeof id, "order-%d", number);
     (void) snprintf(text, sizeof text, "INSERT INTO effects VALUES (%d)", number);
     PQclear(PQexec(connection, "BEGIN"));
@@ -424,15 +425,15 @@ s_handle(PGconn *connection, yam_inbox_t *inbox, int number)
     return is_done;
 }
 
-//  Goes over all numbers, and again over what is not known to be done, with a new connection each
+//  Goes over all numbers below arg's, and again over what is not known to be done, with a new connection each
 //  time that one is lost.
 static void *
 s_claimer(void *arg)
 {
-    (void) arg;
+    int count = *(const int *) arg;
     PGconn *connection = NULL;
     yam_inbox_t *inbox = NULL;
-    for (int number = 0; number < EFFECTS;) {
+    for (int number = 0; number < count;) {
         if (inbox == NULL) {
             connection = yam_postgres_open(database_server.uri);
             inbox = connection ? yam_inbox_postgres_new(connection, NULL) : NULL;
@@ -467,16 +468,31 @@ s_wait_for_commits(int count)
 }
 
 static void
-test_kills_of_the_server_leave_each_effect_once(void **state)
+s_begin_effects(void)
 {
-    (void) state;
-    pthread_t threads[CLAIMERS];
     s_new(NULL);
     database_run("CREATE TABLE effects (number int)");
     s_committed_count = 0;
     yami_monitor_init(&s_monitor);
+}
+
+//  Whether each number below count has had its effect, and no more than once.
+static bool
+s_is_each_there_once(int count)
+{
+    return database_number("SELECT count(*) FROM effects") == count &&
+           database_number("SELECT count(DISTINCT number) FROM effects") == count;
+}
+
+static void
+test_kills_of_the_server_leave_each_effect_once(void **state)
+{
+    (void) state;
+    pthread_t threads[CLAIMERS];
+    int count = EFFECTS;
+    s_begin_effects();
     for (int index = 0; index < CLAIMERS; index++) {
-        assert_int_equal(pthread_create(&threads[index], NULL, s_claimer, NULL), 0);
+        assert_int_equal(pthread_create(&threads[index], NULL, s_claimer, &count), 0);
     }
     for (int number = 1; number <= KILLS; number++) {
         s_wait_for_commits(number * CLAIMERS * EFFECTS / (KILLS + 1));
@@ -487,8 +503,33 @@ test_kills_of_the_server_leave_each_effect_once(void **state)
         (void) pthread_join(threads[index], NULL);
     }
     s_reconnect();
-    assert_int_equal(database_number("SELECT count(*) FROM effects"), EFFECTS);
-    assert_int_equal(database_number("SELECT count(DISTINCT number) FROM effects"), EFFECTS);
+    assert_true(s_is_each_there_once(EFFECTS));
+}
+
+//  A run that cannot fail proves nothing: claims that are lost, and one without its effect.
+static void
+test_oracle_finds_an_effect_that_an_inbox_forgot(void **state)
+{
+    (void) state;
+    int count = FEW;
+    s_begin_effects();
+    (void) s_claimer(&count);
+    (void) s_claimer(&count);
+    assert_true(s_is_each_there_once(FEW));
+    database_run("DELETE FROM yam_inbox_0 WHERE id = 'order-7'");
+    (void) s_claimer(&count);
+    assert_false(s_is_each_there_once(FEW));
+}
+
+static void
+test_oracle_finds_a_claim_that_is_committed_without_its_effect(void **state)
+{
+    (void) state;
+    int count = FEW;
+    s_begin_effects();
+    assert_int_equal(s_claim("order-7", "x"), YAM_CLAIM_NEW);
+    (void) s_claimer(&count);
+    assert_false(s_is_each_there_once(FEW));
 }
 
 //  The value of an option that a connection was made with.
@@ -565,6 +606,8 @@ main(void)
         CASE(test_a_server_killed_before_the_commit_has_claimed_nothing),
         CASE(test_a_session_that_is_ended_has_claimed_nothing),
         CASE(test_kills_of_the_server_leave_each_effect_once),
+        CASE(test_oracle_finds_an_effect_that_an_inbox_forgot),
+        CASE(test_oracle_finds_a_claim_that_is_committed_without_its_effect),
         CASE(test_a_connection_has_limits_of_silence_unless_the_uri_has_others),
         CASE(test_a_uri_that_cannot_be_used_is_told_without_its_password),
     };

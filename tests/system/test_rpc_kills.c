@@ -2,7 +2,8 @@
 //  same, and with its own answer.
 //
 //  test_rpc_kills serve MODE ENDPOINT is such a server: it prints "ready ENDPOINT", then "begun"
-//  for each request, and answers with the request itself; in MODE hold it answers nothing.
+//  for each request, and answers with the request itself; in MODE hold it answers nothing, in MODE
+//  mix what nobody has asked.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,25 +34,27 @@ static pthread_mutex_t s_output = PTHREAD_MUTEX_INITIALIZER; //  "ready" comes f
 static void
 s_answer(void *arg, yam_rpc_request_t *request)
 {
-    bool is_holding = *(const bool *) arg;
+    static const uint64_t other = 0;
+    const char *mode = arg;
     (void) pthread_mutex_lock(&s_output);
     (void) printf("begun\n");
     (void) fflush(stdout);
     (void) pthread_mutex_unlock(&s_output);
-    if (!is_holding) {
+    if (strcmp(mode, "hold") != 0) {
         yam_message_t *message = yam_rpc_request_message(request);
-        yam_message_t *body = yam_message_new(yam_message_body(message), yam_message_size(message));
+        bool is_mixed = strcmp(mode, "mix") == 0;
+        yam_message_t *body = yam_message_new(is_mixed ? &other : yam_message_body(message),
+                                              is_mixed ? sizeof other : yam_message_size(message));
         (void) yam_rpc_reply(&request, YAM_STATUS_OK, NULL, &body);
     }
 }
 
 static int
-s_serve(const char *mode, const char *endpoint)
+s_serve(char *mode, const char *endpoint)
 {
-    bool is_holding = strcmp(mode, "hold") == 0;
     yam_t *yam = yam_new();
     (void) pthread_mutex_lock(&s_output);
-    yam_rpc_server_t *server = yam_rpc_serve(yam, "orders", endpoint, s_answer, &is_holding);
+    yam_rpc_server_t *server = yam_rpc_serve(yam, "orders", endpoint, s_answer, mode);
     if (server == NULL) {
         (void) fprintf(stderr, "test_rpc_kills: %s\n", yam_error());
         return 1;
@@ -121,24 +124,41 @@ s_caller(const char *endpoint)
 }
 
 static uint64_t
-s_call(yam_rpc_t *rpc, uint64_t content)
+s_call_within(yam_rpc_t *rpc, uint64_t content, int64_t timeout_ms)
 {
     yam_message_t *request = yam_message_new(&content, sizeof content);
-    uint64_t call = yam_rpc_call(rpc, &request, CHILD_PATIENCE_MS, NULL, NULL);
+    uint64_t call = yam_rpc_call(rpc, &request, timeout_ms, NULL, NULL);
     assert_int_not_equal(call, 0);
     return call;
+}
+
+static uint64_t
+s_call(yam_rpc_t *rpc, uint64_t content)
+{
+    return s_call_within(rpc, content, CHILD_PATIENCE_MS);
+}
+
+//  What is wrong with the answer to a call; NULL when it is its own.
+static const char *
+s_judge(yam_rpc_t *rpc, uint64_t call, uint64_t content)
+{
+    yam_message_t *answer = yam_rpc_wait(rpc, call, -1, NULL);
+    if (answer == NULL) {
+        return yam_error();
+    }
+    bool is_own = yam_message_size(answer) == sizeof content &&
+                  memcmp(yam_message_body(answer), &content, sizeof content) == 0;
+    yam_message_destroy(&answer);
+    return is_own ? NULL : "the answer is another's";
 }
 
 static void
 s_assert_answered(yam_rpc_t *rpc, uint64_t call, uint64_t content)
 {
-    yam_message_t *answer = yam_rpc_wait(rpc, call, -1, NULL);
-    if (answer == NULL) {
-        fail_msg("%s", yam_error());
+    const char *wrong = s_judge(rpc, call, content);
+    if (wrong != NULL) {
+        fail_msg("call %llu: %s", (unsigned long long) content, wrong);
     }
-    assert_int_equal(yam_message_size(answer), sizeof content);
-    assert_memory_equal(yam_message_body(answer), &content, sizeof content);
-    yam_message_destroy(&answer);
 }
 
 static void
@@ -248,6 +268,37 @@ test_all_calls_are_answered_while_servers_and_relay_are_killed(void **state)
     assert_int_equal(relay_process_stop(&relay), 0);
 }
 
+//  -- A run that cannot fail proves nothing: what breaks the promise must be found ----------------
+
+//  What is found wrong with a call to a server in that mode.
+static const char *
+s_find(const char *mode, int64_t timeout_ms)
+{
+    child_t server;
+    char endpoint[320];
+    char bound[300];
+    s_start_server(&server, mode, "@tcp://127.0.0.1:*", bound);
+    (void) snprintf(endpoint, sizeof endpoint, ">%s?" QUICK, bound);
+    yam_rpc_t *rpc = s_caller(endpoint);
+    const char *wrong = s_judge(rpc, s_call_within(rpc, 7, timeout_ms), 7);
+    (void) child_kill(&server);
+    return wrong;
+}
+
+static void
+test_oracle_finds_an_answer_that_is_anothers(void **state)
+{
+    (void) state;
+    assert_string_equal(s_find("mix", CHILD_PATIENCE_MS), "the answer is another's");
+}
+
+static void
+test_oracle_finds_a_call_that_is_never_answered(void **state)
+{
+    (void) state;
+    assert_non_null(s_find("hold", 500));
+}
+
 #define KILL_TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
 
 int
@@ -262,6 +313,8 @@ main(int argc, char **argv)
         KILL_TEST(test_request_at_a_relay_survives_the_server_that_is_killed_with_it),
         KILL_TEST(test_request_survives_the_relay_that_is_killed_with_it),
         KILL_TEST(test_all_calls_are_answered_while_servers_and_relay_are_killed),
+        KILL_TEST(test_oracle_finds_an_answer_that_is_anothers),
+        KILL_TEST(test_oracle_finds_a_call_that_is_never_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
