@@ -425,8 +425,8 @@ s_handle(PGconn *connection, yam_inbox_t *inbox, int number)
     return is_done;
 }
 
-//  Goes over all numbers below arg's, and again over what is not known to be done, with a new connection each
-//  time that one is lost.
+//  Goes over all numbers below arg's, and again over what is not known to be done, with a new
+//  connection each time that one is lost.
 static void *
 s_claimer(void *arg)
 {
