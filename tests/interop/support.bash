@@ -13,7 +13,7 @@ failed=0
 trap 'kill -9 $relay 2> /dev/null; kill $(jobs -p) 2> /dev/null; wait' EXIT
 
 skip() { #  REASON
-    echo "# skipped: $1"
+    echo "# $1"
     exit 77
 }
 

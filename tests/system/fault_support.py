@@ -10,10 +10,9 @@ import re
 import shutil
 import struct
 import subprocess
-import sys
 
 from relay_client import ACK, NACK, Client, Gone
-from yamd_support import IS_SANITIZED, OK, SKIPPED, TIMEOUT, Relay, folder, run
+from yamd_support import IS_SANITIZED, OK, TIMEOUT, Relay, folder, leave, run
 
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
@@ -34,10 +33,9 @@ def need(*programs, root=False, plain=False):
     """Ends the test as skipped, and says why, where something is missing."""
     missing = [program for program in programs if not shutil.which(program)]
     why = (f"needs {', '.join(missing)}" if missing else "needs root" if root and os.geteuid() != 0 else
-           "is about system calls and memory, which a sanitizer changes" if plain and IS_SANITIZED else None)
+           "not here: a sanitizer changes system calls and memory" if plain and IS_SANITIZED else None)
     if why:
-        print(f"# {os.path.basename(sys.argv[0])} {why}")
-        sys.exit(SKIPPED)
+        leave(why)
 
 
 class FalseClock:
@@ -61,8 +59,7 @@ def unshare(flags):
     """Gives this process namespaces of its own; what it mounts goes with it."""
     if _libc.unshare(flags) == -1 or (flags & CLONE_NEWNS and
                                       _libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == -1):
-        print(f"# no namespace of its own: {os.strerror(ctypes.get_errno())}")
-        sys.exit(SKIPPED)
+        leave(f"not here: no namespace of its own: {os.strerror(ctypes.get_errno())}")
 
 
 def command(*words, **options):

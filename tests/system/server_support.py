@@ -36,7 +36,7 @@ def find_program(kind):
         found = max(glob.glob("/usr/lib/postgresql/*/bin/postgres"), default=None,
                     key=lambda path: int(path.split("/")[4]))
     if not found:
-        raise NotInstalled(f"no {kind} server here (apt-get install {'postgresql' if kind == 'postgres' else 'redis-server'})")
+        raise NotInstalled(f"needs a {kind} server (apt-get install {'postgresql' if kind == 'postgres' else 'redis-server'})")
     return found
 
 

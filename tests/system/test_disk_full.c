@@ -48,12 +48,16 @@ static uint8_t s_body[BODY_SIZE];
 
 //  -- File systems --------------------------------------------------------------------------------
 
-//  Whether this test may mount at all.
-static bool
-s_may_mount(void)
+//  Why this test may not mount at all, or NULL.
+static const char *
+s_wants_to_mount(void)
 {
-    return geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
-           mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+    if (geteuid() != 0) {
+        return "needs root, to mount file systems of its own";
+    }
+    bool may_mount =
+        unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+    return may_mount ? NULL : "not here: no namespace of its own";
 }
 
 static void
@@ -77,7 +81,8 @@ s_mount_ext4(const char *path, const char *size)
     const char *argv[] = {"/bin/sh", "-c", command, NULL};
     int code = child_run(argv, text, sizeof text);
     if (code != 0) {
-        print_message("# no ext4 here: %s\n", text);
+        text[strcspn(text, "\n")] = '\0';
+        print_message("# needs an ext4 in a file: %s\n", text);
     }
     return code == 0;
 }
@@ -369,8 +374,9 @@ main(int argc, char **argv)
     if (argc == 2) {
         cmocka_set_test_filter(argv[1]);
     }
-    if (!s_may_mount()) {
-        print_message("# needs root, to mount file systems of its own\n");
+    const char *why_not = s_wants_to_mount();
+    if (why_not) {
+        print_message("# %s\n", why_not);
         return SKIPPED;
     }
     const struct CMUnitTest tests[] = {

@@ -3,12 +3,11 @@
 
 import contextlib
 import os
-import sys
 import tempfile
 
 import outbox_support as outbox
-from server_support import SKIPPED, NotInstalled, Server, find_program
-from yamd_support import TEMPFAIL, UNAVAILABLE, USAGE, folder, main, refused, rows, yam
+from server_support import NotInstalled, Server, find_program
+from yamd_support import TEMPFAIL, UNAVAILABLE, USAGE, folder, leave, main, refused, rows, yam
 
 
 SERVERS = []  # the one that all cases use, each with a database of its own
@@ -106,8 +105,7 @@ if __name__ == "__main__":
     try:
         find_program("postgres")
     except NotInstalled as reason:
-        print(reason)
-        sys.exit(SKIPPED)
+        leave(reason)
     with tempfile.TemporaryDirectory(prefix="postgres-") as home:
         os.chmod(home, 0o755)
         with Server("postgres", home + "/data") as server:

@@ -6,10 +6,9 @@ import select
 import shutil
 import signal
 import subprocess
-import sys
 
-from server_support import SKIPPED, NotInstalled, Server, find_program
-from yamd_support import TIMEOUT, folder, main
+from server_support import NotInstalled, Server, find_program
+from yamd_support import TIMEOUT, folder, leave, main
 
 HELPER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "server_support.py")
 
@@ -75,6 +74,5 @@ try:
     find_program("postgres")
     find_program("redis")
 except NotInstalled as reason:
-    print("#", reason)
-    sys.exit(SKIPPED)
+    leave(reason)
 main(globals())

@@ -155,13 +155,19 @@ def rows(text):
 
 
 class Skipped(Exception):
-    """Raised by a case that cannot be here, with what it needs: it counts as skipped, and not as passed."""
+    """Raised by a case that cannot be here, with the reason: it counts as skipped, and not as passed."""
 
 
 def needs(is_there, what):
     """Skips the case unless there is what it needs."""
     if not is_there:
         raise Skipped(f"needs {what}")
+
+
+def leave(reason):
+    """Ends a test that cannot be here as skipped, and says why; tests/tools/run_tests says what is a good reason."""
+    print(f"# {reason}")
+    sys.exit(SKIPPED)
 
 
 def main(cases):
@@ -178,7 +184,7 @@ def main(cases):
                 case()
                 print(f"ok {number} - {name}", flush=True)
             except Skipped as why:
-                print(f"ok {number} - {name} # SKIP {why}", flush=True)
+                print(f"# {why}\nok {number} - {name} # SKIP", flush=True)
             except Exception:  # whatever it is, the next case still runs
                 failed += 1
                 traceback.print_exc(file=sys.stdout)

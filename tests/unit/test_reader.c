@@ -10,6 +10,7 @@
 // clang-format on
 
 #include "wire_samples.h"
+#include "yami_limits.h"
 #include "yami_reader.h"
 
 #define READER(reader, ...)                                                                        \
