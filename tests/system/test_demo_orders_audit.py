@@ -4,9 +4,8 @@ lost in any of the three databases."""
 
 import os
 import sqlite3
-import sys
 
-from yamd_support import SKIPPED, folder, main, run
+from yamd_support import folder, main, need_example, run
 
 AUDIT = os.path.join(os.path.abspath(os.environ.get("YAM_BUILD") or "build"), "examples/demo_orders/audit")
 BOOKS = ("shop.db", "pay.db", "points.db")
@@ -96,7 +95,5 @@ def test_a_message_that_failed_is_found():
 
 
 if __name__ == "__main__":
-    if not os.path.exists(AUDIT):
-        print(f"# no {AUDIT}: make examples")
-        sys.exit(SKIPPED)
+    need_example(AUDIT)
     main(globals())

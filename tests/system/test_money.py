@@ -10,7 +10,7 @@ import random
 import signal
 import sqlite3
 
-from yamd_support import IS_SANITIZED, TIMEOUT, Relay, folder, leave, main, rows, spawn, until
+from yamd_support import TIMEOUT, Relay, folder, main, need_example, rows, spawn, until
 
 EXAMPLES = os.path.join(os.path.abspath(os.environ.get("YAM_BUILD") or "build"), "examples")
 KILLS = int(os.environ.get("YAM_KILLS") or 60)
@@ -173,6 +173,5 @@ def test_oracle_finds_money_that_was_acked_before_its_commit():
 
 
 if __name__ == "__main__":
-    if not os.path.exists(os.path.join(EXAMPLES, "14_money_give")):
-        leave("not here: a sanitizer's build has no examples" if IS_SANITIZED else f"needs {EXAMPLES}: make examples")
+    need_example(os.path.join(EXAMPLES, "14_money_give"))
     main(globals())

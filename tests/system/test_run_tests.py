@@ -62,8 +62,8 @@ def test_one_test_is_found_by_its_name_whatever_its_kind():
     for kind in ("support", "unit", "system"):
         os.makedirs(folder(f"tests/{kind}"))
         os.makedirs(folder(f"build/{kind}"))
-    write("tests/support/shared.h", "void\ntest_shared(void **state);\n")
-    write("tests/unit/test_c.c", '#include "shared.h"\nvoid test_of_c(void **state)\n')
+    write("tests/support/shared_cases.h", "void\ntest_shared(void **state);\n")
+    write("tests/unit/test_c.c", "void test_of_c(void **state)\n{ SHARED_CASES, }\n")
     program("build/unit/test_c", "echo 'ok 1 - test_shared'\necho 'not ok 2 - test_of_c'\nexit 1\n")
     program("tests/system/test_shell.sh", "echo 'ok 1 - test_of_shell'\n")
     program("tests/system/test_python.py", "echo \"ok 1 - $1\" # test_of_python\n")

@@ -170,6 +170,11 @@ def leave(reason):
     sys.exit(SKIPPED)
 
 
+def need_example(path):
+    if not os.path.exists(path):
+        leave("not here: a sanitizer's build has no examples" if IS_SANITIZED else f"needs {path}: make examples")
+
+
 def main(cases):
     """Runs all functions named test_ in cases, each in a folder of its own; prints TAP."""
     global _case
