@@ -269,8 +269,16 @@ s_close(yami_store_t **store_p)
     return 0;
 }
 
+static void
+s_set_reserve(yami_store_t *store, uint64_t reserve_bytes)
+{
+    (void) store;
+    (void) reserve_bytes;
+}
+
 static const yami_store_ops_t s_ops = {.append = s_append,
                                        .has_room = s_has_room,
+                                       .set_reserve = s_set_reserve,
                                        .commit = s_commit,
                                        .read = s_read,
                                        .trim = s_trim,

@@ -102,6 +102,14 @@ s_scrub(yami_store_t *store, yami_scrub_progress_t *progress, yami_damage_t *dam
 }
 
 static void
+s_set_reserve(yami_store_t *store, uint64_t reserve_bytes)
+{
+    yami_log_t *self = (yami_log_t *) store;
+    self->options.reserve_bytes = reserve_bytes;
+    yami_spares_set_reserve(self->spares, reserve_bytes);
+}
+
+static void
 s_stats(const yami_store_t *store, yami_store_stats_t *stats)
 {
     const yami_log_t *self = (const yami_log_t *) store;
@@ -167,6 +175,7 @@ s_close(yami_store_t **store_p)
 
 static const yami_store_ops_t s_ops = {.append = yami_log_append,
                                        .has_room = yami_log_has_room,
+                                       .set_reserve = s_set_reserve,
                                        .commit = s_commit,
                                        .read = s_read,
                                        .trim = yami_log_trim,

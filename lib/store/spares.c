@@ -24,7 +24,7 @@
 struct yami_spares {
     yami_disk_t *disk; //  borrowed
     uint64_t segment_bytes;
-    uint64_t reserve_bytes;
+    _Atomic uint64_t reserve_bytes;
     //  filled at the start; then only the held-back one is kept up, and given files are kept
     size_t want_count;
     size_t keep_count; //  most ready files beyond what is promised
@@ -54,7 +54,7 @@ yami_spares_new(yami_disk_t *disk, const yami_log_options_t *options)
     yami_spares_t *self = yami_alloc(sizeof *self);
     self->disk = disk;
     self->segment_bytes = options->segment_bytes;
-    self->reserve_bytes = options->reserve_bytes;
+    atomic_init(&self->reserve_bytes, options->reserve_bytes);
     self->want_count = options->spare_count > 0 ? options->spare_count : 1; //  (2)
     self->keep_count = 2 * self->want_count;
     self->is_threaded = options->is_threaded;
@@ -191,7 +191,17 @@ yami_spares_look(yami_spares_t *self, uint64_t written)
 bool
 yami_spares_is_low(const yami_spares_t *self)
 {
-    return (uint64_t) atomic_load(&self->free_bytes) < self->reserve_bytes;
+    return (uint64_t) atomic_load(&self->free_bytes) < atomic_load(&self->reserve_bytes);
+}
+
+//  The filler is told: when the disk is low it is the one who looks whether that has changed.
+void
+yami_spares_set_reserve(yami_spares_t *self, uint64_t reserve_bytes)
+{
+    yami_monitor_lock(&self->monitor);
+    atomic_store(&self->reserve_bytes, reserve_bytes);
+    yami_monitor_tell(&self->monitor);
+    yami_monitor_unlock(&self->monitor);
 }
 
 //  Whether count more files of size bytes fit, and the reserve stays.
@@ -209,7 +219,7 @@ s_has_space(const yami_spares_t *self, uint64_t count, uint64_t size, uint64_t r
 static bool
 s_is_wanting(yami_spares_t *self)
 {
-    bool has_space = s_has_space(self, 1, self->segment_bytes, self->reserve_bytes);
+    bool has_space = s_has_space(self, 1, self->segment_bytes, atomic_load(&self->reserve_bytes));
     self->was_full = self->was_full || self->ready_count >= self->want_count;
     size_t want_count =
         (has_space && !self->was_full ? self->want_count : 1) + self->promised_count;
@@ -303,8 +313,8 @@ s_has_segment(const yami_spares_t *self, uint64_t file_bytes)
     if (file_bytes == self->segment_bytes && self->ready_count > self->promised_count + 1) {
         return true;
     }
-    return self->error != ENOSPC &&
-           s_has_space(self, 2 * (self->promised_count + 1), file_bytes, self->reserve_bytes);
+    return self->error != ENOSPC && s_has_space(self, 2 * (self->promised_count + 1), file_bytes,
+                                                atomic_load(&self->reserve_bytes));
 }
 
 bool

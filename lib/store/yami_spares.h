@@ -69,6 +69,10 @@ yami_spares_look(yami_spares_t *self, uint64_t written);
 bool
 yami_spares_is_low(const yami_spares_t *self);
 
+//  Free disk that is kept from now on. Who waits for space looks at once.
+void
+yami_spares_set_reserve(yami_spares_t *self, uint64_t reserve_bytes);
+
 //  Ready files.
 size_t
 yami_spares_count(yami_spares_t *self);

@@ -95,6 +95,8 @@ typedef struct {
     //  can be had, and after a failure. Cheap: asked before every event. When true, the appends of
     //  one event do not fail with ENOSPC.
     bool (*has_room)(const yami_store_t *self);
+    //  Free disk below which has_room is false from now on. Nothing to a store in memory.
+    void (*set_reserve)(yami_store_t *self, uint64_t reserve_bytes);
     //  Makes all that was appended before the call durable, with one write and one sync per segment
     //  touched. Returns 1 when it did something, 0 when there was nothing to do (or no disk space
     //  for it now: *durable_lsn_p stays behind, call it again), -1 with errno (3). *durable_lsn_p

@@ -324,8 +324,8 @@ yam_relay_set(yam_relay_t *self, const char *name, const char *value)
         return -1;
     }
     static const char *const changeable[] = {
-        "lease",       "delivery-limit", "backoff",       "channel-bytes",   "channel-messages",
-        "topic-bytes", "topic-age",      "producer-idle", "delayed-messages"};
+        "lease",       "delivery-limit", "backoff",       "channel-bytes",    "channel-messages",
+        "topic-bytes", "topic-age",      "producer-idle", "delayed-messages", "reserve"};
     for (size_t index = 0; index < sizeof changeable / sizeof changeable[0]; index++) {
         if (strcmp(name, changeable[index]) == 0) {
             int64_t delays_ms[YAMI_DELAYS_LIMIT];

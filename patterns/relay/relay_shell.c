@@ -148,6 +148,8 @@ s_answer_set(yami_relay_shell_t *self)
     if (yami_options_set(yami_relay_option_table, self->options, set->name, set->value) == -1) {
         set->error = errno;
         (void) snprintf(set->text, sizeof set->text, "%s", yam_error());
+    } else {
+        self->store->ops->set_reserve(self->store, (uint64_t) self->options->reserve_bytes);
     }
     set->is_done = true;
     self->set = NULL;

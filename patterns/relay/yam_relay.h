@@ -50,8 +50,9 @@ yam_relay_close(yam_relay_t **self_p, int timeout_ms);
 YAM_EXPORT const char *
 yam_relay_endpoints(const yam_relay_t *self);
 
-//  Changes options that may change while it runs (limits, lease, backoff, delivery-limit). 0, or -1
-//  with errno EINVAL and a sentence; nothing changed then.
+//  Changes options that may change while it runs: lease, delivery-limit, backoff, producer-idle and
+//  limits, but for those that senders count on (window-messages, window-bytes) and that of a store
+//  in memory (memory-size). 0, or -1 with errno EINVAL and a sentence; nothing changed then.
 YAM_EXPORT int
 yam_relay_set(yam_relay_t *self, const char *name, const char *value);
 

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 
-from yamd_support import (IOERR, TEMPFAIL, TIMEOUT, Relay, folder, main, read_line, spawn, until, write)
+from yamd_support import (IOERR, TEMPFAIL, TIMEOUT, Relay, folder, main, read_line, rows, spawn, until, write)
 
 
 def test_disk_below_the_reserve_refuses_publishers_only():
@@ -17,6 +17,24 @@ def test_disk_below_the_reserve_refuses_publishers_only():
     _, errors = relay.yam("push", "q", "--timeout", "300ms", stdin="3\n", code=TEMPFAIL)
     assert "1 of 1 messages not confirmed" in errors or "disk" in errors, errors
     assert relay.yam("pull", "q", "-n2")[0] == "1\n2\n"
+
+
+def test_sighup_changes_the_reserve_and_publishers_go_on():
+    config = write("yamd.conf", "reserve = 1000000G\n")
+    relay = Relay("--config", config)
+    pusher = spawn("yam", "push", "q", "-e", relay.endpoint, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    pusher.stdin.write(b"1\n")
+    pusher.stdin.close()
+    until(lambda: any(row["refused"] for row in rows(relay.yam("stat", "--json")[0])), "nothing is refused")
+    write("yamd.conf", "reserve = 0\n")
+    relay.process.send_signal(signal.SIGHUP)
+    relay.wait_for_log("daemon.reloaded option=reserve value=0")
+    assert pusher.wait(TIMEOUT) == 0
+    write("yamd.conf", "reserve = 1000000G\n")
+    relay.process.send_signal(signal.SIGHUP)
+    relay.wait_for_log("daemon.reloaded option=reserve value=1073741824000000")
+    relay.yam("push", "q", "--timeout", "300ms", stdin="2\n", code=TEMPFAIL)
+    assert relay.yam("pull", "q", "-n1")[0] == "1\n"
 
 
 def test_store_that_fails_ends_yamd_and_keeps_what_was_confirmed():

@@ -2,12 +2,13 @@
 """yamd and the outside: signals, systemd's notifications, the watchdog."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import time
 
-from yamd_support import OK, TEMPFAIL, TIMEOUT, Relay, folder, main, read_line, rows, spawn, write
+from yamd_support import OK, TEMPFAIL, TIMEOUT, Relay, folder, main, read_line, rows, run, spawn, write
 
 
 class Systemd:
@@ -127,6 +128,23 @@ def test_sighup_changes_limits():
         relay.yam("pub", "t", "--whole", stdin=str(number) * 1200000)
     while any(row["channel"] == "t" and row["messages"] > 3 for row in rows(relay.yam("stat", "--json")[0])):
         pass  # what the topic has no room for is dropped within a second
+
+
+def test_sighup_changes_what_the_man_page_lists():
+    def other(value):
+        """Another value of an option that is a number, or begins with one."""
+        return re.sub(r"^\d+", lambda found: str(int(found[0]) - 1 if int(found[0]) > 1 else 2), value)
+
+    with open(f"{__file__.rsplit('/', 3)[0]}/daemons/yamd/yamd.8.scd", encoding="utf-8") as file:
+        listed = re.search(r"Changed at once: ([^.]*)\.", file.read())[1]
+    dump = re.findall(r'^([\w-]+) = "?(\d[^\s"]*)', run("yamd", "--dump-config")[0], re.M)
+    relay = Relay("--config", write("yamd.conf", ""))
+    write("yamd.conf", "log-level = debug\n" + "".join(f'{name} = "{other(value)}"\n' for name, value in dump))
+    relay.process.send_signal(signal.SIGHUP)
+    for name, value in dump:
+        relay.wait_for_log(f"option={name} value={other(value)}")
+    changed = re.findall(r"daemon\.reloaded option=(\S+)", relay.read_log())
+    assert sorted(changed) == sorted(listed.replace(",", "").split()), (changed, listed)
 
 
 def test_sighup_with_a_bad_file_changes_nothing():

@@ -323,6 +323,30 @@ test_low_disk_refuses_data_and_takes_the_rest(void **state)
     s_stop(&model, &disk);
 }
 
+static void
+test_reserve_that_is_changed_holds_from_then_on(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(7);
+    log_model_t model;
+    log_model_init(&model, disk);
+    sim_disk_set_free(disk, 4 << 20);
+    assert_true(log_model_open(&model));
+    assert_true(model.store->ops->has_room(model.store));
+    model.store->ops->set_reserve(model.store, 8 << 20);
+    assert_int_equal(log_model_append(&model, 1, 1, 20, 4000), 0); //  has_room had promised it
+    assert_false(model.store->ops->has_room(model.store));
+    assert_int_equal(log_model_append(&model, 1, 1, 20, 4000), -1);
+    assert_int_equal(errno, ENOSPC);
+    assert_non_null(strstr(yam_error(), "reserve of 8388608 bytes"));
+    model.store->ops->set_reserve(model.store, 1 << 20);
+    assert_true(model.store->ops->has_room(model.store));
+    assert_int_equal(log_model_append(&model, 1, 1, 20, 4000), 0);
+    assert_int_equal(log_model_commit(&model), 1);
+    log_model_read_all(&model);
+    s_stop(&model, &disk);
+}
+
 //  Publishers are refused when no segment can be had, consumers drain into what was held back, and
 //  it goes on by itself.
 static void
@@ -507,6 +531,7 @@ main(void)
         cmocka_unit_test(test_space_is_kept_until_a_checkpoint_stands_for_it),
         cmocka_unit_test(test_closing_twice_over_leaves_no_more_files),
         cmocka_unit_test(test_low_disk_refuses_data_and_takes_the_rest),
+        cmocka_unit_test(test_reserve_that_is_changed_holds_from_then_on),
         cmocka_unit_test(test_full_disk_refuses_data_until_trimming_makes_room),
         cmocka_unit_test(test_nth_allocation_fails_and_nothing_is_half_done),
         cmocka_unit_test(test_owner_and_committer_on_two_threads),

@@ -1,4 +1,5 @@
-//  The stock of spare segments, where its last place may be taken while a file is on its way out.
+//  The stock of spare segments: its last place may be taken while a file is on its way out, and its
+//  reserve changed while its thread sleeps.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 
 #include "sim_disk.h"
 #include "yami_base.h"
+#include "yami_monitor.h"
 #include "yami_segment_format.h"
 #include "yami_segment_log.h"
 #include "yami_spares.h"
@@ -19,10 +21,14 @@
 #define STOCK 8 //  the list of ready files is full with so many, and must grow for one more
 #define OLD_SEGMENT 1
 #define NEW_SEGMENT 2
+#define FREE_BYTES (4 << 20)
+#define PATIENCE_MS 10000
 
 //  The table of a disk has no room for a context: there is one at a time.
 static yami_spares_t *s_spares;
 static int (*s_rename)(yami_disk_t *self, const char *from, const char *to);
+static yami_monitor_t s_monitor; //  guards how often the free disk was looked at
+static unsigned s_look_count;
 
 //  There is no space to rename a spare into a segment; meanwhile an old segment was given back.
 static int
@@ -80,10 +86,66 @@ test_spare_that_could_not_be_renamed_goes_back_though_its_place_was_taken(void *
     sim_disk_destroy(&memory);
 }
 
+static int64_t
+s_look(yami_disk_t *self)
+{
+    (void) self;
+    yami_monitor_lock(&s_monitor);
+    s_look_count++;
+    yami_monitor_tell(&s_monitor);
+    yami_monitor_unlock(&s_monitor);
+    return FREE_BYTES;
+}
+
+static void
+s_wait_for_looks(unsigned count)
+{
+    int64_t deadline_ms = yami_monitor_deadline(PATIENCE_MS);
+    yami_monitor_lock(&s_monitor);
+    for (unsigned enough = s_look_count + count; s_look_count < enough;) {
+        assert_true(yami_monitor_wait(&s_monitor, deadline_ms));
+    }
+    yami_monitor_unlock(&s_monitor);
+}
+
+//  Its thread had nothing to do before, and nobody else would see that there is space again.
+static void
+test_disk_is_watched_when_the_reserve_is_raised_above_it(void **state)
+{
+    (void) state;
+    sim_disk_t *memory = sim_disk_new(1);
+    yami_disk_t *disk = sim_disk_attach(memory);
+    disk->free_bytes = s_look;
+    yami_monitor_init(&s_monitor);
+    yami_log_options_t options;
+    yami_log_options_init(&options);
+    options.segment_bytes = SEGMENT_BYTES;
+    options.reserve_bytes = FREE_BYTES / 2;
+    options.spare_count = 1;
+    options.is_threaded = true;
+    s_spares = yami_spares_new(disk, &options);
+    assert_int_equal(yami_spares_start(s_spares), 0);
+    int64_t deadline_ms = yami_monitor_deadline(PATIENCE_MS);
+    while (yami_spares_count(s_spares) == 0) { //  then it is full: it sleeps
+        assert_true(yami_clock_mono_ms() < deadline_ms);
+    }
+    assert_false(yami_spares_is_low(s_spares));
+    yami_spares_set_reserve(s_spares, 2 * FREE_BYTES);
+    assert_true(yami_spares_is_low(s_spares));
+    s_wait_for_looks(2);
+    yami_spares_set_reserve(s_spares, FREE_BYTES / 2);
+    assert_false(yami_spares_is_low(s_spares));
+    yami_spares_destroy(&s_spares);
+    disk->destroy(&disk);
+    sim_disk_destroy(&memory);
+    yami_monitor_destroy(&s_monitor);
+}
+
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(
-        test_spare_that_could_not_be_renamed_goes_back_though_its_place_was_taken)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_spare_that_could_not_be_renamed_goes_back_though_its_place_was_taken),
+        cmocka_unit_test(test_disk_is_watched_when_the_reserve_is_raised_above_it)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
