@@ -25,6 +25,7 @@ typedef struct {
     char database[1024];
     char prefix[49];
     char channel[201];
+    char level[16];
     int64_t state;
     int64_t from;
     int64_t count;
@@ -62,6 +63,8 @@ static const yami_option_t s_table[] = {
     CLI_NUMBER(s_values_t, "limit", limit_ms, 10, INT_MAX, "30s", "ms",
                "run: what has no confirm after so long is sent again"),
     CLI_NUMBER(s_values_t, "tries", tries, 1, 100, "3", "", "run: so many times, then it fails"),
+    CLI_TEXT(s_values_t, "level", level, "received", "LEVEL",
+             "run: a relay that confirms below it gets nothing (received, synced ..)"),
     CLI_NUMBER(s_values_t, "keep", keep_ms, 0, INT64_MAX / 2, "24h", "ms",
                "run: how long delivered rows are kept, 0: not at all"),
     CLI_NUMBER(s_values_t, "lease", lease_ms, 10, INT_MAX, "5s", "ms",
@@ -402,9 +405,9 @@ s_dispatch(void *arg, char **ids)
     }
     (void) snprintf(options, sizeof options,
                     "prefix=%s&limit=%" PRId64 "&tries=%" PRId64 "&keep=%" PRId64 "&lease=%" PRId64
-                    "&poll=%" PRId64,
+                    "&poll=%" PRId64 "&level=%s",
                     s_values.prefix, s_values.limit_ms, s_values.tries, s_values.keep_ms,
-                    s_values.lease_ms, s_values.poll_ms);
+                    s_values.lease_ms, s_values.poll_ms, s_values.level);
     yam_dispatcher_t *dispatcher =
         yam_postgres_is_uri(s_values.database)
             ? yam_dispatcher_postgres_new(yam, s_values.database, endpoint, options)
@@ -423,7 +426,7 @@ static const cli_action_t s_actions[] = {
     {"retry", S_CHANGE_OPTIONS " all channel from", 0, S_OPERANDS, s_retry},
     {"cancel", S_CHANGE_OPTIONS " all state channel from", 0, S_OPERANDS, s_cancel},
     {"prune", S_CHANGE_OPTIONS " older", 0, 0, s_prune},
-    {"run", "db prefix json endpoint certificate limit tries keep lease poll once", 0, 0,
+    {"run", "db prefix json endpoint certificate limit tries level keep lease poll once", 0, 0,
      s_dispatch},
     {NULL, NULL, 0, 0, NULL},
 };

@@ -201,6 +201,7 @@ s_state(const yami_producer_core_t *core)
         .is_pressed = core->refusal_count > 0 || core->storage_failed,
         .sessions = core->link.session_count,
         .known = core->known,
+        .level = core->level,
         .final_status = is_final ? core->final_status : YAM_STATUS_OK,
         .final_first = core->final_first,
         .final_last = core->final_last,

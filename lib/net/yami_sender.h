@@ -51,6 +51,7 @@ typedef struct {
     bool is_pressed;           //  the relay takes no more for now
     uint64_t sessions;         //  attachments so far
     uint64_t known;            //  last sequence the relay had when it attached last
+    yam_level_t level;         //  at which it confirms, by its latest word
     yam_status_t final_status; //  why it will never be attached again; OK: it may be
     uint64_t final_first;      //  sequences that were refused so; 0: whatever comes would be
     uint64_t final_last;

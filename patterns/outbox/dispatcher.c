@@ -31,6 +31,8 @@ static const yami_option_t s_table[] = {
      "what has no confirm after so long is sent again"},
     {"tries", YAMI_OPTION_INT, OPTION(core.try_limit), 1, YAM_OUTBOX_TRIES, "3", "", NULL,
      "so many times, and then it has failed"},
+    {"level", YAMI_OPTION_CHOICE, OPTION(core.level), 0, 0, "received", "",
+     "none|received|written|synced|replicated", "a relay that confirms below it gets nothing"},
     {"keep", YAMI_OPTION_INT, OPTION(core.keep_ms), 0, 3650 * S_DAY_MS, "24h", "ms", NULL,
      "how long delivered rows are kept, 0: not at all"},
     {"lease", YAMI_OPTION_INT, OPTION(core.lease_ms), 10, S_DAY_MS, "5s", "ms", NULL,

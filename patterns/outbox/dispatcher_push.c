@@ -41,10 +41,10 @@ s_on_confirm(void *arg, uint64_t first, uint64_t last, yam_status_t status, yam_
              const char *text)
 {
     yami_dispatcher_push_t *push = arg;
+    bool counts = (int64_t) level >= push->dispatcher->options.core.level;
     (void) first;
-    (void) level;
     (void) text;
-    if (status == YAM_STATUS_OK) {
+    if (status == YAM_STATUS_OK && counts) {
         yami_monitor_lock(&push->dispatcher->monitor);
         push->confirmed = last;
         s_tell(push->dispatcher);
@@ -196,6 +196,20 @@ s_hear_end(yam_dispatcher_t *self, yami_outbox_lane_t *lane, const yami_sure_sta
     yami_outbox_core_final(&self->driver.core, now_ms, lane, &refusal);
 }
 
+//  A session with the relay began.
+static void
+s_hear_session(yam_dispatcher_t *self, yami_outbox_lane_t *lane, const yami_sure_state_t *state,
+               int64_t now_ms)
+{
+    if ((int64_t) state->level < self->options.core.level) {
+        yami_log_limited(&self->log_site, YAMI_LOG_WARN, "outbox.level",
+                         "channel=%s relay=%s level=%s", lane->seen.channel,
+                         yam_level_name(state->level),
+                         yam_level_name((yam_level_t) self->options.core.level));
+    }
+    yami_outbox_core_attached(&self->driver.core, now_ms, lane, state->known, state->level);
+}
+
 void
 yami_dispatcher_hear(yam_dispatcher_t *self, yami_outbox_lane_t *lane, int64_t now_ms)
 {
@@ -213,7 +227,7 @@ yami_dispatcher_hear(yam_dispatcher_t *self, yami_outbox_lane_t *lane, int64_t n
     }
     bool is_new = state.sessions != push->told.sessions || !push->told.is_attached;
     if (state.is_attached && is_new) {
-        yami_outbox_core_attached(&self->driver.core, now_ms, lane, state.known);
+        s_hear_session(self, lane, &state, now_ms);
     } else if (!state.is_attached && push->told.is_attached) {
         yami_outbox_core_detached(lane);
     }

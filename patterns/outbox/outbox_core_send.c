@@ -159,13 +159,17 @@ yami_outbox_core_sent(yami_outbox_core_t *self, int64_t now_ms, int64_t wall_ms,
 
 void
 yami_outbox_core_attached(yami_outbox_core_t *self, int64_t now_ms, yami_outbox_lane_t *lane,
-                          uint64_t known)
+                          uint64_t known, yam_level_t level)
 {
-    (void) self;
     lane->is_attached = true;
     lane->is_pressed = false;
     lane->progress_ms = now_ms;
     if (!lane->is_ours || lane->sender == YAMI_OUTBOX_CLOSED) {
+        return;
+    }
+    if ((int64_t) level < self->options.level) {
+        //  (1) What the sender holds goes with it: only the database knows what is to be sent.
+        lane->must_close = lane->must_close || lane->sender == YAMI_OUTBOX_OPEN;
         return;
     }
     uint64_t next = lane->loaded > lane->seen.next ? lane->loaded : lane->seen.next;

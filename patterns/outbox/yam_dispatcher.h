@@ -2,7 +2,10 @@
 
     A thread with a database connection of its own. Several may share a database, in one process or
     in many: each channel is one dispatcher's at a time. Thread-safe but for its end. Invariants:
-    (1) A row is marked delivered only when the relay has confirmed it.
+    (1) A row is marked delivered only when the relay has confirmed it, at the option `level`
+    [received] or above. By then a relay with a store has synced it (synced), and one in memory has
+    it (received): what is delivered there is gone with that relay's process. Ask for level=synced
+    where that must not be; to a relay below it nothing is sent, as if it were away.
     (2) A row is sent only with a sequence that is durable in the database, and again only with the
     same: so the relay stores it once, whichever dispatcher sends it, however often.
     (3) A database that is locked, full or read-only loses nothing: it is tried again.

@@ -34,7 +34,7 @@ typedef struct yam_outbox yam_outbox_t;
 
 typedef enum {
     YAM_OUTBOX_SENDING = 0,   //  to be sent, or on its way
-    YAM_OUTBOX_DELIVERED = 1, //  confirmed by the relay, at its level
+    YAM_OUTBOX_DELIVERED = 1, //  confirmed by the relay, at the dispatcher's `level` or above
     YAM_OUTBOX_FAILED = 2,    //  refused, or tried too often: a person decides
     YAM_OUTBOX_CANCELLED = 3, //  a person has decided: never sent
 } yam_outbox_state_t;

@@ -11,7 +11,7 @@
     A lease is a beat: who has seen the same owner and beat for as long as `lease`, by its own
     monotonic clock, may take the lane. No two clocks are compared, and none that jumps.
     Invariants (yami_outbox_core_check):
-    (1) MARK names only whole flights that the relay has confirmed.
+    (1) MARK names only whole flights that a relay of the level asked for has confirmed.
     (2) SEND names only what is in a flight, hence durable with its sequences, and has no outcome;
     from OPEN on without a gap.
     (3) ASSIGN follows only an attachment at which the relay knew no sequence that the database does
@@ -36,6 +36,7 @@ typedef struct {
     int64_t lease_ms;
     int64_t keep_ms; //  rows that are over; 0: delivered ones go at once
     int64_t batch;   //  most rows of a flight
+    int64_t level;   //  yam_level_t; a relay below it is as good as none
 } yami_outbox_core_options_t;
 
 typedef enum {
@@ -211,10 +212,10 @@ void
 yami_outbox_core_sent(yami_outbox_core_t *self, int64_t now_ms, int64_t wall_ms,
                       const yami_outbox_output_t *output, uint64_t count, bool is_full);
 
-//  A session began; known is the last sequence that the relay has.
+//  A session began; known is the last sequence that the relay has, level that of its confirms.
 void
 yami_outbox_core_attached(yami_outbox_core_t *self, int64_t now_ms, yami_outbox_lane_t *lane,
-                          uint64_t known);
+                          uint64_t known, yam_level_t level);
 void
 yami_outbox_core_detached(yami_outbox_lane_t *lane);
 
@@ -222,7 +223,7 @@ yami_outbox_core_detached(yami_outbox_lane_t *lane);
 void
 yami_outbox_core_pressed(yami_outbox_lane_t *lane, int64_t now_ms, bool is_pressed);
 
-//  The relay has confirmed all up to that sequence.
+//  The relay has confirmed all up to that sequence, at the level asked for or above.
 void
 yami_outbox_core_confirmed(yami_outbox_lane_t *lane, int64_t now_ms, uint64_t last);
 

@@ -255,10 +255,11 @@ s_hear(s_life_t *life, yami_outbox_lane_t *lane, s_push_t *push)
     uint64_t open = push->next - 1 - push->confirmed;
     switch (fuzz_below(&life->input, 6)) {
     case 0:
-        yami_outbox_core_attached(core, life->now_ms, lane, fuzz_number(&life->input));
+        yami_outbox_core_attached(core, life->now_ms, lane, fuzz_number(&life->input),
+                                  YAM_LEVEL_SYNCED);
         break;
     case 1: //  as far as it should
-        yami_outbox_core_attached(core, life->now_ms, lane, push->confirmed);
+        yami_outbox_core_attached(core, life->now_ms, lane, push->confirmed, YAM_LEVEL_SYNCED);
         break;
     case 2:
         push->confirmed += open > 0 ? 1 + fuzz_u8(&life->input) % open : 0;

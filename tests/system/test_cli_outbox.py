@@ -5,10 +5,11 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
 
 import outbox_support as outbox
-from yamd_support import (NOINPUT, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, DATAERR, Relay, folder, main, refused, rows,
-                          spawn, yam)
+from yamd_support import (NOINPUT, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, DATAERR, Relay, folder, main,
+                          read_line, refused, rows, spawn, yam)
 
 
 def cli(*arguments, **options):
@@ -69,6 +70,17 @@ def test_failed_rows_say_why_and_are_put_back():
     other = Relay(store=None)
     cli("run", "--once", "-e", other.endpoint)
     assert len(listed("--state", "1")) == 3
+
+
+def test_run_at_a_level_leaves_a_relay_in_memory_alone():
+    relay, database = Relay(store=None), outbox.Database()
+    database.put("orders", [b"x"])
+    process = spawn("yam", "outbox", "run", "--db", database.path, "-e", relay.endpoint, "--level", "synced",
+                    bufsize=0, stderr=subprocess.PIPE)
+    line = read_line(process.stderr)
+    assert b"outbox.level channel=orders relay=received level=synced" in line, line
+    assert [row["state"] for row in listed()] == ["sending"]
+    refused("yam", "outbox", "run", "--db", database.path, "-e", relay.endpoint, "--level", "x", code=USAGE, says="level")
 
 
 def test_dry_run_counts_what_would_be_changed_and_changes_nothing():

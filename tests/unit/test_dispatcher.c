@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scripted_relay.h"
 #include "yam_error.h"
 #include "yam_outbox_db.h"
 #include "yam_relay.h"
@@ -20,7 +21,7 @@
 #define S_SURE "grade=sure&connect-timeout=60s&" S_PATIENT
 
 static yam_relay_t *s_relay;
-static char s_endpoint[256];
+static char s_endpoint[320];
 
 static int
 s_setup(void **state)
@@ -276,6 +277,61 @@ test_rows_wait_for_a_relay_that_is_away_without_a_try(void **state)
     assert_int_equal(outbox_number("SELECT count(*) FROM yam_outbox WHERE state = 1"), 9);
 }
 
+//  First it is in memory, then one with a store takes its place.
+static void
+test_rows_wait_for_a_relay_of_their_level(void **state)
+{
+    (void) state;
+    char folder[160];
+    char listen[256];
+    (void) snprintf(folder, sizeof folder, "%s-store", outbox_path);
+    (void) snprintf(listen, sizeof listen, "@%s", yam_relay_endpoints(s_relay));
+    outbox_put_numbers("orders", 0, 10);
+    yam_pull_t *pull = wrapper_pull(s_endpoint);
+    yam_dispatcher_t *dispatcher = s_dispatcher("level=synced&limit=10ms&tries=1");
+    assert_int_equal(yam_dispatcher_flush(dispatcher, 200), -1);
+    s_expect_no_more(pull);
+    assert_int_equal(yam_pull_close(&pull, PATIENCE_MS), 0);
+    yam_dispatcher_destroy(&dispatcher);
+    assert_int_equal(outbox_number("SELECT count(*) FROM yam_outbox WHERE state = 0"), 10);
+    dispatcher = s_dispatcher("level=synced&tries=1"); //  a relay that syncs may take over 10 ms
+    assert_int_equal(yam_dispatcher_flush(dispatcher, 50), -1);
+    yam_relay_destroy(&s_relay);
+    s_relay = yam_relay_new(wrapper_yam, listen, folder, S_PATIENT);
+    assert_non_null(s_relay);
+    s_flush(dispatcher);
+    yam_dispatcher_destroy(&dispatcher);
+    assert_int_equal(outbox_number("SELECT count(*) FROM yam_outbox WHERE state = 1"), 10);
+    pull = wrapper_pull(s_endpoint);
+    s_expect(pull, 0, 10);
+    assert_int_equal(yam_pull_close(&pull, PATIENCE_MS), 0);
+}
+
+static void
+test_confirm_below_the_level_marks_nothing(void **state)
+{
+    (void) state;
+    scripted_relay_t relay;
+    scripted_relay_init(&relay);
+    (void) snprintf(s_endpoint, sizeof s_endpoint, ">%s?" S_SURE, relay.address);
+    outbox_put_numbers("orders", 0, 1);
+    yam_dispatcher_t *dispatcher = s_dispatcher("level=synced&limit=1s");
+    scripted_relay_attach(&relay, 1, 0); //  at the level synced
+    scripted_relay_expect_batch(&relay, 1);
+    outbox_put_numbers("orders", 1, 1); //  comes once the first is marked
+    yami_frame_t confirm = {.type = YAMI_FRAME_CONFIRM,
+                            .handle = 1,
+                            .present = YAMI_F_EPOCH | YAMI_F_SEQUENCE | YAMI_F_LEVEL,
+                            .epoch = 1,
+                            .sequence = 1,
+                            .level = YAM_LEVEL_RECEIVED};
+    scripted_relay_send(&relay, &confirm, NULL);
+    assert_int_equal(scripted_relay_recv(&relay), 'c'); //  the try was in vain: it leaves
+    assert_int_equal(outbox_number("SELECT count(*) FROM yam_outbox WHERE state = 1"), 0);
+    yam_dispatcher_destroy(&dispatcher);
+    scripted_relay_clear(&relay);
+}
+
 static void
 test_a_relay_in_this_process_will_do(void **state)
 {
@@ -327,6 +383,8 @@ test_what_cannot_be_a_dispatcher_is_refused(void **state)
     assert_int_equal(errno, EINVAL);
     assert_null(yam_dispatcher_new(wrapper_yam, outbox_path, s_endpoint, "tries=many"));
     assert_int_equal(errno, EINVAL);
+    assert_null(yam_dispatcher_new(wrapper_yam, outbox_path, s_endpoint, "level=sure"));
+    assert_int_equal(errno, EINVAL);
     outbox_run(outbox_database, "UPDATE yam_outbox_meta SET value = 9 WHERE name = 'version'");
     assert_null(yam_dispatcher_new(wrapper_yam, outbox_path, s_endpoint, NULL));
     assert_int_equal(errno, EPROTONOSUPPORT);
@@ -347,6 +405,8 @@ main(void)
         S_TEST(test_rows_are_deleted_at_once_when_nothing_is_kept),
         S_TEST(test_two_dispatchers_at_once_deliver_everything_once),
         S_TEST(test_rows_wait_for_a_relay_that_is_away_without_a_try),
+        S_TEST(test_rows_wait_for_a_relay_of_their_level),
+        S_TEST(test_confirm_below_the_level_marks_nothing),
         S_TEST(test_a_relay_in_this_process_will_do),
         S_TEST(test_readonly_database_is_tried_again_and_loses_nothing),
         S_TEST(test_what_cannot_be_a_dispatcher_is_refused),

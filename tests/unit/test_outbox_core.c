@@ -85,7 +85,7 @@ s_open_lane(void)
     assert_true(yami_outbox_core_output(&s_core, NOW_MS, &output));
     assert_int_equal(output.action, YAMI_OUTBOX_DO_OPEN);
     yami_outbox_core_opened(&s_core, NOW_MS, lane, true);
-    yami_outbox_core_attached(&s_core, NOW_MS, lane, 0);
+    yami_outbox_core_attached(&s_core, NOW_MS, lane, 0, YAM_LEVEL_SYNCED);
     s_core.keep_ms = INT64_MAX;
     return lane;
 }
@@ -146,6 +146,35 @@ test_rows_that_could_not_be_read_once_are_sent_though_nothing_is_left_to_be_conf
     assert_false(yami_outbox_core_output(&s_core, s_core.pause_ms, &output)); //  until a confirm
     yami_outbox_core_confirmed(lane, NOW_MS, 3);
     (void) s_expect_send(s_core.pause_ms, lane, 4);
+}
+
+//  -- Levels --------------------------------------------------------------------------------------
+
+//  It has restarted in memory, and knows the rows: the engine has sent them again by itself.
+static void
+test_relay_below_the_level_marks_nothing_and_gets_nothing_until_it_is_a_better_one(void **state)
+{
+    (void) state;
+    s_core.options.level = YAM_LEVEL_SYNCED;
+    yami_outbox_lane_t *lane = s_open_lane();
+    s_assign(lane, 1, 3, 1);
+    yami_outbox_output_t output;
+    yami_outbox_core_attached(&s_core, NOW_MS, lane, 3, YAM_LEVEL_RECEIVED);
+    s_plan_nothing(NOW_MS);
+    assert_true(yami_outbox_core_output(&s_core, NOW_MS, &output));
+    assert_int_equal(output.action, YAMI_OUTBOX_DO_CLOSE); //  with the rows that it holds
+    yami_outbox_core_closed(&s_core, lane);
+    assert_true(yami_outbox_core_output(&s_core, NOW_MS, &output));
+    assert_int_equal(output.action, YAMI_OUTBOX_DO_OPEN);
+    assert_int_equal(output.first, 1);
+    yami_outbox_core_opened(&s_core, NOW_MS, lane, true);
+    yami_outbox_core_attached(&s_core, NOW_MS, lane, 3, YAM_LEVEL_WRITTEN);
+    int64_t late_ms = NOW_MS + 100 * s_core.options.limit_ms;
+    assert_false(yami_outbox_core_output(&s_core, late_ms, &output));
+    s_plan_nothing(late_ms); //  no try was in vain
+    yami_outbox_core_detached(lane);
+    yami_outbox_core_attached(&s_core, late_ms, lane, 0, YAM_LEVEL_SYNCED);
+    (void) s_expect_send(late_ms, lane, 1);
 }
 
 //  -- Leases --------------------------------------------------------------------------------------
@@ -226,6 +255,7 @@ main(void)
         S_TEST(test_nothing_is_read_and_sent_while_the_database_is_left_alone),
         S_TEST(
             test_rows_that_could_not_be_read_once_are_sent_though_nothing_is_left_to_be_confirmed),
+        S_TEST(test_relay_below_the_level_marks_nothing_and_gets_nothing_until_it_is_a_better_one),
         S_TEST(test_lane_whose_taking_was_not_answered_is_taken_again_after_a_lease),
         S_TEST(test_lane_whose_owner_beats_is_not_taken),
         S_TEST(test_rows_that_come_to_an_idle_lane_are_given_sequences_at_once),

@@ -73,7 +73,7 @@ s_settle(void)
         while (yami_outbox_core_output(&s_driver.core, s_now_ms, &output) &&
                output.action == YAMI_OUTBOX_DO_OPEN) {
             yami_outbox_core_opened(&s_driver.core, s_now_ms, output.lane, true);
-            yami_outbox_core_attached(&s_driver.core, s_now_ms, output.lane, 0);
+            yami_outbox_core_attached(&s_driver.core, s_now_ms, output.lane, 0, YAM_LEVEL_SYNCED);
         }
     }
 }

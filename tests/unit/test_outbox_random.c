@@ -128,7 +128,8 @@ s_attach(s_dispatcher_t *dispatcher, yami_outbox_lane_t *lane)
     channel->last = settled > channel->last ? settled : channel->last;
     push->transmitted = settled + 1;
     push->is_attached = true;
-    yami_outbox_core_attached(&dispatcher->driver.core, s_now_ms, lane, channel->last);
+    yami_outbox_core_attached(&dispatcher->driver.core, s_now_ms, lane, channel->last,
+                              YAM_LEVEL_SYNCED);
 }
 
 //  Some of what the push holds reaches the relay.
