@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-#   Every test that GUARANTEES.md names exists, and so does the source of every program in its commands. Every file and
-#   folder of this tree that any page names exists.
+#   Every test that GUARANTEES.md names is one that run_tests --test finds; the source of every program in its commands
+#   exists; each kind of fault has a row. Every file and folder of this tree that any page names exists.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 passed=0
@@ -17,8 +17,11 @@ while read -r name; do
     if [[ $name == test_guarantees ]]; then
         continue
     fi
-    check "$name" grep -rqw --include=*.c --include=*.py --include=*.sh "$name" tests
+    check "$name" grep -qw "$name" tests/*/test_* tests/support/*_cases.h
 done < <(grep -o '`test_[a-z0-9_]*`' tests/GUARANTEES.md | tr -d '`' | sort -u)
+for fault in F{1..15}; do
+    check "$fault" grep -qE "^\| ([0-9] )?$fault: " tests/GUARANTEES.md
+done
 while read -r path; do
     check "$path" test -e "$path"
 done < <(grep -oE '`(build|tests)/[a-z]+/[a-z_0-9.]+`' tests/GUARANTEES.md | tr -d '`' |
