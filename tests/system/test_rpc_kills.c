@@ -296,7 +296,7 @@ static void
 test_oracle_finds_a_call_that_is_never_answered(void **state)
 {
     (void) state;
-    assert_non_null(s_find("hold", 500));
+    assert_non_null(strstr(s_find("hold", 500), "no answer came in time"));
 }
 
 #define KILL_TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
