@@ -148,7 +148,8 @@ test_cut_at_the_end_loses_only_what_is_behind_it(void **state)
     damage_assert_serves_the_rest(&relay, NULL, number - AT_ONCE + 1, COUNT, false);
 }
 
-//  Nor does a torn end make damage before it part of itself: what follows shows that it was durable.
+//  Nor does a torn end make damage before it part of itself: what follows shows that it was
+//  durable.
 static void
 test_flipped_bit_before_a_torn_end_loses_its_batch_only(void **state)
 {
