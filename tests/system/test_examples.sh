@@ -12,7 +12,7 @@ failed=0
 trap 'kill -9 $relay 2> /dev/null; rm -rf "$work"' EXIT
 
 if [ ! -x "$examples/01_queue" ]; then
-    [[ $YAM_BUILD != */san-* ]] && echo "# needs examples: make examples" || echo "# not here: a sanitizer's build has none"
+    [[ $YAM_BUILD != */san-* ]] && echo "# needs examples: make examples" || echo "# not here: a sanitizer's build has no examples"
     exit 77
 fi
 

@@ -11,7 +11,7 @@ relay=
 trap 'kill -9 $relay 2> /dev/null' EXIT
 
 if [ ! -e "$YAM_BUILD/stage/.done" ]; then
-    [[ $YAM_BUILD != */san-* ]] && echo "# needs examples: make examples" || echo "# not here: a sanitizer's build has none"
+    [[ $YAM_BUILD != */san-* ]] && echo "# needs examples: make examples" || echo "# not here: a sanitizer's build has no examples"
     exit 77
 fi
 cp -a "$YAM_BUILD/stage" "$stage" && rm "$stage/.done"
