@@ -22,7 +22,7 @@ COMMA     = ,
 JOBS     ?= $(shell nproc)
 SUBMAKE   = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 #   As many tests at a time as there are cores, but those that measure what others leave them.
-ALONE     = test_hostile.py
+ALONE     = test_hostile.py test_floods.py
 RUN       = tests/tools/run_tests --jobs $(JOBS) --alone '$(ALONE)'
 SHOW      = $(if $(V),,@echo "  $(1)";)
 

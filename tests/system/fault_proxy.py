@@ -1,4 +1,4 @@
-"""fault_proxy - a TCP proxy that delays, stalls, cuts in the middle of a frame, or resets; each at the test's word.
+"""fault_proxy - a TCP proxy that delays, stalls, swaps and repeats chunks, cuts in the middle of a frame, or resets; each at the test's word.
 
 What it does to one connection is a matter of that connection: who connects anew begins with a sound one.
 """
@@ -32,8 +32,8 @@ class _Connection:
         try:
             while True:
                 data = source.recv(CHUNK)
-                if direction == UP and self.proxy.records:
-                    self.said += data
+                if direction == UP:
+                    data = self._maltreat(source, data)
                 time.sleep(self.proxy.delay)  # this is the fault, not a wait
                 self.flows[direction].wait()
                 if self.budget is not None and len(data) >= self.budget:
@@ -42,20 +42,23 @@ class _Connection:
                     break
                 self.budget = None if self.budget is None else self.budget - len(data)
                 target.sendall(data)
-                if direction == UP and self._is_to_be_repeated():
-                    target.sendall(data)
                 if not data:
                     break
         except OSError:
             pass  # the other direction has ended it
         self.reset()
 
-    def _is_to_be_repeated(self):
-        is_it = self.chunks == self.proxy.repeat
-        self.chunks += 1
-        if is_it:
+    def _maltreat(self, source, data):
+        """What goes on to the relay of a chunk: it, twice it, or behind the next one."""
+        self.said += data if self.proxy.records else b""
+        number, self.chunks = self.chunks, self.chunks + 1
+        if number == self.proxy.repeat:
             self.proxy.repeat = None
-        return is_it
+            return data + data
+        if number == self.proxy.swap:
+            self.proxy.swap = None
+            return source.recv(CHUNK) + data
+        return data
 
     def reset(self):
         for one in self.sockets[UP]:
@@ -79,6 +82,7 @@ class FaultProxy:
         self.cuts = 0  # so far
         self.records = False  # what clients say is kept
         self.repeat = None  # once: the chunk, counted from 0, of what one of them says that comes twice
+        self.swap = None  # once: the one that comes behind the next one
         self.limits = None  # bytes after which connections are cut, until so many were: (least, most, how many)
         self.random = random.Random(1)
         self.connections = []

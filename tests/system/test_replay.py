@@ -3,82 +3,13 @@
 within one that lives. Nobody is let in for it, and nothing is stored twice.
 """
 
-import os
-import re
-import shutil
-import socket
-import struct
 import time
 
-import relay_client as rc
 import yamd_support as support
-from fault_proxy import FaultProxy
+from replay_support import Plain, Scene
 
 GREETING = 10  # seconds; patterns/relay/SPEC.md, section 12
 COPIES = 20
-
-
-class Plain:
-    """A relay without CURVE; what its client says through .proxy can be recorded."""
-
-    first = b"\x05READY"
-    keys = None
-
-    def __init__(self, *arguments):
-        self.relay = support.Relay("--reserve", "0", *arguments)
-        self.proxy = FaultProxy(self.relay.endpoint)
-        self.proxy.records = True
-
-    def serve(self, endpoint=None, queue="well-behaved"):
-        """The client produces and consumes; all of it arrives."""
-        with rc.Client(endpoint or self.relay.endpoint, rc.Journal(queue), self.relay.process, keys=self.keys) as client:
-            client.open()
-            client.ask(20)
-            client.flush()
-            client.drain()
-            assert not client.journal.judge(), client.journal.judge()
-
-    def record(self):
-        """What a client says from its greeting to its last ack: the greeting, and frames of ZMTP."""
-        self.serve(self.proxy.endpoint, "recorded")
-        said, frames = bytes(self.proxy.connections[0].said), []
-        at = 64  # behind the greeting
-        while at < len(said):
-            size, head = (struct.unpack_from(">Q", said, at + 1)[0], 9) if said[at] & 2 else (said[at + 1], 2)
-            frames.append(said[at:at + head + size])
-            at += head + size
-        assert frames[0][2:].startswith(self.first) and len(frames) > 5, frames
-        return said[:64], frames
-
-    def connect(self, said):
-        host, port = self.relay.endpoint.removeprefix("tcp://").rsplit(":", 1)
-        peer = socket.create_connection((host, int(port)), support.TIMEOUT)
-        peer.sendall(said)
-        return peer
-
-    def look(self, queue=None):
-        """The row of a queue, or the relay's own."""
-        with rc.Client(self.relay.endpoint, rc.Journal(queue), self.relay.process, keys=self.keys) as client:
-            client.open(produce=False, consume=False)
-            return client.stat()
-
-
-class Scene(Plain):
-    """The same with CURVE, which lets that client in."""
-
-    first = b"\x05HELLO"
-
-    def __init__(self):
-        server = support.yam("keygen", support.folder("relay"))[0].strip()
-        public = support.yam("keygen", support.folder("friend"))[0].strip()
-        with open(support.folder("friend_secret"), encoding="ascii") as file:
-            secret = re.search(r'secret-key\s*=\s*"(.{40})"', file.read())[1]
-        os.mkdir(support.folder("clients"))
-        shutil.move(support.folder("friend"), support.folder("clients/friend"))
-        self.keys = [key.encode() for key in (server, public, secret)]
-        super().__init__("--certificate", support.folder("relay"), "--clients", support.folder("clients"))
-        self.options = ("--certificate", support.folder("friend_secret"), "-e",
-                        f"{self.proxy.endpoint}?grade=sure&server-key={server}")
 
 
 def read_until(peer, text, timeout=support.TIMEOUT):
@@ -135,19 +66,28 @@ def test_check_sees_recordings_that_are_let_in():
     assert "it was let in" in wrong and any("peers" in what for what in wrong), wrong
 
 
-def test_frames_of_curve_that_come_twice_end_their_connection_and_store_nothing_twice():
-    scene = Scene()
+def maltreat(scene, fault, chunks):
+    """Twenty thousand messages, of which a chunk comes twice or behind the next one: each is stored once, in its order."""
     lines = "".join(f"{number}\n" for number in range(1, 20001))
-    chunks = range(8)  # of the greeting, of the handshake, of messages
     for chunk in chunks:
-        scene.proxy.repeat, before = chunk, len(scene.proxy.connections)
+        setattr(scene.proxy, fault, chunk)
+        before = len(scene.proxy.connections)
         output, _ = support.yam("push", "q", *scene.options, stdin=lines)
         assert output == "20000 confirmed (synced)\n", output
-        assert scene.proxy.repeat is None and len(scene.proxy.connections) >= before + 2, "nothing was repeated, or taken"
+        assert getattr(scene.proxy, fault) is None, "it was not done"
+        assert len(scene.proxy.connections) >= before + 2, "it was taken"
         assert support.yam("pull", "q", *scene.options, "-n", "20000")[0] == lines
         assert scene.look("q")["messages"] == 0
     assert scene.look()["messages-in"] == len(chunks) * 20000, scene.look()
     scene.serve()
+
+
+def test_frames_of_curve_that_come_twice_end_their_connection_and_store_nothing_twice():
+    maltreat(Scene(), "repeat", range(8))  # of the greeting, of the handshake, of messages
+
+
+def test_frames_of_curve_that_come_in_another_order_end_their_connection_and_lose_nothing():
+    maltreat(Scene(), "swap", range(4, 8))  # of messages: before them there is no next one until the relay answers
 
 
 if __name__ == "__main__":

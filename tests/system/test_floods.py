@@ -1,0 +1,274 @@
+#!/usr/bin/python3
+"""Floods, and other attacks that go on: others keep at least half of what they had.
+
+What is measured is what an attack costs the relay and so everybody else, not who gets the processors of this machine: what
+is said is prepared, which costs the sender next to nothing, and the same said to somebody who throws it away is what it is
+compared with. Two links together send so many frames a second, enough to stop the relay should one of them cost it a tenth
+of a millisecond. YAM_RATE=N sends more, to see who wins.
+"""
+
+import json
+import os
+import signal
+import statistics
+import struct
+import subprocess
+import sys
+import time
+
+import zmq
+
+import relay_client as rc
+import yamd_support as support
+from hostile_support import FRAME, GREETING_BYTES, HELLO, MIB, READY, SLACK, memory, serve, start, stat, wait_for, zmtp
+from replay_support import Scene
+
+RATE = int(os.environ.get("YAM_RATE") or 10000)
+SHARE = 30 if support.IS_SANITIZED else 2  # of a client's speed is left beside an attack, at least
+TURNS = 5 if support.IS_SANITIZED else 25
+PEER = os.path.join(os.path.dirname(__file__), "hostile_peer.py")
+
+SINK = """
+import select, socket
+listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+print("ready", "tcp://127.0.0.1:%d" % listener.getsockname()[1], flush=True)
+peers = {listener.fileno(): listener}
+poll = select.poll()
+poll.register(listener, select.POLLIN)
+while True:
+    for number, _ in poll.poll():
+        peer = peers[number]
+        if peer is listener:
+            peer = listener.accept()[0]
+            peers[peer.fileno()] = peer
+            poll.register(peer, select.POLLIN)
+            continue
+        try:
+            is_ended = not peer.recv(1 << 20)
+        except ConnectionError:
+            is_ended = True
+        if is_ended:
+            poll.unregister(number)
+            peers.pop(number).close()
+"""
+
+
+def plan(frames=(), links=2, rate=RATE, opening=GREETING_BYTES + READY, greeting=zmtp(HELLO), is_once=False, is_deaf=False):
+    """Of hostile_peer. frames: as they go over the wire, the same of all links."""
+    frames = list(frames)
+    frames *= max(1, 10 // max(1, len(frames)))
+    return {"opening": opening.hex(), "awaited": (b"READY" if opening.endswith(READY) else b"").hex(),
+            "greeting": greeting.hex(), "frames": [b"".join(frames).hex()], "count": max(1, len(frames)), "links": links,
+            "rate": rate, "is_once": is_once, "is_deaf": is_deaf}
+
+
+def flood(*frames):
+    return plan(zmtp(frame) for frame in frames)
+
+
+def attach(handle, channel="flooded"):
+    return rc.control(rc.ATTACH, handle, role=2, kind=1, channel=channel)
+
+
+def python(*arguments):
+    # pylint: disable=protected-access
+    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, bufsize=0)
+    support._processes.append(process)
+    line = support.read_line(process.stdout).decode().split()
+    assert line[:1] == ["ready"], line
+    return process, line[-1]
+
+
+def attack(path, endpoint, is_answered):
+    """A process that attacks while it is not stopped; it is stopped at first."""
+    process, _ = python(PEER, endpoint, path, str(is_answered))
+    process.send_signal(signal.SIGSTOP)
+    return process
+
+
+def per_second(client, count):
+    """Messages per second of a client that waits until three are confirmed, delivered, and their acks durable, so often."""
+    began = time.monotonic()
+    for _ in range(count):
+        client.ask(3)
+        client.send()
+        client.until(lambda: len(client.journal.settled) == client.journal.asked == client.journal.confirmed)
+    return 3 * count / (time.monotonic() - began)
+
+
+def used(relay):
+    """Seconds of processors that the relay's threads have used."""
+    total = 0
+    for task in os.listdir(f"/proc/{relay.process.pid}/task"):
+        with open(f"/proc/{relay.process.pid}/task/{task}/schedstat", encoding="ascii") as file:
+            total += int(file.read().split()[0])
+    return total / 1e9
+
+
+def measure(relay, attacks, count, keys=None):
+    """Of each of the attacks and each turn (messages per second of a client, seconds that the relay used, what came)."""
+    results = [[] for _ in attacks]
+    with rc.Client(relay.endpoint, rc.Journal("rated", 200, 900), relay.process, keys=keys) as client:
+        client.open()
+        for _ in range(TURNS):
+            for process, result in zip(attacks, results):
+                process.send_signal(signal.SIGCONT)
+                began, before = used(relay), count()
+                speed = per_second(client, 25)
+                process.send_signal(signal.SIGSTOP)
+                result.append((speed, used(relay) - began, count() - before))
+    return results
+
+
+def check(relay, kind, look, count_of, memory_limit=128 * MIB, most_us=100, keys=None, least=500):
+    """Attacks as kind's plan says. look(): the relay's row; count_of(row): how much has come so far; that counts when it
+    has to be more than `least`, and may cost so much each."""
+    before = memory(relay)
+    path = support.write("plan", json.dumps(kind))
+    attacks = attack(path, python("-c", SINK)[1], 0), attack(path, relay.endpoint, 1)
+    beside, under = measure(relay, attacks, lambda: count_of(look()), keys)
+    speeds = [statistics.median(speed for speed, _, _ in results) for results in (beside, under)]
+    # Of turns that follow each other, so that what else the machine has to do is in both; half of them may be wrong.
+    shares = [slow / fast for (fast, *_), (slow, *_) in zip(beside, under)]
+    share = statistics.median(shares)
+    cost, count = (sum(column) for column in zip(*((one[1] - other[1], one[2] - other[2])
+                                                   for one, other in zip(under, beside))))
+    cost_us = 1e6 * cost / max(1, count)
+    grown = memory(relay) - before
+    costs = f"{count:.0f} came, {cost_us:.1f} us each" if least else f"{cost:.2f} s of processors"
+    print(f"# {speeds[0]:.0f}/s beside it, {speeds[1]:.0f}/s under it: {share:.2f} ({min(shares):.2f} to {max(shares):.2f}); "
+          f"{costs}, {grown >> 20} MiB", flush=True)
+    assert not least or count > least, f"there was no attack: {look()}"
+    # What SECURITY.md promises; of a sanitizer's relay only that it goes on.
+    assert share >= 1 / SHARE, f"shares of each turn: {shares}"
+    assert not least or cost_us < most_us or support.IS_SANITIZED, f"{cost_us:.1f} us of processors for each"
+    assert grown < SLACK * memory_limit, f"{grown >> 20} MiB"
+
+
+def check_flood(kind, prepare=None, count_of=None, **limits):
+    """The same at a relay of its own, which serves as before in the end; returns its row."""
+    relay = start()
+    serve(relay)
+    if prepare:
+        prepare(relay)
+    frame = len(kind["frames"][0]) / 2 / kind["count"] - 9  # without ZMTP's head
+    check(relay, kind, lambda: stat(relay), count_of or (lambda row: row["in-bytes"] / frame), **limits)
+    serve(relay)
+    return stat(relay)
+
+
+#   -- Frames ------------------------------------------------------------------------------------------------
+
+
+def test_flood_of_hello():
+    check_flood(flood(HELLO))
+
+
+def test_flood_of_garbage_ends_its_links():
+    row = check_flood(flood(b"garbage" * 9))
+    assert row["errors"] > 0 and row["connections-ended"] > 0, row
+
+
+def test_flood_of_attach():
+    check_flood(flood(attach(7), rc.control(rc.DETACH, 7)))
+
+
+def many_channels(relay):
+    with zmq.Context.instance().socket(zmq.DEALER) as link:
+        link.linger, link.sndhwm = 0, 0
+        link.connect(relay.endpoint)
+        link.send(rc.control(rc.HELLO, session=1, name="namer", max_frame=FRAME, heartbeat_ms=60000))
+        for number in range(8000):
+            link.send(attach(7, f"a.channel.with.a.name.{number}"))
+            link.send(rc.control(rc.DETACH, 7))
+        wait_for(relay, lambda row: row["channels"] > 8000, "all are there")
+
+
+def test_flood_of_admin():
+    check_flood(flood(*(rc.control(rc.ADMIN, serial=1, command=command) for command in ("channels", "stat"))), many_channels)
+
+
+def test_flood_of_acks_for_the_leases_of_others():
+    acks = (rc.control(rc.ACK, 2, serial=serial, ranges=[7, 1, 9007199254740991] * 600) for serial in range(19))
+    row = check_flood(flood(attach(2), *acks))
+    assert row["errors"] > 0 and row["connections-ended"] > 0, row
+
+
+def test_flood_of_credit():
+    credit = (rc.control(rc.CREDIT, 2, messages=number, bytes=1 << 40) for number in range(1, 99))
+    check_flood(flood(attach(2), *credit, rc.control(rc.DETACH, 2)))
+
+
+def batches(link, producers, count):
+    """Of so many producers of a link: each attaches, sends as many batches, and leaves."""
+    for producer in range(producers):
+        name = struct.pack("<QQ", link + 1, producer)
+        yield rc.control(rc.ATTACH, rc.PRODUCER, role=1, kind=1, channel="flooded", producer=name, epoch=1, first=1)
+        for number in range(1, count + 1):
+            yield rc.batch(name, 1, number, [b"data" * 50])
+        yield rc.control(rc.DETACH, rc.PRODUCER)
+
+
+def test_flood_of_data():
+    """All of it is stored, since its senders are ever other ones."""
+    kinds = [flood(*batches(link, 600, 18)) for link in range(2)]
+    kinds[0]["frames"] += kinds[1]["frames"]
+    row = check_flood(kinds[0])
+    assert row["messages-in"] > 500, row
+
+
+def test_flood_of_channel_names():
+    names = ((attach(7, f"name.{number}"), rc.control(rc.DETACH, 7)) for number in range(50000))
+    row = check_flood(flood(*(frame for pair in names for frame in pair)), many_channels)
+    assert row["channels"] > 8100, row
+
+
+def test_messages_of_parts_without_end():
+    row = check_flood(plan([zmtp(bytes(65536), more=True)], rate=RATE // 10), least=0, memory_limit=256 * MIB)
+    assert row["connections-ended"] > 0, row
+
+
+def test_big_answers_that_nobody_reads():
+    def fill(relay):
+        with rc.Client(relay.endpoint, rc.Journal("big", 4000, 4001), relay.process) as client:
+            client.open(consume=False)
+            client.ask(3000)
+            client.flush()
+
+    peek = zmtp(rc.control(rc.ADMIN, serial=1, command="peek", channel="big", messages=3000))
+    #   Of both links: what waits for them, and answers to 64 requests under way.
+    check_flood(plan([peek], rate=RATE // 50, is_deaf=True), fill, least=20, most_us=5000, memory_limit=450 * MIB)
+
+
+#   -- Connections -------------------------------------------------------------------------------------------
+
+
+def test_flood_of_connections():
+    check_flood(plan([b"\xff"], links=10, rate=RATE // 10, opening=b"", greeting=b"", is_once=True), least=100, most_us=1000,
+                count_of=lambda row: row["connections-accepted"])
+
+
+def test_connections_that_dribble():
+    """Three hundred that are greeted, and say a HELLO byte by byte, each ten a second."""
+    row = check_flood(plan([bytes(1000)], links=300, rate=3, greeting=struct.pack(">BQ", 2, MIB)), least=0)
+    assert row["connections-silent"] + row["connections-ended"] > 250, row
+
+
+def test_links_that_are_half_open():
+    """Two hundred whose session begins each second anew, since it was found to be silent after 600 ms."""
+    hello = rc.control(rc.HELLO, session=1, name="half", max_frame=FRAME, heartbeat_ms=200)
+    check_flood(plan([zmtp(hello), zmtp(attach(2))], links=200, rate=400), least=50, most_us=1000)
+
+
+def test_flood_of_handshakes_with_wrong_keys_and_of_recorded_ones():
+    scene = Scene()
+    greeting, frames = scene.record()
+    wrong = frames[0][:-80] + bytes(80)
+    kind = plan(links=10, rate=RATE // 20, opening=b"", greeting=b"", is_once=True)
+    kind["frames"], kind["count"] = [(greeting + b"".join(frames)).hex(), (greeting + wrong).hex()], 1
+    check(scene.relay, kind, scene.look, lambda row: row["handshakes-failed"], most_us=1000, keys=scene.keys, least=50)
+    scene.serve()
+
+
+if __name__ == "__main__":
+    support.main(globals())
