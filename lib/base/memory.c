@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 static _Thread_local int64_t s_success_count = -1; //  -1: never fail on purpose
 static _Thread_local size_t s_large_limit;
 static _Thread_local int s_has_failed;
+static _Thread_local bool s_is_paused;
 
 void
 yami_alloc_fail_after(int64_t success_count)
@@ -20,6 +22,12 @@ yami_alloc_fail_after(int64_t success_count)
     YAM_ASSERT(success_count >= -1);
     s_success_count = success_count;
     s_has_failed = 0;
+}
+
+void
+yami_alloc_pause(bool is_paused)
+{
+    s_is_paused = is_paused;
 }
 
 int
@@ -38,6 +46,9 @@ yami_alloc_fail_above(size_t limit)
 static bool
 s_fails_on_purpose(size_t size)
 {
+    if (s_is_paused) {
+        return false;
+    }
     if (s_large_limit > 0 && size > s_large_limit) {
         s_has_failed = 1;
         return true;
@@ -53,11 +64,22 @@ s_fails_on_purpose(size_t size)
     return true;
 }
 
+_Noreturn void
+yami_starve(const char *file, int line, const char *condition)
+{
+    if (errno != ENOMEM) {
+        yami_panic(file, line, condition);
+    }
+    (void) fprintf(stderr, "yam: out of memory (%s:%d), aborting: restart to recover\n", file,
+                   line);
+    abort();
+}
+
 void *
 yami_alloc(size_t size)
 {
     void *memory = calloc(1, size > 0 ? size : 1);
-    YAM_ASSERT(memory);
+    YAM_NEED(memory);
     return memory;
 }
 

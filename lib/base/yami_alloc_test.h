@@ -7,6 +7,7 @@
 #ifndef YAMI_ALLOC_TEST_H
 #define YAMI_ALLOC_TEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,11 @@ yami_alloc_fail_after(int64_t success_count);
 //  for large ones. 0 ends it.
 void
 yami_alloc_fail_above(size_t limit);
+
+//  While a test's own code runs in the middle of what it tests, nothing fails and nothing is
+//  counted.
+void
+yami_alloc_pause(bool is_paused);
 
 //  Whether an allocation of this thread has failed on purpose since the last of these calls.
 int

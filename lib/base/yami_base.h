@@ -22,7 +22,21 @@
 _Noreturn void
 yami_panic(const char *file, int line, const char *condition);
 
-//  size zeroed bytes. Never NULL: panics when memory is out. For objects of fixed size only.
+//  For what cannot go on without memory and keep its promises, such as a decision that there is no
+//  room to write down: condition is false only with errno ENOMEM, and ends the process then. What
+//  was promised until then holds, as after kill -9.
+#define YAM_NEED(condition)                                                                        \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            yami_starve(__FILE__, __LINE__, #condition);                                           \
+        }                                                                                          \
+    } while (0)
+
+//  Prints that memory is out and aborts; panics when errno is not ENOMEM.
+_Noreturn void
+yami_starve(const char *file, int line, const char *condition);
+
+//  size zeroed bytes. Never NULL: aborts when memory is out. For objects of fixed size only.
 void *
 yami_alloc(size_t size);
 

@@ -164,7 +164,7 @@ s_data(const yami_relay_group_t *group, const yami_relay_handle_t *member, const
 
 static yami_relay_lease_t *
 s_lease(yami_relay_core_t *core, yami_relay_group_t *group, yami_relay_handle_t *member,
-        s_run_t *run)
+        s_run_t *run, uint64_t token)
 {
     uint64_t count = run->last - run->first + 1;
     if (run->piece == NULL) {
@@ -177,7 +177,7 @@ s_lease(yami_relay_core_t *core, yami_relay_group_t *group, yami_relay_handle_t 
     yami_rate_add(&group->out_rate, core->mono_ms, count);
     group->counts.redelivered += run->piece->deliveries > 0 ? count : 0;
     core->messages_out += count;
-    return yami_relay_lease_new(core, member, run->piece);
+    return yami_relay_lease_new(core, member, run->piece, token);
 }
 
 //  Whoever got something goes to the end of the line, or out of it.
@@ -193,13 +193,32 @@ s_charge(yami_relay_group_t *group, yami_relay_handle_t *member, uint64_t messag
     }
 }
 
+//  What says of data that it is the run's. NULL when memory is out.
+static yami_block_t *
+s_frame(const yami_relay_group_t *group, const yami_relay_handle_t *member, const s_run_t *run,
+        uint64_t token, uint64_t base)
+{
+    yami_frame_t frame = yami_relay_frame(YAMI_FRAME_DELIVER, member->number);
+    frame.present = YAMI_F_TOKEN | YAMI_F_BASE | YAMI_F_FIRST | YAMI_F_LAST | YAMI_F_DELIVERIES |
+                    YAMI_F_FAILURES | YAMI_F_TIME;
+    frame.token = token;
+    frame.base = base;
+    frame.first = run->first;
+    frame.last = run->last;
+    frame.deliveries = (run->piece != NULL ? run->piece->deliveries : 0) + 1;
+    frame.failures = run->piece != NULL ? run->piece->failures : 0;
+    frame.time = (uint64_t) group->cache.time_ms;
+    return yami_frame_encode(&frame);
+}
+
 typedef enum {
     S_SERVED,
     S_NO_MEMORY,
     S_MEMBER_ENDED
 } s_served_t;
 
-//  Gives a member what it may have of the run, all of which is in the cache.
+//  Gives a member what it may have of the run, all of which is in the cache. Nothing is leased
+//  before there is what tells the member: a message that reached nobody would be blamed for it.
 static s_served_t
 s_serve(yami_relay_core_t *core, yami_relay_group_t *group, yami_relay_handle_t *member,
         s_run_t *run)
@@ -217,25 +236,18 @@ s_serve(yami_relay_core_t *core, yami_relay_group_t *group, yami_relay_handle_t 
     }
     uint64_t base;
     yami_block_t *data = s_data(group, member, run, bytes, &base);
-    if (data == NULL) {
+    uint64_t token = yami_relay_lease_token(core);
+    yami_block_t *block = data != NULL ? s_frame(group, member, run, token, base) : NULL;
+    if (block == NULL) {
+        yami_block_unref(&data);
         return S_NO_MEMORY;
     }
     bytes = data->size;
     core->budget -= YAMI_RELAY_DELIVERY_COST + (data != cache->block ? (int64_t) bytes : 0);
-    yami_relay_lease_t *lease = s_lease(core, group, member, run);
+    yami_relay_lease_t *lease = s_lease(core, group, member, run, token);
     lease->bytes = bytes;
     member->in_flight_bytes += bytes;
-    yami_frame_t frame = yami_relay_frame(YAMI_FRAME_DELIVER, member->number);
-    frame.present = YAMI_F_TOKEN | YAMI_F_BASE | YAMI_F_FIRST | YAMI_F_LAST | YAMI_F_DELIVERIES |
-                    YAMI_F_FAILURES | YAMI_F_TIME;
-    frame.token = lease->token;
-    frame.base = base;
-    frame.first = run->first;
-    frame.last = run->last;
-    frame.deliveries = run->piece->deliveries;
-    frame.failures = run->piece->failures;
-    frame.time = (uint64_t) cache->time_ms;
-    yami_relay_send(core, member->peer, &frame, data);
+    yami_relay_deliver(core, member->peer, block, data);
     s_charge(group, member, run->last - run->first + 1, bytes);
     return S_SERVED;
 }

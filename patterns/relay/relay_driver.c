@@ -223,8 +223,9 @@ yami_relay_driver_checkpoint(yami_relay_driver_t *self)
     if (s_snapshot(self, &entry, &snapshot) == -1) {
         //  the older one stays good; recovery takes longer, and no space is given back meanwhile
         self->checkpoint_ms = self->ops->mono_ms(self->arg) + S_CHECKPOINT_AGAIN_MS;
-        yami_log_limited(&self->limit_site, YAMI_LOG_ERROR, "relay.checkpoint-failed",
-                         "error=\"%s\"", strerror(errno));
+        char text[160];
+        (void) snprintf(text, sizeof text, "error=\"%s\"", strerror(errno));
+        self->ops->log(self->arg, YAMI_LOG_ERROR, "relay.checkpoint-failed", text);
         return;
     }
     if (self->store->ops->append(self->store, &entry) == -1) {

@@ -45,7 +45,7 @@ yami_relay_effect(yami_relay_core_t *core, yami_relay_effect_type_t type)
     YAM_ASSERT(self != NULL);
     int rc = yami_grow(&self->items, &self->capacity, self->count + 1, sizeof *self->items,
                        S_EFFECTS_LIMIT);
-    YAM_ASSERT(rc == 0);
+    YAM_NEED(rc == 0);
     yami_relay_effect_t *effect = &self->items[self->count++];
     memset(effect, 0, offsetof(yami_relay_effect_t, text));
     effect->text[0] = '\0'; //  not all of it: effects are on the hot path
@@ -68,18 +68,21 @@ yami_relay_send_to(yami_relay_core_t *core, uint64_t peer, const yami_frame_t *f
 }
 
 void
-yami_relay_send(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame,
-                yami_block_t *data)
+yami_relay_send(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
 {
-    size_t count = core->effects->count;
     yami_relay_send_to(core, peer->id, frame);
-    if (core->effects->count > count && data != NULL) {
-        core->effects->items[count].type = YAMI_EFFECT_DELIVER;
-        core->effects->items[count].data = data;
-        core->bytes_out += data->size;
-    } else {
-        yami_block_unref(&data);
-    }
+    peer->sent_ms = core->mono_ms;
+}
+
+void
+yami_relay_deliver(yami_relay_core_t *core, yami_relay_peer_t *peer, yami_block_t *block,
+                   yami_block_t *data)
+{
+    yami_relay_effect_t *effect = yami_relay_effect(core, YAMI_EFFECT_DELIVER);
+    effect->peer = peer->id;
+    effect->block = block;
+    effect->data = data;
+    core->bytes_out += block->size + data->size;
     peer->sent_ms = core->mono_ms;
 }
 
@@ -88,8 +91,7 @@ yami_relay_append(yami_relay_core_t *core, const yami_entry_t *entry, yami_write
                   yami_block_t *data)
 {
     yami_block_t *block = yami_writer_finish(meta);
-    YAM_ASSERT(block !=
-               NULL); //  sizes are bounded; without memory for a decision there is no going on
+    YAM_NEED(block != NULL); //  sizes are bounded
     yami_relay_effect_t *effect = yami_relay_effect(core, YAMI_EFFECT_APPEND);
     effect->entry = *entry;
     effect->entry.time_ms = core->wall_ms;

@@ -89,7 +89,7 @@ yami_relay_lease_fail(yami_relay_core_t *core, yami_relay_lease_t *lease, uint64
             s_place(core, group, piece, like.due_ms, blame->is_rejected);
             like = *piece;
             int64_t added = yami_ranges_add(&ranges, piece->first, piece->last);
-            YAM_ASSERT(added > 0);
+            YAM_NEED(added > 0);
         }
         first = to + 1;
     }

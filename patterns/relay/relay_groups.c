@@ -123,7 +123,7 @@ s_push_retry(yami_relay_core_t *core, yami_relay_group_t *group, const yami_piec
     } else {
         rc = yami_heap_push(&group->retries, piece->due_ms, piece->first);
     }
-    YAM_ASSERT(rc == 0);
+    YAM_NEED(rc == 0);
     yami_relay_wake(core, YAMI_WAKE_GROUP, group->number, &group->wake_ms,
                     yami_heap_peek(&group->retries)->when);
 }
@@ -216,7 +216,7 @@ yami_relay_group_journal(yami_relay_core_t *core, yami_relay_group_t *group, uin
         return;
     }
     int64_t added = yami_ranges_add(&group->settled, first, last);
-    YAM_ASSERT(added >= 0);
+    YAM_NEED(added >= 0);
     if (!group->has_settled) {
         group->has_settled = true;
         TAILQ_INSERT_TAIL(&core->settled_groups, group, of_settled);

@@ -25,7 +25,7 @@ yami_relay_detached(yami_relay_core_t *core, yami_relay_peer_t *peer, uint32_t h
     frame.present = YAMI_F_STATUS | (text != NULL ? YAMI_F_TEXT : 0);
     frame.status = (uint64_t) status;
     frame.text = yami_slice_text(text != NULL ? text : "");
-    yami_relay_send(core, peer, &frame, NULL);
+    yami_relay_send(core, peer, &frame);
 }
 
 //  Gives everything back: leases, membership, an ephemeral group without members.
@@ -101,7 +101,7 @@ yami_relay_handle_attached(yami_relay_core_t *core, yami_relay_handle_t *handle)
         frame.messages = handle->granted_messages;
         frame.bytes = handle->granted_bytes;
     }
-    yami_relay_send(core, handle->peer, &frame, NULL);
+    yami_relay_send(core, handle->peer, &frame);
 }
 
 void
@@ -157,7 +157,7 @@ s_flush_producer(yami_relay_core_t *core, yami_relay_handle_t *handle)
         frame.epoch = handle->epoch;
         frame.sequence = durable;
         frame.level = (uint64_t) core->level;
-        yami_relay_send(core, handle->peer, &frame, NULL);
+        yami_relay_send(core, handle->peer, &frame);
         handle->confirmed = durable;
         handle->must_confirm = false;
     }
@@ -177,7 +177,7 @@ s_flush_producer(yami_relay_core_t *core, yami_relay_handle_t *handle)
         frame.bytes = bytes > handle->granted_bytes ? bytes : handle->granted_bytes;
         handle->granted_messages = frame.messages;
         handle->granted_bytes = frame.bytes;
-        yami_relay_send(core, handle->peer, &frame, NULL);
+        yami_relay_send(core, handle->peer, &frame);
     }
 }
 
@@ -204,7 +204,7 @@ s_flush_consumer(yami_relay_core_t *core, yami_relay_handle_t *handle)
     yami_frame_t frame = yami_relay_frame(YAMI_FRAME_ACKED, handle->number);
     frame.present = YAMI_F_SERIAL;
     frame.serial = handle->serial;
-    yami_relay_send(core, handle->peer, &frame, NULL);
+    yami_relay_send(core, handle->peer, &frame);
 }
 
 void

@@ -2,8 +2,8 @@
 #include "yami_relay_parts.h"
 
 //  Nobody can guess one: a secret permutation of a counter.
-static uint64_t
-s_token(yami_relay_core_t *core)
+uint64_t
+yami_relay_lease_token(yami_relay_core_t *core)
 {
     uint64_t token;
     do {
@@ -13,11 +13,12 @@ s_token(yami_relay_core_t *core)
 }
 
 yami_relay_lease_t *
-yami_relay_lease_new(yami_relay_core_t *core, yami_relay_handle_t *handle, yami_piece_t *piece)
+yami_relay_lease_new(yami_relay_core_t *core, yami_relay_handle_t *handle, yami_piece_t *piece,
+                     uint64_t token)
 {
     YAM_ASSERT(piece->state != YAMI_PIECE_MOVING && piece->lease == NULL);
     yami_relay_lease_t *lease = yami_alloc(sizeof *lease);
-    lease->token = s_token(core);
+    lease->token = token;
     lease->group = handle->group;
     lease->handle = handle;
     lease->first = piece->first;

@@ -90,7 +90,7 @@ yami_relay_move_add(yami_relay_move_t *self, yami_relay_channel_t *target, uint6
     }
     self->target = target;
     int64_t added = yami_ranges_add(&self->ranges, sequence, sequence);
-    YAM_ASSERT(added == 1);
+    YAM_NEED(added == 1);
     return true;
 }
 

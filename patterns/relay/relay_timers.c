@@ -19,7 +19,7 @@ yami_relay_wait(yami_relay_core_t *core, const yami_relay_wait_t *wait)
     }
     int rc = yami_grow(&self->items, &self->capacity, self->head + self->count + 1,
                        sizeof *self->items, S_WAITS_LIMIT);
-    YAM_ASSERT(rc == 0); //  bounded by the credit of producers
+    YAM_NEED(rc == 0); //  bounded by the credit of producers
     self->items[self->head + self->count++] = *wait;
     core->waiting_bytes += wait->bytes;
     if (wait->producer != NULL) {
@@ -92,7 +92,7 @@ s_is_durable(yami_relay_core_t *core, const yami_relay_wait_t *wait)
             yami_frame_t frame = yami_relay_frame(YAMI_FRAME_ACKED, handle->number);
             frame.present = YAMI_F_SERIAL;
             frame.serial = wait->sequence;
-            yami_relay_send(core, handle->peer, &frame, NULL);
+            yami_relay_send(core, handle->peer, &frame);
         }
         break;
     }
@@ -142,7 +142,7 @@ s_rebuild(yami_relay_core_t *core)
                   : yami_heap_push(&core->wakes, group->wake_ms,
                                    (uint64_t) YAMI_WAKE_GROUP << S_KIND_SHIFT | group->number);
     }
-    YAM_ASSERT(rc == 0);
+    YAM_NEED(rc == 0);
 }
 
 void
@@ -159,7 +159,7 @@ yami_relay_wake(yami_relay_core_t *core, int kind, uint64_t id, int64_t *wake_ms
         return;
     }
     int rc = yami_heap_push(&core->wakes, when, (uint64_t) kind << S_KIND_SHIFT | id);
-    YAM_ASSERT(rc == 0);
+    YAM_NEED(rc == 0);
 }
 
 //  The owner's wake_ms, NULL when the owner is gone.

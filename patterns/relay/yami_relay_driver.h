@@ -47,7 +47,6 @@ typedef struct {
     int64_t checkpoint_ms;       //  not before: the last one failed
     bool has_told_failure;       //  the core knows
     yami_scrub_progress_t scrub; //  as last told to the core
-    yami_log_site_t limit_site;
     atomic_bool has_failed;
 } yami_relay_driver_t;
 

@@ -12,10 +12,13 @@
 yami_relay_effect_t *
 yami_relay_effect(yami_relay_core_t *core, yami_relay_effect_type_t type);
 
-//  Encodes and sends; data (may be NULL) is given away.
 void
-yami_relay_send(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame,
-                yami_block_t *data);
+yami_relay_send(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame);
+
+//  Sends an encoded frame with data behind it; both are given away.
+void
+yami_relay_deliver(yami_relay_core_t *core, yami_relay_peer_t *peer, yami_block_t *block,
+                   yami_block_t *data);
 
 //  The same for whoever may have no session, or be gone.
 void
@@ -280,9 +283,14 @@ yami_relay_group_due(yami_relay_core_t *core, uint32_t number);
 
 //  -- relay_leases.c ------------------------------------------------------------------------------
 
-//  Leases piece to handle; ownership of the sequences moves.
+//  For the next lease.
+uint64_t
+yami_relay_lease_token(yami_relay_core_t *core);
+
+//  Leases piece to handle, by that token; ownership of the sequences moves.
 yami_relay_lease_t *
-yami_relay_lease_new(yami_relay_core_t *core, yami_relay_handle_t *handle, yami_piece_t *piece);
+yami_relay_lease_new(yami_relay_core_t *core, yami_relay_handle_t *handle, yami_piece_t *piece,
+                     uint64_t token);
 
 //  count sequences are not leased any more; frees the lease with the last of them.
 void

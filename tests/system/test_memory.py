@@ -58,7 +58,7 @@ def fail_each(function, may_abort):
         with open(folder("yamd.log"), "w", encoding="ascii"):
             pass  # each life has a log of its own
         has_failed, code, log = live_short(function, number, store, journal)
-        assert code >= 0 or (may_abort and code == -signal.SIGABRT and "broken promise" in log), (
+        assert code >= 0 or (may_abort and code == -signal.SIGABRT and "out of memory" in log), (
             f"allocation {number} ended it: {code}, {log}")
         wrong = finish(journal, store)
         assert not wrong, f"allocation {number}: {wrong}"

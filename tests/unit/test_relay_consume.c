@@ -2,6 +2,7 @@
 
 #include "relay/consume_fixture.h"
 
+#include "yami_alloc_test.h"
 #include "yami_base.h"
 #include "yami_properties.h"
 
@@ -30,6 +31,23 @@ test_whole_batch_is_the_very_block(void **state)
     assert_ptr_equal(f->taken_data, block);
     assert_int_equal(f->fetch_count, 1);
     yami_block_unref(&block);
+}
+
+//  It is the relay that lacks memory, and no consumer: what reached nobody has failed for nobody.
+static void
+test_message_that_there_is_no_memory_to_deliver_is_not_leased(void **state)
+{
+    fixture_t *f = *state;
+    consume_publish(f, 1, 3);
+    fixture_durable(f);
+    fixture_credit(f, 2, 5, 100, PLENTY);
+    yami_alloc_fail_after(0);
+    fixture_turn(f);
+    assert_true(yami_alloc_has_failed());
+    yami_alloc_fail_after(-1);
+    fixture_expect_none(f, 2, YAMI_FRAME_DELIVER);
+    fixture_advance(f, 100);
+    consume_expect_deliver(f, 2, 1, 3, 1, 0);
 }
 
 static void
@@ -382,6 +400,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_nothing_delivered_before_durable),
         TEST(test_whole_batch_is_the_very_block),
+        TEST(test_message_that_there_is_no_memory_to_deliver_is_not_leased),
         TEST(test_small_credits_share_one_fetch),
         TEST(test_byte_credit_is_exceeded_by_one_message_at_most),
         TEST(test_members_take_turns),
