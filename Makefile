@@ -303,7 +303,7 @@ $(BUILD)/bench/count_syncs.so $(PRELOADS):
 
 $(BUILD)/sim/sim: $(call objects,$(SIM_SRC)) $(call helpers,sim) $(LIB_A)
 	@mkdir -p $(@D)
-	$(call SHOW,link $@)$(CC) $(L_FLAGS) -o $@ $^ $(LIB_LIBS) $(TEST_LIBS)
+	$(call SHOW,link $@)$(CC) $(L_FLAGS) -Wl,--wrap=yami_starve -o $@ $^ $(LIB_LIBS) $(TEST_LIBS)
 
 $(BUILD)/man/%: %.scd
 	@mkdir -p $(@D)

@@ -86,6 +86,8 @@
 #define YAMI_BUG_REQUEST_ACKED_AT_CLOSE 35
 //  a new store is marked as one that had entries when its first segment is made
 #define YAMI_BUG_MARKED_TOO_EARLY 36
+//  messages that there is no memory to read are taken for lost
+#define YAMI_BUG_UNREAD_TAKEN_FOR_LOST 37
 
 //  The build says which one, with -DYAMI_PLANTED_BUG=YAMI_BUG_NAME.
 #ifndef YAMI_PLANTED_BUG

@@ -151,7 +151,8 @@ yami_relay_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
     const char *what;
     //  Only these are facts about the log. Without memory, descriptors or luck with the disk,
     //  nothing is lost yet.
-    bool is_temporary = event->result != 0 && event->result != ENOENT && event->result != EBADMSG;
+    bool is_temporary = event->result != 0 && event->result != ENOENT && event->result != EBADMSG &&
+                        !(event->result == ENOMEM && YAMI_PLANTED(UNREAD_TAKEN_FOR_LOST));
     if (is_temporary) {
         s_say_unread(core, event, channel);
     }

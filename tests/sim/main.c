@@ -225,6 +225,23 @@ s_one(const s_options_t *options)
     return 0;
 }
 
+static void
+s_print_counts(const runner_report_t *report)
+{
+    printf("%" PRIu64 " messages, %" PRIu64 " confirmed, %" PRIu64 " deliveries, %" PRIu64
+           " redeliveries, %" PRIu64 " dead letters, %" PRIu64 " crashes of the relay\n",
+           report->asked, report->confirmed, report->delivered, report->redelivered, report->dead,
+           report->crashes);
+    printf("%" PRIu64 " steps without memory for all they did, of which %" PRIu64
+           " ended the relay\nfaults:",
+           report->shortages, report->starved);
+    for (unsigned type = 0; type < FAULT_TYPES; type++) {
+        printf("%s %" PRIu64 " %s", type > 0 ? "," : "", report->faults[type],
+               scenario_fault_name((fault_type_t) type));
+    }
+    printf("\n");
+}
+
 static int
 s_many(const s_options_t *options)
 {
@@ -243,10 +260,7 @@ s_many(const s_options_t *options)
             s_explain(options, &plan);
         }
     }
-    printf("%" PRIu64 " messages, %" PRIu64 " confirmed, %" PRIu64 " deliveries, %" PRIu64
-           " redeliveries, %" PRIu64 " dead letters, %" PRIu64 " crashes of the relay\n",
-           report.asked, report.confirmed, report.delivered, report.redelivered, report.dead,
-           report.crashes);
+    s_print_counts(&report);
     printf("%" PRIu64 " seeds, %" PRIu64 " failed, %.1f s, %.0f seeds/s\n", report.run,
            report.failed, seconds, (double) report.run / (seconds > 0 ? seconds : 1));
     return report.failed > 0;

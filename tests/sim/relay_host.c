@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "log_check.h"
+#include "shortage.h"
 #include "yam_error.h"
 #include "yam_status.h"
 #include "yami_alloc_test.h"
@@ -87,9 +88,12 @@ s_send(void *arg, uint64_t peer, yami_block_t *block, yami_block_t *data)
 {
     relay_host_t *self = arg;
     relay_host_peer_t known = self->peers[peer - 1];
+    yami_alloc_pause(true);
     s_show(self, known.link, block, data, !known.is_forgotten);
     s_count_promise(self, block, data != NULL);
-    return known.is_forgotten ? 0 : network_answer(self->network, known.link, block, data);
+    int rc = known.is_forgotten ? 0 : network_answer(self->network, known.link, block, data);
+    yami_alloc_pause(false);
+    return rc;
 }
 
 static void
@@ -97,10 +101,12 @@ s_close(void *arg, uint64_t peer)
 {
     relay_host_t *self = arg;
     relay_host_peer_t *known = &self->peers[peer - 1];
+    yami_alloc_pause(true);
     if (!known->is_forgotten) {
         oracle_relay_drops(self->oracle, known->link);
         known->is_forgotten = true;
     }
+    yami_alloc_pause(false);
 }
 
 static void
@@ -154,7 +160,6 @@ s_bury(relay_host_t *self, bool is_clean)
     self->is_up = false;
     self->is_stopping = false;
     self->crash_in_steps = 0;
-    self->alloc_fails_at = -1;
     self->turn_us = INT64_MAX;
     if (!is_clean && !sim_disk_is_dead(self->disk)) {
         sim_disk_die_after(self->disk, 1);
@@ -187,6 +192,22 @@ relay_host_crash(relay_host_t *self, bool is_power)
     }
 }
 
+//  There is no going on without memory: no function returns, nothing is closed.
+static void
+s_starve(relay_host_t *self)
+{
+    world_trace(self->world, "relay", self->life, "starved", 0, 0, 0);
+    self->crash_count++;
+    self->starved_count++;
+    self->driver.core = self->core;
+    shortage_bury(&self->driver, sizeof self->driver);
+    self->core = NULL;
+    self->store = NULL;
+    sim_disk_abandon(self->disk);
+    s_bury(self, false);
+    sim_disk_revive(self->disk);
+}
+
 //  After each step: did it die in it, or is it time to?
 static void
 s_after_step(relay_host_t *self)
@@ -204,21 +225,24 @@ s_after_step(relay_host_t *self)
 
 //  -- Steps
 
-static void
-s_before_step(relay_host_t *self)
+//  Runs what the process does in one event, perhaps with too little memory.
+static shortage_t
+s_run(relay_host_t *self, void (*part)(void *arg), void *arg)
 {
-    if (self->alloc_fails_at >= 0) {
-        yami_alloc_fail_after(self->alloc_fails_at);
+    if (self->alloc_fails_at < 0) {
+        part(arg);
+        return SHORTAGE_NONE;
     }
-}
-
-static void
-s_end_step(relay_host_t *self)
-{
-    if (self->alloc_fails_at >= 0) {
-        self->alloc_fails_at = yami_alloc_has_failed() ? -1 : self->alloc_fails_at;
-        yami_alloc_fail_after(-1);
+    shortage_t shortage = shortage_run(self->alloc_fails_at, part, arg);
+    if (shortage != SHORTAGE_NONE) {
+        self->alloc_fails_at = -1;
+        self->shortage_count++;
+        world_trace(self->world, "relay", self->life, "out-of-memory", shortage, 0, 0);
     }
+    if (shortage == SHORTAGE_DIED) {
+        s_starve(self);
+    }
+    return shortage;
 }
 
 static uint64_t
@@ -259,17 +283,32 @@ s_show_taken(relay_host_t *self, uint64_t link, const yami_block_t *block)
     oracle_relay_takes(self->oracle, link, &frame);
 }
 
+//  A frame for the driver.
+typedef struct {
+    relay_host_t *host;
+    uint64_t peer;
+    yami_block_t *block; //  borrowed
+} s_frame_t;
+
+static void
+s_take_frame(void *arg)
+{
+    const s_frame_t *frame = arg;
+    yami_relay_driver_frame(&frame->host->driver, frame->peer, frame->block);
+    yami_relay_driver_checkpoint(&frame->host->driver);
+}
+
 static void
 s_arrive(void *arg, uint64_t link, yami_block_t *block)
 {
     relay_host_t *self = arg;
-    uint64_t peer = s_peer(self, link);
+    s_frame_t frame = {.host = self, .peer = s_peer(self, link), .block = block};
     s_show_taken(self, link, block);
-    s_before_step(self);
-    yami_relay_driver_frame(&self->driver, peer, block);
+    shortage_t shortage = s_run(self, s_take_frame, &frame);
+    if (shortage == SHORTAGE_DIED) {
+        return;
+    }
     oracle_relay_took(self->oracle, link);
-    yami_relay_driver_checkpoint(&self->driver);
-    s_end_step(self);
     s_turn_after(self, world_between(&self->random, 0, TURN_DELAY_MAX_US));
     s_after_step(self);
 }
@@ -299,6 +338,14 @@ s_commit_done(void *arg, uint64_t life)
     s_turn_after(self, 0);
 }
 
+static void
+s_write(void *arg)
+{
+    relay_host_t *self = arg;
+    int rc = self->store->ops->commit(self->store, &self->committing_lsn);
+    self->committing_error = rc == -1 ? (errno == 0 ? EIO : errno) : 0;
+}
+
 //  One write and one sync, in one moment: what happens between them is up to the disk's faults.
 static void
 s_commit(void *arg, uint64_t life)
@@ -311,11 +358,13 @@ s_commit(void *arg, uint64_t life)
         world_after(self->world, self->frozen_us - self->world->now_us, s_commit, self, life);
         return;
     }
-    int rc = self->store->ops->commit(self->store, &self->committing_lsn);
-    self->committing_error = rc == -1 ? (errno == 0 ? EIO : errno) : 0;
-    world_trace(self->world, "relay", self->life, "commit", self->committing_lsn, (uint64_t) rc, 0);
+    if (s_run(self, s_write, self) == SHORTAGE_DIED) {
+        return;
+    }
+    world_trace(self->world, "relay", self->life, "commit", self->committing_lsn,
+                (uint64_t) self->committing_error, 0);
     int64_t delay_us = s_disk_us(self, SYNC_MAX_US);
-    if (rc == 0 && self->committing_lsn < self->kicked_lsn) {
+    if (self->committing_error == 0 && self->committing_lsn < self->kicked_lsn) {
         delay_us = COMMIT_AGAIN_US;
     }
     world_after(self->world, delay_us, s_commit_done, self, self->life);
@@ -352,6 +401,17 @@ s_stop_when_idle(relay_host_t *self)
     sim_disk_revive(self->disk);
 }
 
+static void
+s_serve(void *arg)
+{
+    relay_host_t *self = arg;
+    yami_relay_driver_durable(&self->driver, self->commit_error, self->committed_lsn);
+    oracle_relay_turns(self->oracle);
+    yami_relay_event_t turn = {.type = YAMI_EVENT_TURN};
+    yami_relay_driver_event(&self->driver, &turn);
+    yami_relay_driver_checkpoint(&self->driver);
+}
+
 //  The loop of the shell's core thread, once round.
 static void
 s_turn(void *arg, uint64_t life)
@@ -365,13 +425,9 @@ s_turn(void *arg, uint64_t life)
         s_turn_after(self, 0);
         return;
     }
-    s_before_step(self);
-    yami_relay_driver_durable(&self->driver, self->commit_error, self->committed_lsn);
-    oracle_relay_turns(self->oracle);
-    yami_relay_event_t turn = {.type = YAMI_EVENT_TURN};
-    yami_relay_driver_event(&self->driver, &turn);
-    yami_relay_driver_checkpoint(&self->driver);
-    s_end_step(self);
+    if (s_run(self, s_serve, self) == SHORTAGE_DIED) {
+        return;
+    }
     s_kick(self);
     int64_t wait_us = yami_relay_core_deadline(self->core) == INT64_MAX
                           ? IDLE_TURN_US
@@ -429,6 +485,17 @@ s_not_opened(relay_host_t *self, int error)
     s_start_later(self);
 }
 
+static void
+s_recover(void *arg)
+{
+    relay_host_t *self = arg;
+    self->core = yami_relay_core_new(&self->options, YAM_LEVEL_SYNCED, "sim",
+                                     world_mix(self->world->seed, self->life));
+    self->store = yami_segment_log_open(sim_disk_attach(self->disk), &self->log_options, s_replay,
+                                        s_damaged, self);
+    self->open_error = self->store == NULL ? errno : 0;
+}
+
 void
 relay_host_start(relay_host_t *self)
 {
@@ -437,12 +504,11 @@ relay_host_start(relay_host_t *self)
         sim_disk_die_after(self->disk, self->recovery_dies_at);
         self->recovery_dies_at = 0;
     }
-    self->core = yami_relay_core_new(&self->options, YAM_LEVEL_SYNCED, "sim",
-                                     world_mix(self->world->seed, self->life));
-    self->store = yami_segment_log_open(sim_disk_attach(self->disk), &self->log_options, s_replay,
-                                        s_damaged, self);
+    if (s_run(self, s_recover, self) == SHORTAGE_DIED) {
+        return;
+    }
     if (self->store == NULL) {
-        s_not_opened(self, errno);
+        s_not_opened(self, self->open_error);
         return;
     }
     self->peer_count = 0;

@@ -48,6 +48,7 @@ typedef struct {
     int committing_error;    //  as it will tell
     uint64_t committing_lsn; //  the same
     int commit_error;        //  as it has told
+    int open_error;          //  errno of a log that could not be opened
     uint64_t committed_lsn;
 
     //  Faults that wait for their moment:
@@ -59,9 +60,11 @@ typedef struct {
     uint64_t crash_in_steps;       //  0: no
     bool crash_is_power;           //  else the process is killed, and what it wrote is kept
     uint64_t recovery_dies_at;     //  operation of the disk in the next recovery; 0: no
-    int64_t alloc_fails_at;        //  allocation of the next step; -1: no
+    int64_t alloc_fails_at;        //  allocation of the next step that has so many; -1: no
     bool is_calm;                  //  no more faults
     unsigned crash_count;
+    unsigned shortage_count; //  steps in which an allocation failed
+    unsigned starved_count;  //  of these, ones that ended the process; they are crashes, too
 } relay_host_t;
 
 //  The disk and options are set; the relay is started by relay_host_start. The network is made by

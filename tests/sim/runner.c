@@ -27,7 +27,8 @@ typedef struct {
     _Atomic uint64_t run;
     _Atomic uint64_t failed;
     _Atomic uint64_t current[JOB_LIMIT]; //  seed of each worker; 0: none
-    _Atomic uint64_t sums[7];
+    _Atomic uint64_t sums[9];
+    _Atomic uint64_t faults[FAULT_TYPES];
     atomic_flag is_written;
     runner_failure_t failures[RUNNER_FAILURES];
     unsigned failure_count;
@@ -73,9 +74,12 @@ s_run_seed(s_shared_t *shared, const runner_options_t *options, uint64_t seed)
     const oracle_counts_t *counts = &result.counts;
     const uint64_t sums[] = {counts->asked,       counts->confirmed, counts->delivered,
                              counts->redelivered, counts->dead,      result.crashes,
-                             result.events};
+                             result.events,       result.shortages,  result.starved};
     for (size_t index = 0; index < sizeof sums / sizeof sums[0]; index++) {
         atomic_fetch_add(&shared->sums[index], sums[index]);
+    }
+    for (unsigned index = 0; index < result.fault_count; index++) {
+        atomic_fetch_add(&shared->faults[result.faults[index].type], 1);
     }
     atomic_fetch_add(&shared->run, 1);
 }
@@ -195,7 +199,12 @@ runner_run(const runner_options_t *options, runner_report_t *report)
                                  .redelivered = shared->sums[3],
                                  .dead = shared->sums[4],
                                  .crashes = shared->sums[5],
-                                 .events = shared->sums[6]};
+                                 .events = shared->sums[6],
+                                 .shortages = shared->sums[7],
+                                 .starved = shared->sums[8]};
+    for (unsigned type = 0; type < FAULT_TYPES; type++) {
+        report->faults[type] = shared->faults[type];
+    }
     memcpy(report->failures, shared->failures, sizeof report->failures);
     qsort(report->failures, shared->failure_count, sizeof report->failures[0], s_compare);
     (void) munmap(shared, sizeof *shared);

@@ -27,7 +27,8 @@ typedef struct {
     uint64_t run;
     uint64_t failed;
     runner_failure_t failures[RUNNER_FAILURES]; //  by seed
-    uint64_t asked, confirmed, delivered, redelivered, dead, crashes, events;
+    uint64_t asked, confirmed, delivered, redelivered, dead, crashes, events, shortages, starved;
+    uint64_t faults[FAULT_TYPES]; //  how often each type came
 } runner_report_t;
 
 void

@@ -17,19 +17,19 @@
         [FAULT_DISK_ERROR] = 4, [FAULT_DISK_FULL] = 3, [FAULT_NO_FILES] = 3, [FAULT_CLOCK] = 3,    \
         [FAULT_CUT] = 8, [FAULT_HALF_OPEN] = 6, [FAULT_UNREACHABLE] = 3, [FAULT_SLOW] = 4,         \
         [FAULT_CHAOS] = 4, [FAULT_CLIENT_CRASH] = 12, [FAULT_CLIENT_FREEZE] = 6,                   \
-        [FAULT_CLIENT_LEAVE] = 5                                                                   \
+        [FAULT_CLIENT_LEAVE] = 5, [FAULT_NO_MEMORY] = 6                                            \
     }
 #define RELAY_FAULTS                                                                               \
     {                                                                                              \
         [FAULT_RELAY_KILL] = 3, [FAULT_RELAY_POWER] = 6, [FAULT_RELAY_STEP] = 20,                  \
         [FAULT_RELAY_DISK] = 20, [FAULT_RELAY_PROMISE] = 20, [FAULT_DISK_SLOW] = 10,               \
-        [FAULT_RECOVERY] = 5, [FAULT_CUT] = 2, [FAULT_CLIENT_CRASH] = 4                            \
+        [FAULT_RECOVERY] = 5, [FAULT_CUT] = 2, [FAULT_CLIENT_CRASH] = 4, [FAULT_NO_MEMORY] = 6     \
     }
 #define CLIENT_FAULTS                                                                              \
     {                                                                                              \
         [FAULT_RELAY_STEP] = 5, [FAULT_RELAY_FREEZE] = 2, [FAULT_CUT] = 10,                        \
         [FAULT_HALF_OPEN] = 10, [FAULT_SLOW] = 5, [FAULT_CLIENT_CRASH] = 20,                       \
-        [FAULT_CLIENT_FREEZE] = 20, [FAULT_CLIENT_LEAVE] = 10                                      \
+        [FAULT_CLIENT_FREEZE] = 20, [FAULT_CLIENT_LEAVE] = 10, [FAULT_NO_MEMORY] = 5               \
     }
 
 //  A consumer that takes and acks all dead letters of a channel.
@@ -141,6 +141,7 @@ const scenario_t scenario_table[] = {
         .weights = {[FAULT_DISK_ERROR] = 10,
                     [FAULT_DISK_FULL] = 20,
                     [FAULT_NO_FILES] = 15,
+                    [FAULT_NO_MEMORY] = 10,
                     [FAULT_RELAY_DISK] = 6,
                     [FAULT_RELAY_POWER] = 4,
                     [FAULT_RELAY_STOP] = 6},
@@ -178,6 +179,7 @@ const scenario_t scenario_table[] = {
         .lease_ms = 300,
         .window = 60,
         .weights = {[FAULT_REDRIVE] = 30,
+                    [FAULT_NO_MEMORY] = 15,
                     [FAULT_RELAY_DISK] = 30,
                     [FAULT_RELAY_STEP] = 20,
                     [FAULT_RELAY_PROMISE] = 20,
@@ -202,6 +204,7 @@ const scenario_t scenario_table[] = {
         .window = 60,
         .limit = 60,
         .weights = {[FAULT_CANCEL] = 60,
+                    [FAULT_NO_MEMORY] = 15,
                     [FAULT_CLOCK] = 8,
                     [FAULT_RELAY_DISK] = 20,
                     [FAULT_RELAY_STEP] = 20,

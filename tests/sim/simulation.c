@@ -425,6 +425,8 @@ simulation_run(const simulation_plan_t *plan, simulation_result_t *result)
     result->end_us = self->world.now_us;
     result->counts = oracle_counts(self->oracle);
     result->crashes = self->relay.crash_count;
+    result->shortages = self->relay.shortage_count;
+    result->starved = self->relay.starved_count;
     s_clear(self);
     yami_free(self);
 }

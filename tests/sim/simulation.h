@@ -36,7 +36,9 @@ typedef struct {
     unsigned fault_count;
     simulation_fault_t faults[SIMULATION_FAULTS];
     oracle_counts_t counts;
-    unsigned crashes; //  of the relay
+    unsigned crashes;   //  of the relay
+    unsigned shortages; //  steps of it that lacked memory
+    unsigned starved;   //  of these, ones that were its end
 } simulation_result_t;
 
 void

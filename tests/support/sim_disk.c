@@ -247,6 +247,12 @@ sim_disk_revive(sim_disk_t *self)
 }
 
 void
+sim_disk_abandon(sim_disk_t *self)
+{
+    memset(self->handles, 0, sizeof self->handles);
+}
+
+void
 sim_disk_crash(sim_disk_t *self)
 {
     for (int handle = 0; handle < HANDLE_LIMIT; handle++) {

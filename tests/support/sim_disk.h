@@ -37,6 +37,10 @@ sim_disk_crash(sim_disk_t *self);
 void
 sim_disk_revive(sim_disk_t *self);
 
+//  The process is gone without a word: what it had attached is closed.
+void
+sim_disk_abandon(sim_disk_t *self);
+
 //  From the count-th operation from now on (1: the next) all fail with EIO, as if the process were
 //  dead.
 void

@@ -24,6 +24,13 @@ verdict() { #  NAME STATUS [FILE to show]
 test_seeds_are_clean() {
     "$sim" --seeds "$seeds" > "$out/seeds" 2>&1
 }
+test_every_fault_comes() {
+    local counts
+    "$sim" --seeds 300 > "$out/seeds" 2>&1
+    counts=$(sed -n 's/^faults: //p' "$out/seeds")
+    [[ -n $counts ]] && ! grep -qE '(^|, )0 ' <<< "$counts" &&
+        grep -qE '^[1-9][0-9]* steps without memory .* of which [1-9]' "$out/seeds"
+}
 test_a_seed_has_one_trace() {
     local seed
     for seed in 3 14 159; do
@@ -46,8 +53,8 @@ test_help_and_wrong_options_say_so() {
         grep -q -- "--seeds none" "$out/usage"
 }
 
-for name in test_seeds_are_clean test_a_seed_has_one_trace test_lie_of_the_disk_is_found_shrunk_and_replayed \
-    test_help_and_wrong_options_say_so; do
+for name in test_seeds_are_clean test_every_fault_comes test_a_seed_has_one_trace \
+    test_lie_of_the_disk_is_found_shrunk_and_replayed test_help_and_wrong_options_say_so; do
     : > "$out/seeds"
     $name
     verdict $name $? "$out/seeds"
