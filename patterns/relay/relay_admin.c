@@ -28,7 +28,7 @@ yami_relay_reply(yami_relay_core_t *core, uint64_t peer, uint64_t serial, yam_st
     }
     yami_relay_peer_t *receiver = yami_relay_map_get(&core->peers, peer);
     if (receiver != NULL) {
-        yami_relay_send(core, receiver, &frame);
+        (void) yami_relay_send(core, receiver, &frame);
     }
     yami_writer_clear(&all);
 }

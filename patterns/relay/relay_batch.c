@@ -34,7 +34,7 @@ s_refuse_part(yami_relay_core_t *core, yami_relay_handle_t *handle, uint64_t fir
     frame.first = first;
     frame.last = part->first_sequence + part->count - 1;
     frame.status = (uint64_t) status;
-    yami_relay_send(core, handle->peer, &frame);
+    (void) yami_relay_send(core, handle->peer, &frame);
     yami_relay_handle_touch(core, handle);
 }
 

@@ -258,7 +258,7 @@ s_refuse_waiting(yami_relay_core_t *core, yami_relay_handle_t *handle)
     frame.first = handle->confirmed + 1;
     frame.last = handle->last;
     frame.status = YAM_STATUS_STORAGE_FAILED;
-    yami_relay_send(core, handle->peer, &frame);
+    (void) yami_relay_send(core, handle->peer, &frame);
 }
 
 //  Promise 7: final. Everybody is told, nobody is served.
@@ -275,7 +275,7 @@ s_fail(yami_relay_core_t *core)
             yami_relay_handle_end(core, handle, YAM_STATUS_STORAGE_FAILED, "the store failed");
         }
         yami_frame_t goodbye = yami_relay_frame(YAMI_FRAME_GOODBYE, 0);
-        yami_relay_send(core, peer, &goodbye);
+        (void) yami_relay_send(core, peer, &goodbye);
         yami_relay_peer_end(core, peer, true);
     }
     for (size_t index = 0; index < core->waits.count; index++) {

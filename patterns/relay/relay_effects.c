@@ -53,25 +53,26 @@ yami_relay_effect(yami_relay_core_t *core, yami_relay_effect_type_t type)
     return effect;
 }
 
-void
+bool
 yami_relay_send_to(yami_relay_core_t *core, uint64_t peer, const yami_frame_t *frame)
 {
     yami_block_t *block = yami_frame_encode(frame);
     if (block == NULL) {
         core->errors++; //  out of memory: whoever waits for this frame asks again or times out
-        return;
+        return false;
     }
     yami_relay_effect_t *effect = yami_relay_effect(core, YAMI_EFFECT_SEND);
     effect->peer = peer;
     effect->block = block;
     core->bytes_out += block->size;
+    return true;
 }
 
-void
+bool
 yami_relay_send(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
 {
-    yami_relay_send_to(core, peer->id, frame);
     peer->sent_ms = core->mono_ms;
+    return yami_relay_send_to(core, peer->id, frame);
 }
 
 void

@@ -25,7 +25,7 @@ yami_relay_detached(yami_relay_core_t *core, yami_relay_peer_t *peer, uint32_t h
     frame.present = YAMI_F_STATUS | (text != NULL ? YAMI_F_TEXT : 0);
     frame.status = (uint64_t) status;
     frame.text = yami_slice_text(text != NULL ? text : "");
-    yami_relay_send(core, peer, &frame);
+    (void) yami_relay_send(core, peer, &frame);
 }
 
 //  Gives everything back: leases, membership, an ephemeral group without members.
@@ -101,7 +101,7 @@ yami_relay_handle_attached(yami_relay_core_t *core, yami_relay_handle_t *handle)
         frame.messages = handle->granted_messages;
         frame.bytes = handle->granted_bytes;
     }
-    yami_relay_send(core, handle->peer, &frame);
+    (void) yami_relay_send(core, handle->peer, &frame);
 }
 
 void
@@ -145,6 +145,15 @@ yami_relay_handle_stand_back(yami_relay_handle_t *handle)
     }
 }
 
+//  There was no memory to tell it. It asks for nothing of this, and may have nothing more to send
+//  that would make us say it.
+static void
+s_flush_later(yami_relay_core_t *core, yami_relay_handle_t *handle)
+{
+    yami_relay_wake(core, YAMI_WAKE_HANDLE, handle->id, &handle->wake_ms,
+                    core->mono_ms + YAMI_RELAY_AGAIN_MS);
+}
+
 //  One cumulative CONFIRM for all that became durable, and new credit when a quarter was used.
 static void
 s_flush_producer(yami_relay_core_t *core, yami_relay_handle_t *handle)
@@ -157,7 +166,10 @@ s_flush_producer(yami_relay_core_t *core, yami_relay_handle_t *handle)
         frame.epoch = handle->epoch;
         frame.sequence = durable;
         frame.level = (uint64_t) core->level;
-        yami_relay_send(core, handle->peer, &frame);
+        if (!yami_relay_send(core, handle->peer, &frame)) {
+            s_flush_later(core, handle);
+            return;
+        }
         handle->confirmed = durable;
         handle->must_confirm = false;
     }
@@ -175,9 +187,12 @@ s_flush_producer(yami_relay_core_t *core, yami_relay_handle_t *handle)
         frame.present = YAMI_F_MESSAGES | YAMI_F_BYTES;
         frame.messages = messages > handle->granted_messages ? messages : handle->granted_messages;
         frame.bytes = bytes > handle->granted_bytes ? bytes : handle->granted_bytes;
+        if (!yami_relay_send(core, handle->peer, &frame)) {
+            s_flush_later(core, handle);
+            return;
+        }
         handle->granted_messages = frame.messages;
         handle->granted_bytes = frame.bytes;
-        yami_relay_send(core, handle->peer, &frame);
     }
 }
 
@@ -204,7 +219,7 @@ s_flush_consumer(yami_relay_core_t *core, yami_relay_handle_t *handle)
     yami_frame_t frame = yami_relay_frame(YAMI_FRAME_ACKED, handle->number);
     frame.present = YAMI_F_SERIAL;
     frame.serial = handle->serial;
-    yami_relay_send(core, handle->peer, &frame);
+    (void) yami_relay_send(core, handle->peer, &frame);
 }
 
 void

@@ -90,6 +90,10 @@ yami_relay_handle_due(yami_relay_core_t *core, uint64_t id)
     static const char text[] = "lease timeout";
     yami_relay_handle_t *handle = yami_relay_map_get(&core->handles, id);
     YAM_ASSERT(handle != NULL);
+    if (handle->role == YAMI_ROLE_PRODUCER) {
+        yami_relay_handle_touch(core, handle); //  what there was no memory to tell it
+        return;
+    }
     yami_block_t *reason = yami_block_copy(text, sizeof text - 1, sizeof text);
     yami_relay_blame_t blame = {.delay_ms = -1, .reason = reason};
     yami_relay_lease_t *lease;

@@ -64,7 +64,7 @@ yami_relay_peer_get(yami_relay_core_t *core, uint64_t id)
     yami_frame_t frame = yami_relay_frame(YAMI_FRAME_ERROR, 0);
     frame.present = YAMI_F_STATUS;
     frame.status = core->has_failed ? YAM_STATUS_STORAGE_FAILED : YAM_STATUS_LIMIT;
-    yami_relay_send_to(core, id, &frame);
+    (void) yami_relay_send_to(core, id, &frame);
     s_close(core, id);
     return NULL;
 }
@@ -98,7 +98,7 @@ yami_relay_peer_hello(yami_relay_core_t *core, yami_relay_peer_t *peer, const ya
     welcome.level = (uint64_t) core->level;
     welcome.max_frame = YAMI_LIMIT_FRAME;
     welcome.heartbeat_ms = (uint64_t) core->options->heartbeat_ms;
-    yami_relay_send(core, peer, &welcome);
+    (void) yami_relay_send(core, peer, &welcome);
     s_arm(core, peer);
 }
 
@@ -143,7 +143,7 @@ s_send_error(yami_relay_core_t *core, yami_relay_peer_t *peer, uint32_t handle, 
     frame.present = YAMI_F_STATUS | YAMI_F_TEXT;
     frame.status = (uint64_t) status;
     frame.text = yami_slice_text(text);
-    yami_relay_send(core, peer, &frame);
+    (void) yami_relay_send(core, peer, &frame);
 }
 
 void
@@ -215,7 +215,7 @@ yami_relay_peer_due(yami_relay_core_t *core, uint64_t id)
     }
     if (peer->session != 0 && core->mono_ms - peer->sent_ms >= core->options->heartbeat_ms) {
         yami_frame_t frame = yami_relay_frame(YAMI_FRAME_HEARTBEAT, 0);
-        yami_relay_send(core, peer, &frame);
+        (void) yami_relay_send(core, peer, &frame);
     }
     s_arm(core, peer);
 }
@@ -231,7 +231,7 @@ yami_relay_peers_close(yami_relay_core_t *core)
         }
         if (peer->session != 0) {
             yami_frame_t goodbye = yami_relay_frame(YAMI_FRAME_GOODBYE, 0);
-            yami_relay_send(core, peer, &goodbye);
+            (void) yami_relay_send(core, peer, &goodbye);
         }
         yami_relay_peer_end(core, peer, true);
     }

@@ -92,7 +92,7 @@ s_is_durable(yami_relay_core_t *core, const yami_relay_wait_t *wait)
             yami_frame_t frame = yami_relay_frame(YAMI_FRAME_ACKED, handle->number);
             frame.present = YAMI_F_SERIAL;
             frame.serial = wait->sequence;
-            yami_relay_send(core, handle->peer, &frame);
+            (void) yami_relay_send(core, handle->peer, &frame);
         }
         break;
     }

@@ -12,7 +12,8 @@
 yami_relay_effect_t *
 yami_relay_effect(yami_relay_core_t *core, yami_relay_effect_type_t type);
 
-void
+//  False when there was no memory for it.
+bool
 yami_relay_send(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame);
 
 //  Sends an encoded frame with data behind it; both are given away.
@@ -21,7 +22,7 @@ yami_relay_deliver(yami_relay_core_t *core, yami_relay_peer_t *peer, yami_block_
                    yami_block_t *data);
 
 //  The same for whoever may have no session, or be gone.
-void
+bool
 yami_relay_send_to(yami_relay_core_t *core, uint64_t peer, const yami_frame_t *frame);
 
 //  Appends an entry whose meta is what was written, returns its ticket. data (may be NULL) is given

@@ -50,6 +50,24 @@ test_message_that_there_is_no_memory_to_deliver_is_not_leased(void **state)
     consume_expect_deliver(f, 2, 1, 3, 1, 0);
 }
 
+//  Nobody asks for a confirm: who has sent all it may waits for it, and for credit, in silence.
+static void
+test_confirm_that_there_is_no_memory_to_send_is_sent_later(void **state)
+{
+    fixture_t *f = *state;
+    consume_publish(f, 1, 3);
+    fixture_turn(f);
+    fixture_forget(f);
+    yami_alloc_fail_after(0);
+    fixture_durable(f);
+    assert_true(yami_alloc_has_failed());
+    yami_alloc_fail_after(-1);
+    fixture_expect_none(f, 1, YAMI_FRAME_CONFIRM);
+    fixture_advance(f, 100);
+    fixture_expect(f, 1, YAMI_FRAME_CONFIRM);
+    assert_int_equal(f->frame.sequence, 3);
+}
+
 static void
 test_small_credits_share_one_fetch(void **state)
 {
@@ -401,6 +419,7 @@ main(void)
         TEST(test_nothing_delivered_before_durable),
         TEST(test_whole_batch_is_the_very_block),
         TEST(test_message_that_there_is_no_memory_to_deliver_is_not_leased),
+        TEST(test_confirm_that_there_is_no_memory_to_send_is_sent_later),
         TEST(test_small_credits_share_one_fetch),
         TEST(test_byte_credit_is_exceeded_by_one_message_at_most),
         TEST(test_members_take_turns),
