@@ -8,13 +8,13 @@
 
 #include "cli.h"
 #include "rows.h"
+#include "values.h"
 #include "yam_admin.h"
 #include "yami_base.h"
 #include "yami_batch.h"
-#include "yami_reader.h"
 #include "yami_segment_log.h"
 
-#define S_META_LIMIT 4096 //  bytes of an entry's meta part that dump shows
+#define S_META_LIMIT 4096 //  bytes of text that dump shows of an entry's meta part
 #define S_FLUSH_ROWS 256
 
 typedef struct {
@@ -171,78 +171,13 @@ s_verify(char **operands)
 
 //  -- dump --------------------------------------------------------------------------------------
 
-static int
-s_print_value(yami_reader_t *reader, char *text, size_t size);
-
-//  "{key: value, ..}" or "[value, ..]"; what does not fit is left out.
-static int
-s_print_items(yami_reader_t *reader, bool is_map, char *text, size_t size)
-{
-    int used = snprintf(text, size, is_map ? "{" : "[");
-    uint32_t count = is_map ? yami_reader_map(reader) : yami_reader_array(reader);
-    for (uint32_t index = 0; index < count && !reader->failed && (size_t) used < size; index++) {
-        used += snprintf(text + used, size - (size_t) used, "%s", index > 0 ? ", " : "");
-        if (is_map && (size_t) used < size) {
-            used += s_print_value(reader, text + used, size - (size_t) used);
-            used += (size_t) used < size ? snprintf(text + used, size - (size_t) used, ": ") : 0;
-        }
-        if ((size_t) used < size) {
-            used += s_print_value(reader, text + used, size - (size_t) used);
-        }
-    }
-    return used + ((size_t) used < size
-                       ? snprintf(text + used, size - (size_t) used, is_map ? "}" : "]")
-                       : 0);
-}
-
-static int
-s_print_bytes(yami_slice_t slice, char *text, size_t size)
-{
-    int used = snprintf(text, size, "x'");
-    for (size_t index = 0; index < slice.size && (size_t) used + 4 < size; index++) {
-        used += snprintf(text + used, size - (size_t) used, "%02x", slice.data[index]);
-    }
-    return used + ((size_t) used < size ? snprintf(text + used, size - (size_t) used, "'") : 0);
-}
-
-//  One msgpack value as text; returns as snprintf. Nesting is bounded by what is left of text: each
-//  level takes a byte.
-static int
-s_print_value(yami_reader_t *reader, char *text, size_t size)
-{
-    yami_slice_t slice;
-    switch (yami_reader_peek(reader)) {
-    case 'i':
-        return snprintf(text, size, "%" PRId64, yami_reader_int(reader));
-    case 'b':
-        return snprintf(text, size, "%s", yami_reader_bool(reader) ? "true" : "false");
-    case 's':
-        slice = yami_reader_str(reader);
-        return snprintf(text, size, "%.*s", (int) slice.size, (const char *) slice.data);
-    case 'x':
-        return s_print_bytes(yami_reader_bin(reader), text, size);
-    case 'm':
-        return s_print_items(reader, true, text, size);
-    case 'a':
-        return s_print_items(reader, false, text, size);
-    default:
-        yami_reader_skip(reader);
-        return snprintf(text, size, "nil");
-    }
-}
-
 static void
 s_add_meta(s_job_t *job, const yami_entry_t *entry)
 {
-    char text[S_META_LIMIT] = "";
-    yami_reader_t reader;
-    yami_reader_init(&reader, entry->meta, entry->meta_size);
-    size_t used = 0;
-    while (yami_reader_left(&reader) > 0 && !reader.failed && used < sizeof text) {
-        used += (size_t) s_print_value(&reader, text + used, sizeof text - used);
-    }
+    char text[S_META_LIMIT];
+    size_t size = cli_values_show(entry->meta, entry->meta_size, text, sizeof text);
     if (entry->meta_size > 0) {
-        s_text(job, "meta", text);
+        cli_rows_text(job->rows, "meta", text, size);
     }
 }
 

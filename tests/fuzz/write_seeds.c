@@ -103,6 +103,10 @@ s_texts(void)
         {"subject", 7, "a.b.c.da.*.>"},
         {"properties", 1, "\x03\x05keyvalue"},
         {"segment_format", 3, "0000000000000001.seg"},
+        {"dump", 40,
+         "\x0f"
+         "timetime\4body\x82\xa1k\xc4\2xy\xa1n\x93\xc0\xd0\x80\xcb"
+         "12345678"},
     };
     for (size_t index = 0; index < sizeof texts / sizeof texts[0]; index++) {
         char name[32];
@@ -172,6 +176,22 @@ s_store(const world_t *world, const char *name, uint64_t seed)
     sim_disk_destroy(&disk);
 }
 
+//  What all entries say beside their messages, as if it were one's; and a body.
+static void
+s_dump(const world_t *world, const char *name)
+{
+    FILE *file = s_create("dump", name);
+    s_put(file, 100, 2); //  where the shorter text ends
+    s_put(file, 1500000000000, 8);
+    s_put(file, strlen(name), 1);
+    s_put_bytes(file, name, strlen(name));
+    for (size_t index = 0; index < world->entry_count; index++) {
+        const yami_entry_t *entry = &world->entries[index].entry;
+        s_put_bytes(file, entry->meta, entry->meta_size);
+    }
+    (void) fclose(file);
+}
+
 static world_t *
 s_live(uint64_t seed, uint8_t bytes[S_LIFE_SIZE])
 {
@@ -214,6 +234,7 @@ s_life(uint64_t seed)
     s_put_bytes(file, bytes, 100);
     (void) fclose(file);
     s_store(world, name, seed);
+    s_dump(world, name);
     world_checkpoint(world);
     const yami_entry_t *checkpoint = &world->entries[world->entry_count - 1].entry;
     file = s_create("snapshot", name);
