@@ -196,13 +196,14 @@ merge:
 #   ThreadSanitizer over the units and those system tests in which clients and a relay are threads of one process, or daemons
 #   meet faults. Left out: thousands of crashes in one thread (three units); scenes like those here that take minutes (kills, delays,
 #   replay, store_damage, outbox, callback and PostgreSQL faults); what is read and written by one thread (command lines, formats,
-#   put); what measures time, memory or system calls (hostile, clock_jumps, memory, short_transfers); and whole demos, installing.
+#   put); what measures or limits time, memory, threads or system calls (hostile, floods, clock_jumps, limits, memory,
+#   short_transfers); and whole demos, installing.
 THREADED = $(filter-out %/test_segment_log_crash %/test_segment_log_damage %/test_relay_random,$(filter $(BUILD)/unit/%,$(runnable))) \
            $(addprefix $(BUILD)/system/test_,transports relay_close rpc_kills callback_kills callback_postgres inbox_postgres \
            inbox_redis outbox_postgres disk_full garbage garbage_sense cli_call) $(BUILD)/fuzz/fuzz_live
 THREADED_HERE = $(patsubst $(BUILD)/%,$(BUILD)/san-thread/%,$(THREADED))
 THREADED_DAEMONS = $(patsubst %,tests/system/test_%.py,soak cli_queue cli_topic cli_outbox callbackd consumers yamd_signals \
-                   yamd_disk network limits servers sync_errors kill_points)
+                   yamd_disk network servers sync_errors kill_points)
 check_threads = --build $(BUILD)/san-thread \
     'build thread=$(CHECK) BUILD=$(BUILD)/san-thread SAN=thread build $(THREADED_HERE)' $(THREADED_HERE) $(THREADED_DAEMONS)
 threads: deps

@@ -4,7 +4,7 @@
 import os
 import struct
 
-from yamd_support import folder, main, needs, run, write
+from yamd_support import folder, main, need_example, run, write
 
 CHECK = os.path.join(os.path.abspath(os.environ.get("YAM_BUILD") or "build"), "examples", "demo", "check")
 HASHES = (71, 72, 73)
@@ -17,7 +17,6 @@ def journal(name, orders, strays=0):
 
 
 def check(code, sent=ONCE, received=ONCE, dead=0, strays=0, says=""):
-    needs(os.path.exists(CHECK), "the examples (make examples)")
     journal("sent", sent)
     journal("received", received, strays)
     said, _ = run(CHECK, "sent", "received", "3", "2", str(dead), "1", code=code)
@@ -53,4 +52,5 @@ def test_dead_letters_that_are_not_the_rejected_ones_are_told():
     check(1, dead=1, says="0 dead letters would be right")
 
 
+need_example(CHECK)
 main(globals())
