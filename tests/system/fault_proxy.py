@@ -4,12 +4,14 @@ What it does to one connection is a matter of that connection: who connects anew
 """
 
 import random
+import select
 import socket
 import struct
 import threading
 import time
 
 CHUNK = 65536
+SWAP_WAIT = 0.3  # seconds; who says nothing more for so long waits for an answer to this chunk
 NO_LINGER = struct.pack("ii", 1, 0)  # closing then sends RST
 UP, DOWN = "up", "down"  # to the relay, from it
 
@@ -55,7 +57,8 @@ class _Connection:
         if number == self.proxy.repeat:
             self.proxy.repeat = None
             return data + data
-        if number == self.proxy.swap:
+        swap = self.proxy.swap
+        if swap is not None and number >= swap and select.select([source], [], [], SWAP_WAIT)[0]:
             self.proxy.swap = None
             return source.recv(CHUNK) + data
         return data
@@ -82,7 +85,7 @@ class FaultProxy:
         self.cuts = 0  # so far
         self.records = False  # what clients say is kept
         self.repeat = None  # once: the chunk, counted from 0, of what one of them says that comes twice
-        self.swap = None  # once: the one that comes behind the next one
+        self.swap = None  # once: that one, or the first after it that has a next one, comes behind the next one
         self.limits = None  # bytes after which connections are cut, until so many were: (least, most, how many)
         self.random = random.Random(1)
         self.connections = []
