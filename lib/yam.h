@@ -8,6 +8,7 @@
         yam_outbox     a message in the transaction of its row         yam_outbox.h
                        and a thread that sends what is there           yam_dispatcher.h
         yam_inbox      a message is handled once                       yam_inbox.h
+                       and a thread that forgets what is old           yam_pruner.h
         yam_rpc        asks a service, by callback or future           yam_rpc.h  yam_rpc_server.h
         yam_callback   was done what was sent? A second check          yam_callback.h
                        and who looks                                   yam_callback_service.h
@@ -29,6 +30,7 @@
 #include "yam_inbox.h"
 #include "yam_message.h"
 #include "yam_outbox.h"
+#include "yam_pruner.h"
 #include "yam_pub.h"
 #include "yam_pull.h"
 #include "yam_push.h"

@@ -40,6 +40,24 @@ yami_sqlite_fail(sqlite3 *database, const char *what)
     return yami_fail(EIO, "%s: %s", what, sqlite3_errmsg(database));
 }
 
+sqlite3 *
+yami_sqlite_connect(const char *file)
+{
+    if (file == NULL || *file == 0 || strcmp(file, ":memory:") == 0) {
+        (void) yami_fail(EINVAL, "a thread's own connection needs the database's file");
+        return NULL;
+    }
+    sqlite3 *database = NULL;
+    if (sqlite3_open_v2(file, &database, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK) {
+        return database;
+    }
+    (void) yami_fail(ENOENT, "cannot open database %s: %s", file,
+                     database != NULL ? sqlite3_errmsg(database) : "out of memory");
+    (void) sqlite3_close(database);
+    errno = ENOENT;
+    return NULL;
+}
+
 //  The text of a statement, owned by the caller. NULL with errno ENOMEM.
 static char *
 s_text(const char *what, const char *format, va_list arguments)

@@ -22,6 +22,12 @@
 int
 yami_sqlite_fail(sqlite3 *database, const char *what);
 
+//  Opens a database file that is there, to be read and written, for a thread of ours. NULL with
+//  errno ENOENT (no such file), EINVAL (none that others see: in memory), and a sentence. The
+//  caller owns the result: sqlite3_close.
+sqlite3 *
+yami_sqlite_connect(const char *file);
+
 //  Runs the statements of the printf-like format, where results are none. 0, or -1 as above; the
 //  sentence begins with what.
 int

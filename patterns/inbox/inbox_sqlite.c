@@ -12,6 +12,8 @@
 #include "yami_planted.h"
 #include "yami_sqlite.h"
 
+#define S_BUSY_MS 1000 //  how long a pruner waits for another writer, and its end for it
+
 typedef struct {
     sqlite3_stmt *insert;
     sqlite3_stmt *find;
@@ -213,11 +215,37 @@ s_open(void *connection, const yam_inbox_settings_t *settings)
     return self;
 }
 
-static const yam_inbox_db_t s_db = {
-    .open = s_open, .claim = s_claim, .prune = s_prune, .close = s_close};
+static void *
+s_connect(const char *file)
+{
+    sqlite3 *database = yami_sqlite_connect(file);
+    if (database != NULL) {
+        (void) sqlite3_busy_timeout(database, S_BUSY_MS);
+    }
+    return database;
+}
+
+static void
+s_disconnect(void *connection)
+{
+    (void) sqlite3_close(connection);
+}
+
+static const yam_inbox_db_t s_db = {.open = s_open,
+                                    .claim = s_claim,
+                                    .prune = s_prune,
+                                    .close = s_close,
+                                    .connect = s_connect,
+                                    .disconnect = s_disconnect};
 
 yam_inbox_t *
 yam_inbox_new(struct sqlite3 *database, const char *options)
 {
     return yam_inbox_new_over(&s_db, database, options);
+}
+
+yam_pruner_t *
+yam_pruner_new(const char *file, const char *inbox_options, const char *options)
+{
+    return yam_pruner_new_over(&s_db, file, inbox_options, options);
 }

@@ -87,8 +87,9 @@ yam_inbox_done_id(yam_inbox_t *self, const char *id, const void *content, size_t
 YAM_EXPORT int
 yam_inbox_release_id(yam_inbox_t *self, const char *id, const void *content, size_t size);
 
-//  Forgets up to limit claims that are older than retention. Claims do so by themselves, two for
-//  each new one; this is for quiet times. Returns how many, or -1 with errno as above.
+//  Forgets up to limit claims that are older than retention. A pruner (yam_pruner.h) does so in the
+//  background; where there is none, claims do, two for each new one. Returns how many, or -1 with
+//  errno as above.
 YAM_EXPORT int64_t
 yam_inbox_prune(yam_inbox_t *self, int64_t limit);
 

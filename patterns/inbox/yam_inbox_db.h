@@ -4,7 +4,7 @@
     yam_inbox_redis_new. yam_inbox itself checks ids, takes fingerprints, chooses shards, sorts and
     counts; a provider keeps (id, fingerprint, time) by primary key, where the application's effects
     are. A provider that fails leaves errno and a sentence (yam_error_set). It is called by the
-    thread that called the inbox.
+    thread that called the inbox, or by a pruner's.
 */
 #ifndef YAM_INBOX_DB_H
 #define YAM_INBOX_DB_H
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "yam_inbox.h"
+#include "yam_pruner.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -57,6 +58,10 @@ typedef struct {
     //  or -1. NULL where claims go by themselves.
     int64_t (*prune)(void *self, uint32_t shard, int64_t time_ms, int64_t limit);
     void (*close)(void *self);
+    //  A connection of a pruner's own to the database at place (a file, a URI), and its end. NULL
+    //  with errno and a sentence. Both NULL where claims go by themselves.
+    void *(*connect)(const char *place);
+    void (*disconnect)(void *connection);
 } yam_inbox_db_t;
 
 //  An inbox over a provider's database; options as for yam_inbox_new. db must outlive it. NULL with
@@ -64,6 +69,12 @@ typedef struct {
 //  result.
 YAM_EXPORT yam_inbox_t *
 yam_inbox_new_over(const yam_inbox_db_t *db, void *connection, const char *options);
+
+//  A pruner for the inbox in the provider's database at place; else as yam_pruner_new. db must
+//  outlive it.
+YAM_EXPORT yam_pruner_t *
+yam_pruner_new_over(const yam_inbox_db_t *db, const char *place, const char *inbox_options,
+                    const char *options);
 
 #ifdef __cplusplus
 }

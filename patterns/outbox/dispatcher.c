@@ -262,7 +262,7 @@ yam_dispatcher_new_over(yam_t *yam, const yam_outbox_db_t *db, void *connection,
 yam_dispatcher_t *
 yam_dispatcher_new(yam_t *yam, const char *file, const char *endpoint, const char *options)
 {
-    sqlite3 *database = yami_outbox_sqlite_connect(file != NULL ? file : "");
+    sqlite3 *database = yami_outbox_sqlite_connect(file);
     return database == NULL
                ? NULL
                : yam_dispatcher_new_over(yam, &yami_outbox_sqlite, database, endpoint, options);

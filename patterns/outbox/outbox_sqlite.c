@@ -152,20 +152,18 @@ yam_outbox_busy_timeout(sqlite3 *database, int timeout_ms)
 sqlite3 *
 yami_outbox_sqlite_connect(const char *file)
 {
-    sqlite3 *database = NULL;
-    int code = sqlite3_open_v2(file, &database, SQLITE_OPEN_READWRITE, NULL);
-    if (code == SQLITE_OK) {
-        (void) yam_outbox_busy_timeout(database, S_BUSY_MS);
-        //  Sequences must be durable before they are used, whatever the application asks for its
-        //  rows. The sync is within COMMIT, and others wait for it: one that failed later could not
-        //  be taken back, and would leave a hole before what they commit.
-        code = sqlite3_exec(database, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
+    sqlite3 *database = yami_sqlite_connect(file);
+    if (database == NULL) {
+        return NULL;
     }
-    if (code != SQLITE_OK) {
-        (void) yami_fail(ENOENT, "cannot open database %s: %s", file,
-                         database != NULL ? sqlite3_errmsg(database) : "out of memory");
+    (void) yam_outbox_busy_timeout(database, S_BUSY_MS);
+    //  Sequences must be durable before they are used, whatever the application asks for its rows.
+    //  The sync is within COMMIT, and others wait for it: one that failed later could not be taken
+    //  back, and would leave a hole before what they commit.
+    if (yami_sqlite_run(database, "cannot set up the outbox", "PRAGMA synchronous = FULL") == -1) {
+        int error = errno;
         (void) sqlite3_close(database);
-        errno = ENOENT;
+        errno = error;
         return NULL;
     }
     return database;

@@ -71,7 +71,7 @@ typedef struct {
 extern const yam_outbox_db_t yami_outbox_sqlite;
 extern const yami_sqlite_schema_t yami_outbox_sqlite_schema;
 
-//  Opens a database file for a dispatcher. NULL with errno ENOENT and a sentence.
+//  Opens a database file for a dispatcher. NULL as yami_sqlite_connect.
 sqlite3 *
 yami_outbox_sqlite_connect(const char *file);
 

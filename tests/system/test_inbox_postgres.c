@@ -177,6 +177,48 @@ test_old_claims_are_forgotten_and_young_ones_not(void **state)
     assert_int_equal(s_claim("young", "x"), YAM_CLAIM_DUPLICATE);
 }
 
+static void
+s_wait_for_pruned(yam_pruner_t *pruner, uint64_t count)
+{
+    yam_pruner_stats_t stats;
+    do {
+        yam_pruner_stats(pruner, &stats);
+    } while (stats.pruned < count);
+}
+
+//  Ends the sessions of all others, as an administrator would. How many.
+static int64_t
+s_end_sessions(void)
+{
+    return database_number("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE "
+                           "datname = current_database() AND pid <> pg_backend_pid()");
+}
+
+static void
+test_a_pruner_forgets_in_the_background_and_survives_its_connection(void **state)
+{
+    (void) state;
+    static const char options[] = "shards=2&retention=1h";
+    s_new(options);
+    assert_int_equal(s_claim("young", "x"), YAM_CLAIM_NEW);
+    database_run("INSERT INTO yam_inbox_0 SELECT number::text::bytea, '', 0 FROM "
+                 "generate_series(1, 2500) AS number");
+    yam_pruner_t *pruner = yam_pruner_postgres_new(database_server.uri, options, "interval=1ms");
+    if (pruner == NULL) {
+        fail_msg("%s", yam_error());
+    }
+    s_wait_for_pruned(pruner, 2500);
+    assert_true(s_end_sessions() > 0);
+    database_run("INSERT INTO yam_inbox_1 SELECT number::text::bytea, '', 0 FROM "
+                 "generate_series(1, 500) AS number");
+    s_wait_for_pruned(pruner, 3000);
+    yam_pruner_destroy(&pruner);
+    assert_int_equal(database_number("SELECT (SELECT count(*) FROM yam_inbox_0) + (SELECT count(*) "
+                                     "FROM yam_inbox_1)"),
+                     1);
+    assert_int_equal(s_claim("young", "x"), YAM_CLAIM_DUPLICATE);
+}
+
 //  ---- Two at once
 
 typedef struct {
@@ -595,6 +637,7 @@ main(void)
         CASE(test_a_batch_gives_each_message_the_verdict_it_would_have_had_alone),
         CASE(test_an_id_may_be_any_bytes_in_any_encoding_of_the_client),
         CASE(test_old_claims_are_forgotten_and_young_ones_not),
+        CASE(test_a_pruner_forgets_in_the_background_and_survives_its_connection),
         CASE(test_of_two_that_claim_one_id_the_second_waits_for_the_first),
         CASE(test_a_claim_that_waits_longer_than_lock_timeout_fails),
         CASE(test_a_claim_that_the_snapshot_does_not_see_asks_for_another_try),

@@ -11,7 +11,10 @@
 
 #include "yam_error.h"
 #include "yam_inbox_db.h"
+#include "yam_postgres.h"
 #include "yami_postgres.h"
+
+#define S_LOCK_MS 1000 //  how long a pruner waits for a lock on a table, and its end for it
 
 typedef struct {
     PGconn *connection; //  borrowed: the application's
@@ -226,11 +229,41 @@ s_open(void *connection, const yam_inbox_settings_t *settings)
     return self;
 }
 
-static const yam_inbox_db_t s_db = {
-    .open = s_open, .claim = s_claim, .prune = s_prune, .close = s_close};
+static void
+s_disconnect(void *connection)
+{
+    PQfinish(connection);
+}
+
+static void *
+s_connect(const char *uri)
+{
+    PGconn *connection = yam_postgres_open(uri);
+    if (connection != NULL && yami_postgres_run(connection, "cannot set up the pruner", NULL,
+                                                "SET lock_timeout = %d", S_LOCK_MS) == -1) {
+        int error = errno;
+        PQfinish(connection);
+        errno = error;
+        return NULL;
+    }
+    return connection;
+}
+
+static const yam_inbox_db_t s_db = {.open = s_open,
+                                    .claim = s_claim,
+                                    .prune = s_prune,
+                                    .close = s_close,
+                                    .connect = s_connect,
+                                    .disconnect = s_disconnect};
 
 yam_inbox_t *
 yam_inbox_postgres_new(struct pg_conn *connection, const char *options)
 {
     return yam_inbox_new_over(&s_db, connection, options);
+}
+
+yam_pruner_t *
+yam_pruner_postgres_new(const char *uri, const char *inbox_options, const char *options)
+{
+    return yam_pruner_new_over(&s_db, uri, inbox_options, options);
 }

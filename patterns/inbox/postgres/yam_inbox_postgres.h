@@ -1,4 +1,5 @@
-/*  yam_inbox_postgres - an inbox in a PostgreSQL database. Part of libyam-postgres.
+/*  yam_inbox_postgres - an inbox, and its pruner, in a PostgreSQL database. Part of
+    libyam-postgres.
 
     The contract is yam_inbox.h's, with its numbered invariants; tables are in
     patterns/inbox/SPEC.md. What is PostgreSQL's own: of two transactions that claim one id at the
@@ -10,6 +11,7 @@
 
 #include "yam_export.h"
 #include "yam_inbox.h"
+#include "yam_pruner.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -26,6 +28,12 @@ struct pg_conn; //  libpq's PGconn
 //  connection, hence not.
 YAM_EXPORT yam_inbox_t *
 yam_inbox_postgres_new(struct pg_conn *connection, const char *options);
+
+//  A pruner (yam_pruner.h) for the inbox in the database at uri, to which it connects as
+//  yam_postgres_open does, again whenever that is lost. NULL as yam_pruner_new, with errno as that
+//  and yam_inbox_postgres_new. The caller owns the result.
+YAM_EXPORT yam_pruner_t *
+yam_pruner_postgres_new(const char *uri, const char *inbox_options, const char *options);
 
 #ifdef __cplusplus
 }
