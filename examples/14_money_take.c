@@ -9,7 +9,7 @@
 #include <yam.h>
 
 #define ACCOUNT                                                                                    \
-    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"                                        \
+    "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"           \
     "CREATE TABLE IF NOT EXISTS account (id INTEGER PRIMARY KEY, cents INTEGER);"                  \
     "INSERT OR IGNORE INTO account VALUES (1, 0)"
 
@@ -30,10 +30,11 @@ s_take(sqlite3 *bank, yam_inbox_t *inbox, yam_message_t *cent)
 int
 main(int argc, char **argv)
 {
-    sqlite3 *bank;
+    sqlite3 *bank = NULL;
     if (argc != 3 || sqlite3_open(argv[1], &bank) != SQLITE_OK ||
         sqlite3_exec(bank, ACCOUNT, NULL, NULL, NULL) != SQLITE_OK) {
-        fprintf(stderr, "usage: 14_money_take DATABASE ENDPOINT\n");
+        fprintf(stderr, "usage: 14_money_take DATABASE ENDPOINT (%s)\n",
+                argc == 3 ? sqlite3_errmsg(bank) : "two arguments");
         return 64;
     }
     yam_t *yam = yam_new();

@@ -10,7 +10,7 @@ import random
 import signal
 import sqlite3
 
-from yamd_support import TIMEOUT, Relay, folder, main, need_example, rows, spawn, until
+from yamd_support import TIMEOUT, Relay, folder, main, need_example, read, rows, spawn, until
 
 EXAMPLES = os.path.join(os.path.abspath(os.environ.get("YAM_BUILD") or "build"), "examples")
 KILLS = int(os.environ.get("YAM_KILLS") or 60)
@@ -148,6 +148,28 @@ def test_money_whose_acks_are_lost_comes_again_and_is_credited_once():
     banks.settle()
     wrong = banks.judge()
     assert wrong == [], wrong
+
+
+def is_writing(process):
+    """Whether it has a file locked for writing."""
+    with open("/proc/locks", encoding="ascii") as locks:
+        return any("WRITE" in line and str(process.pid) in line.split() for line in locks)
+
+
+def test_a_taker_that_finds_somebody_reading_its_database_waits_and_takes():
+    banks = Banks(FEW)
+    banks.start("give")
+    banks.give_all()
+    run_sql("take.db", "CREATE TABLE other (id INTEGER)", mode="rwc")
+    reader = sqlite3.connect(folder("take.db"), isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM other").fetchall()
+    banks.start("take")
+    taker = banks.processes["take"]
+    until(lambda: is_writing(taker) or taker.poll() is not None, "the taker does not touch its database")
+    reader.execute("COMMIT")
+    until(lambda: cents("take.db") == FEW or taker.poll() is not None, "nothing is taken")
+    assert cents("take.db") == FEW, read("banks.log")
 
 
 #   -- A run that cannot fail proves nothing: what breaks the promise must be found --------------------
