@@ -135,7 +135,8 @@ s_run(void *arg)
                              yam_error());
         }
         int64_t now_ms = yami_clock_mono_ms();
-        int64_t rest_ms = rc == 1 ? now_ms - start_ms + 1 : self->options.interval_ms;
+        //  2: each reading of the clock is up to a millisecond early
+        int64_t rest_ms = rc == 1 ? now_ms - start_ms + 2 : self->options.interval_ms;
         goes_on = s_rest(self, rc, pruned, now_ms + rest_ms);
     }
     return NULL;

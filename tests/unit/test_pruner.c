@@ -17,7 +17,10 @@
 
 #include "yam_error.h"
 #include "yam_inbox.h"
+#include "yam_inbox_db.h"
 #include "yam_pruner.h"
+#include "yami_base.h"
+#include "yami_monitor.h"
 
 #define OPTIONS "shards=3&retention=1h"
 
@@ -263,6 +266,77 @@ test_neither_a_backlog_nor_the_end_waits_for_the_interval_and_a_child_leaves_it_
     yam_pruner_destroy(&s_pruner);
 }
 
+//  ---- Over a database of the test's own: slow, and always with more to forget
+
+#define BATCH_US 20000
+#define BATCHES 5
+
+static yami_monitor_t s_monitor; //  guards the rest
+static int64_t s_last_end_us;
+static int s_batch_count;
+static int s_early_count; //  batches that began sooner after the last than that took
+
+static void *
+s_slow_open(void *connection, const yam_inbox_settings_t *settings)
+{
+    (void) settings;
+    return connection;
+}
+
+static void
+s_slow_close(void *self)
+{
+    (void) self;
+}
+
+static void *
+s_slow_connect(const char *place)
+{
+    (void) place;
+    return &s_monitor;
+}
+
+static int64_t
+s_slow_prune(void *self, uint32_t shard, int64_t time_ms, int64_t limit)
+{
+    (void) self;
+    (void) shard;
+    (void) time_ms;
+    int64_t start_us = yami_clock_mono_us();
+    while (yami_clock_mono_us() - start_us < BATCH_US) {
+    }
+    yami_monitor_lock(&s_monitor);
+    s_early_count += s_batch_count > 0 && start_us - s_last_end_us < BATCH_US;
+    s_batch_count++;
+    s_last_end_us = yami_clock_mono_us();
+    yami_monitor_tell(&s_monitor);
+    yami_monitor_unlock(&s_monitor);
+    return limit;
+}
+
+static void
+test_between_two_batches_the_database_is_left_alone_as_long_as_one_took(void **state)
+{
+    (void) state;
+    static const yam_inbox_db_t db = {.open = s_slow_open,
+                                      .prune = s_slow_prune,
+                                      .close = s_slow_close,
+                                      .connect = s_slow_connect,
+                                      .disconnect = s_slow_close};
+    yami_monitor_init(&s_monitor);
+    s_batch_count = s_early_count = 0;
+    s_pruner = yam_pruner_new_over(&db, "somewhere", NULL, "interval=1ms&batch=7");
+    assert_non_null(s_pruner);
+    yami_monitor_lock(&s_monitor);
+    while (s_batch_count < BATCHES) {
+        (void) yami_monitor_wait(&s_monitor, INT64_MAX);
+    }
+    yami_monitor_unlock(&s_monitor);
+    yam_pruner_destroy(&s_pruner);
+    assert_int_equal(s_early_count, 0);
+    yami_monitor_destroy(&s_monitor);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
 
 int
@@ -274,6 +348,7 @@ main(void)
         CASE(test_claims_go_on_beside_a_pruner_and_find_nothing_to_forget),
         CASE(test_a_database_that_is_locked_or_broken_is_tried_again),
         CASE(test_what_cannot_be_pruned_is_refused_in_words),
+        CASE(test_between_two_batches_the_database_is_left_alone_as_long_as_one_took),
         CASE(test_neither_a_backlog_nor_the_end_waits_for_the_interval_and_a_child_leaves_it_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
