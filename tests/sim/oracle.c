@@ -255,12 +255,36 @@ oracle_redrives(oracle_t *self)
 
 //  -- Sequences
 
-//  Whether one message was to come before another of its producer.
+//  Whether one message was to come before another, which it has an order with.
 static bool
 s_is_before(const oracle_message_t *left, const oracle_message_t *right)
 {
+    if (left->due_ms != right->due_ms) {
+        return left->due_ms < right->due_ms;
+    }
     return left->epoch < right->epoch ||
            (left->epoch == right->epoch && left->sequence < right->sequence);
+}
+
+//  Whether the relay had both before the time of the later one came. What is due when it arrives is
+//  an ordinary message.
+static bool
+s_waited_together(const oracle_message_t *left, const oracle_message_t *right)
+{
+    int64_t later_ms = left->due_ms > right->due_ms ? left->due_ms : right->due_ms;
+    return left->due_ms > 0 && right->due_ms > 0 && left->is_promised && right->is_promised &&
+           left->promised_ms < later_ms && right->promised_ms < later_ms;
+}
+
+//  Whether two messages of one channel come in an order: that of the times they waited for, or that
+//  in which their producer sent them.
+static bool
+s_has_order(const oracle_message_t *left, const oracle_message_t *right)
+{
+    bool is_same_time = left->due_ms == right->due_ms;
+    bool is_timed = left->due_ms > 0 || right->due_ms > 0;
+    return (left->stream == right->stream || !is_same_time) &&
+           (!is_timed || s_waited_together(left, right));
 }
 
 static void
@@ -268,15 +292,15 @@ s_check_order(oracle_t *self, const oracle_message_t *message, uint64_t id)
 {
     for (size_t index = 0; index < self->message_count; index++) {
         const oracle_message_t *other = &self->messages[index];
-        bool is_other = other != message && other->stream == message->stream &&
-                        other->channel == message->channel && other->first_at > 0 &&
-                        other->due_ms == 0 && message->due_ms == 0; //  those come by their times
+        bool is_other = other != message && other->channel == message->channel &&
+                        other->first_at > 0 && s_has_order(other, message);
         if (is_other && s_is_before(other, message) != (other->first_at < message->first_at)) {
             world_fail(self->world, "order",
-                       "message %" PRIu64 " (epoch %u, number %" PRIu64 ") is at %" PRIu64
-                       ", message %zu (epoch %u, number %" PRIu64 ") at %" PRIu64,
-                       id, message->epoch, message->sequence, message->first_at, index + 1,
-                       other->epoch, other->sequence, other->first_at);
+                       "message %" PRIu64 " (due %" PRId64 ", epoch %u, number %" PRIu64
+                       ") is at %" PRIu64 ", message %zu (due %" PRId64
+                       ", epoch %u, number %" PRIu64 ") at %" PRIu64,
+                       id, message->due_ms, message->epoch, message->sequence, message->first_at,
+                       index + 1, other->due_ms, other->epoch, other->sequence, other->first_at);
             return;
         }
     }

@@ -11,7 +11,8 @@
         sequence-changed  a channel's sequence stands for one message for ever
         stored-twice      a message has one sequence, and one more for each redrive
         body              a body is the one that was sent, also as the consumer sees it
-        order             sequences of a producer ascend as it sent them; first deliveries ascend
+        order             sequences of a producer ascend as it sent them, those of what waited for
+                          its time as these times do; first deliveries ascend
         refused           what was refused for good is never delivered
         leased            nobody gets what another holds
         fenced            whoever settles what it does not hold is told so, and nobody else
@@ -122,6 +123,9 @@ oracle_relay_sends(oracle_t *self, uint64_t number, const yami_frame_t *frame);
 //  The link is forgotten.
 void
 oracle_relay_drops(oracle_t *self, uint64_t number);
+//  It looks at the wall clock.
+void
+oracle_relay_sees_time(oracle_t *self, int64_t wall_ms);
 //  Before timers run.
 void
 oracle_relay_turns(oracle_t *self);

@@ -83,6 +83,12 @@ oracle_relay_drops(oracle_t *self, uint64_t number)
 }
 
 void
+oracle_relay_sees_time(oracle_t *self, int64_t wall_ms)
+{
+    self->latest_ms = wall_ms > self->latest_ms ? wall_ms : self->latest_ms;
+}
+
+void
 oracle_relay_turns(oracle_t *self)
 {
     int64_t now_ms = world_ms(self->world);
@@ -355,6 +361,7 @@ s_promise(oracle_t *self, const oracle_link_t *link, const yami_frame_t *frame)
             continue;
         }
         if (message->sequence <= frame->sequence) {
+            message->promised_ms = message->is_promised ? message->promised_ms : self->latest_ms;
             message->is_promised = true;
         } else if (message->is_promised && message->fate != ORACLE_REFUSED) {
             world_fail(self->world, "forgotten",

@@ -21,6 +21,7 @@ typedef struct {
     size_t size;
     oracle_fate_t fate;
     bool is_promised;      //  the relay said that it has it
+    int64_t promised_ms;   //  and had seen no later wall clock by then
     int64_t due_ms;        //  0: it has no time
     bool may_be_cancelled; //  somebody asked for that
     bool is_cancelled;     //  and was told so
@@ -128,6 +129,7 @@ struct oracle {
     size_t epoch_count;
     size_t epoch_capacity;
     int64_t next_deadline_ms; //  no lease ends before
+    int64_t latest_ms;        //  the latest wall clock that the relay has seen
     uint64_t redrives;
     oracle_counts_t counts;
 };

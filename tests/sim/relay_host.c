@@ -128,8 +128,10 @@ s_mono_ms(void *arg)
 static int64_t
 s_wall_ms(void *arg)
 {
-    const world_t *world = ((relay_host_t *) arg)->world;
-    return world->wall_ms + world_ms(world);
+    const relay_host_t *self = arg;
+    int64_t wall_ms = self->world->wall_ms + world_ms(self->world);
+    oracle_relay_sees_time(self->oracle, wall_ms);
+    return wall_ms;
 }
 
 static const yami_relay_driver_ops_t s_driver_ops = {
