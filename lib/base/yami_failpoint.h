@@ -4,6 +4,7 @@
     FAILPOINTS=yes`, in a folder of its own, the process kills itself, as `kill -9` would, at the
     N-th time that it comes by the point which YAM_FAILPOINT="NAME:N" names. "NAME:N+MS" first holds
     that thread for so many milliseconds: what it has handed to others leaves the process then.
+    "NAME:N~" freezes the process there, until somebody wakes it with SIGCONT.
 */
 #ifndef YAMI_FAILPOINT_H
 #define YAMI_FAILPOINT_H
@@ -25,7 +26,7 @@ yami_failpoint(const char *name, atomic_long *count)
         atomic_fetch_add(count, 1) + 1 == strtol(wanted + size + 1, NULL, 10)) {
         const char *pause = strchr(wanted, '+');
         (void) poll(NULL, 0, pause != NULL ? (int) strtol(pause + 1, NULL, 10) : 0);
-        (void) raise(SIGKILL);
+        (void) raise(strchr(wanted, '~') != NULL ? SIGSTOP : SIGKILL);
     }
 }
 

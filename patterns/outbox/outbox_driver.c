@@ -195,6 +195,7 @@ s_commit(yami_outbox_driver_t *self, const yami_outbox_effect_t *effects, s_answ
     if (s_prepare(self, effects, answers, count) == -1) {
         return -1;
     }
+    YAMI_FAILPOINT("begin");
     int64_t asked_us = yami_clock_mono_us();
     if (self->db->begin(self->database) == -1) {
         return -1;

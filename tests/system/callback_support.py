@@ -25,12 +25,12 @@ FAST = ("--rounds", "1", "--tries", "1000", "--backoff", "50ms", "--call-timeout
 class Scene:
     """A relay, and three roles of which each is started anew when it was killed."""
 
-    def __init__(self, build=BUILD, hasty=(), database=None, relay=None, options="", certificate=None):
+    def __init__(self, build=BUILD, hasty=(), database=None, relay=None, options="", certificate=None, heartbeat="200ms"):
         self.build, self.hasty, self.processes = build, hasty, {}
         self.database = database or folder("service.db")
         self.relay = relay or Relay()
         self.plain_endpoint = f"{self.relay.endpoint}?grade=sure{options}"
-        self.endpoint = f"{self.plain_endpoint}&heartbeat=200ms"
+        self.endpoint = f"{self.plain_endpoint}&heartbeat={heartbeat}"
         self.certificate = certificate
         for role in ROLES:
             self.start(role)
@@ -102,11 +102,11 @@ class Scene:
         is stored."""
         return self.unsettled() or self.waiting() or self.unsettled()
 
-    def waiting(self):
-        """Checks and confirms that the relay still has."""
+    def waiting(self, column="messages"):
+        """Checks and confirms that the relay still has; or those that are leased."""
         certificate = ("--certificate", self.certificate) if self.certificate else ()
         stat = rows(yam("stat", "-e", self.plain_endpoint, *certificate, "--json")[0])
-        return [(row["channel"], row["messages"]) for row in stat if row["channel"] in QUEUES and row["messages"] > 0]
+        return [(row["channel"], row[column]) for row in stat if row["channel"] in QUEUES and row[column] > 0]
 
     def unsettled(self):
         """Checks that are not due, cases under way, rows without their effect, and confirms the service does not have."""
@@ -164,8 +164,8 @@ def query(role, text, values=()):
     return query_file(folder(f"{role}.db"), text, values)
 
 
-def assert_sound(scene):
-    scene.settle()
+def assert_sound(scene, patience=SETTLE):
+    scene.settle(patience)
     wrong = scene.judge()
     assert wrong == [], wrong[:20]
 

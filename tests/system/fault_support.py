@@ -97,8 +97,10 @@ class LoopDisk:
 
 
 def failing_build(*programs, planted=None):
-    """Makes programs of the build anew with failpoints, and with a planted bug; returns the folder that has them."""
-    build = os.path.relpath(os.environ.get("YAM_BUILD", "build"))
+    """Makes programs of the build anew with failpoints, and with a planted bug, which may be the one that the build is made
+    with (tests/tools/planted); returns the folder that has them."""
+    build, _, bug = os.path.relpath(os.environ.get("YAM_BUILD", "build")).partition("/planted-")
+    planted = planted or bug
     home = os.path.join(build, f"planted-{planted}-failpoints" if planted else "failpoints")
     sanitizers = re.findall(r"san-([\w-]+)", build)
     settings = [f"BUILD={build}", "FAILPOINTS=yes", *(f"SAN={names.replace('-', ',')}" for names in sanitizers),

@@ -8,8 +8,8 @@ import struct
 import subprocess
 import time
 
-from yamd_support import (OK, TEMPFAIL, TIMEOUT, UNAVAILABLE, Relay, folder, hold, read_line, refused, rows, spawn, until,
-                          yam)
+from yamd_support import (OK, TEMPFAIL, TIMEOUT, UNAVAILABLE, Relay, folder, hold, is_frozen, read_line, refused, rows,
+                          spawn, until, yam)
 
 BATCH = 40  # rows of one transaction
 FAST = ("--lease", "100ms", "--limit", "300ms", "--poll", "2ms", "--tries", "100")
@@ -161,6 +161,13 @@ class Scene:
     def restart(self):
         self.relay = Relay(listen=self.endpoint)
 
+    def state(self):
+        """Of lanes, flights and rows, all that dispatchers change."""
+        return [self.database.run(f"SELECT {columns}") for columns in (
+            "lane, epoch, next, owner, beat FROM yam_outbox_lane ORDER BY lane",
+            "lane, first FROM yam_outbox_flight ORDER BY lane, first",
+            "state, count(*) FROM yam_outbox GROUP BY state ORDER BY state")]
+
     def depths(self):
         return {row["channel"]: row["messages"] for row in rows(self.relay.yam("stat", "--json")[0])}
 
@@ -235,5 +242,24 @@ def freeze(scene):
         for runner in (frozen, other):
             runner.kill()
             wait_for_death(runner)
+    wrong = scene.judge()
+    assert wrong == [], wrong
+
+
+def lose_lane(scene, program):
+    """A dispatcher sleeps before each of its first transactions, and wakes up when its lane is another's, which died with
+    rows on their way. It would wait an hour before it took the lane back."""
+    for number in range(1, 5):
+        scene.put(channels=["orders"])
+        loser = scene.dispatch("--lease", "1h", program=program, environment={"YAM_FAILPOINT": f"begin:{number}~"})
+        until(lambda loser=loser: is_frozen(loser), f"never came by transaction {number}")
+        scene.put(channels=["orders"])
+        wait_for_death(scene.dispatch(program=program, environment={"YAM_FAILPOINT": "confirm:1"}))
+        scene.put(channels=["orders"])
+        before = scene.state()
+        loser.send_signal(signal.SIGCONT)
+        stop(loser)
+        assert scene.state() == before, f"transaction {number} changed what is another's: {scene.state()}, not {before}"
+        yam("outbox", "run", "--once", "--db", scene.database.path, "-e", scene.endpoint, *FAST)
     wrong = scene.judge()
     assert wrong == [], wrong

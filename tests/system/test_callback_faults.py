@@ -4,7 +4,7 @@ nobody is called without reason, no effect is there twice, and no state is wrong
 
 from callback_support import Scene, assert_found, assert_sound
 from fault_support import failing_build
-from yamd_support import IS_SANITIZED, main
+from yamd_support import IS_SANITIZED, TIMEOUT, main
 
 POINTS = {
     "service": ("take", "commit", "committed", "acked", "judge", "call", "called", "answered", "moved"),
@@ -50,10 +50,21 @@ def test_two_services_killed_between_steps_work_on_each_case_one_at_a_time():
     assert_sound(scene)
 
 
-def test_oracle_finds_checks_and_confirms_that_are_acked_before_they_are_stored():
-    scene = failing_scene(planted="UNSTORED_ACKED")
+def kill_before_commits(scene):
+    """When all that the service has said, such as acks, has left it."""
     for number in range(1, 9):
         scene.kill_at("service", f"commit:{number}+30")
+
+
+def test_service_killed_before_its_commits_has_acked_nothing_of_them():
+    scene = failing_scene()
+    kill_before_commits(scene)
+    assert_sound(scene, patience=TIMEOUT)
+
+
+def test_oracle_finds_checks_and_confirms_that_are_acked_before_they_are_stored():
+    scene = failing_scene(planted="UNSTORED_ACKED")
+    kill_before_commits(scene)
     assert_found(scene, "a false alarm", "its effect is there 0 times", "forgotten")  # a confirm is lost, or a check
 
 

@@ -35,6 +35,10 @@ def test_frozen_dispatcher_that_wakes_up_late_changes_nothing():
     outbox.freeze(Scene())
 
 
+def test_dispatcher_that_freezes_before_a_transaction_and_loses_its_lane_changes_nothing():
+    outbox.lose_lane(Scene(), os.path.join(failing_build("bin/yam"), "bin/yam"))
+
+
 def test_relay_that_is_away_for_longer_than_the_limit_gets_everything_once():
     scene = Scene()
     scene.dispatch("--tries", "1", "--limit", "3s")  # a busy relay must not be taken for one that does not confirm

@@ -6,6 +6,7 @@ import os
 import tempfile
 
 import outbox_support as outbox
+from fault_support import failing_build
 from server_support import NotInstalled, Server, find_program
 from yamd_support import TEMPFAIL, UNAVAILABLE, USAGE, folder, leave, main, refused, rows, yam
 
@@ -69,6 +70,11 @@ def test_dispatchers_on_postgres_killed_at_random_store_everything_once():
 def test_frozen_dispatcher_on_postgres_that_wakes_up_late_changes_nothing():
     with scene() as here:
         outbox.freeze(here)
+
+
+def test_dispatcher_on_postgres_that_freezes_before_a_transaction_and_loses_its_lane_changes_nothing():
+    with scene() as here:
+        outbox.lose_lane(here, os.path.join(failing_build("bin/yam"), "bin/yam"))
 
 
 #   Sessions that ask, as dispatchers do all the time, whether anything was committed.

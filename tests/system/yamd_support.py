@@ -62,6 +62,15 @@ def until(look, what, timeout=TIMEOUT):
     return seen
 
 
+def is_frozen(process):
+    """Whether SIGSTOP has reached all its threads."""
+    states = []
+    for thread in os.listdir(f"/proc/{process.pid}/task"):
+        with open(f"/proc/{process.pid}/task/{thread}/status", encoding="ascii") as status:
+            states += [line.split()[1] for line in status if line.startswith("State:")]
+    return set(states) == {"T"}
+
+
 def hold(seconds):
     """So long lasts the fault that the test has made: nothing is waited for. Whoever calls it says which fault that is."""
     select.select([], [], [], seconds)
