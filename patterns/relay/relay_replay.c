@@ -232,7 +232,7 @@ s_delay(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_channel_t *ch
         return; //  replayed twice
     }
     bool has_memory = yami_relay_delays_reserve(&dues->waiting, entry->count);
-    YAM_ASSERT(has_memory);
+    YAM_NEED(has_memory);
     if (entry->data == NULL || yami_relay_batch_view(&batch, entry) == -1 ||
         yami_relay_delay_batch(core, channel, entry->base, &batch) == -1) {
         yami_reader_fail(reader);

@@ -240,10 +240,12 @@ s_read_delays(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_channel
         if (own.failed || gap == 0 || gap >= channel->next - delay.sequence ||
             due_ms < 1 - delay.due_ms || due_ms > YAMI_LIMIT_TIME_MS - delay.due_ms ||
             size < -(int64_t) delay.size || size > (int64_t) (YAMI_LIMIT_FRAME - delay.size) ||
-            hash > UINT32_MAX || !yami_relay_delays_reserve(&channel->dues->waiting, 1)) {
+            hash > UINT32_MAX) {
             yami_reader_fail(reader);
             return;
         }
+        bool has_memory = yami_relay_delays_reserve(&channel->dues->waiting, 1);
+        YAM_NEED(has_memory);
         delay.sequence += gap;
         delay.due_ms += due_ms;
         delay.size = (uint32_t) ((int64_t) delay.size + size);

@@ -4,6 +4,8 @@
 #include "relay/delay_fixture.h"
 
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "yami_alloc_test.h"
 #include "yami_base.h"
@@ -306,6 +308,60 @@ test_checkpoint_has_what_is_delayed(void **state)
     assert_string_equal(delay_delivered(f), "2 3");
 }
 
+//  Whether a relay with memory for so many allocations reads the journal from there on. If not, it
+//  ends, and says why.
+static bool
+s_replays(const fixture_t *f, size_t start, int64_t success_count)
+{
+    char text[200] = "";
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        (void) dup2(ends[1], STDERR_FILENO);
+        yami_relay_core_t *core = yami_relay_core_new(&f->options, YAM_LEVEL_SYNCED, "test", 1);
+        yami_alloc_fail_after(success_count);
+        int rc = 0;
+        for (size_t index = start; index < f->entry_count && rc == 0; index++) {
+            rc = yami_relay_core_replay(core, &f->entries[index].entry);
+        }
+        _exit(rc == 0 ? 0 : 1);
+    }
+    (void) close(ends[1]);
+    (void) !read(ends[0], text, sizeof text - 1);
+    (void) close(ends[0]);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (!WIFEXITED(status)) {
+        assert_non_null(strstr(text, "out of memory"));
+        return false;
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
+    return true;
+}
+
+//  With more and more memory, until it is enough.
+static void
+s_check_short_replays(const fixture_t *f, size_t start)
+{
+    int64_t success_count = 0;
+    while (!s_replays(f, start, success_count)) {
+        success_count++;
+    }
+    assert_int_not_equal(success_count, 0);
+}
+
+static void
+test_journal_that_there_is_no_memory_to_read_is_not_called_malformed(void **state)
+{
+    fixture_t *f = *state;
+    delay_message_t messages[] = {{3000, "a"}, {1000, "b"}};
+    delay_publish(f, 1, messages, 2);
+    s_check_short_replays(f, 0);
+    fixture_checkpoint(f);
+    s_check_short_replays(f, f->entry_count - 1);
+}
+
 static void
 test_every_prefix_of_the_journal_replays_to_the_same_state(void **state)
 {
@@ -390,6 +446,7 @@ main(void)
         TEST(test_known_messages_of_a_batch_that_cannot_be_cut_give_their_credit_back),
         TEST(test_overdue_after_a_restart_fires_at_once_in_order),
         TEST(test_checkpoint_has_what_is_delayed),
+        TEST(test_journal_that_there_is_no_memory_to_read_is_not_called_malformed),
         TEST(test_every_prefix_of_the_journal_replays_to_the_same_state),
         cmocka_unit_test(
             test_a_million_take_under_fifty_megabytes_and_their_checkpoint_under_thirteen),
