@@ -85,10 +85,19 @@ s_is_zero(const uint8_t *bytes, size_t size)
     return true;
 }
 
+//  Whether an entry was written for another segment, whose name the power took again: until that
+//  is synced, too, no entry says that one of that segment was durable.
+static bool
+s_is_stray(const yami_segment_header_t *stale, const yami_entry_header_t *entry)
+{
+    return entry->salt == stale->salt && entry->lsn - entry->behind < stale->first_lsn;
+}
+
 //  The entry with the highest LSN names the salt: an older generation in the same file has lower
-//  ones. Returns 1 when there is one from min_lsn on, 0, or -1 with errno.
+//  ones, but for strays. Returns 1 when there is one from min_lsn on, 0, or -1 with errno.
 static int
-s_find_salt(yami_recovery_t *self, yami_segment_t *segment, uint64_t min_lsn)
+s_find_salt(yami_recovery_t *self, yami_segment_t *segment, const yami_segment_header_t *stale,
+            uint64_t min_lsn)
 {
     uint64_t offset = YAMI_SEGMENT_HEADER_SIZE;
     uint64_t highest = 0;
@@ -96,7 +105,7 @@ s_find_salt(yami_recovery_t *self, yami_segment_t *segment, uint64_t min_lsn)
     int rc;
     while ((rc = yami_segment_reader_resync(&self->reader, segment, offset, segment->file_bytes,
                                             min_lsn, UINT64_MAX, true, &offset, &header)) == 1) {
-        if (header.lsn > highest) {
+        if (header.lsn > highest && !s_is_stray(stale, &header)) {
             highest = header.lsn;
             segment->header.salt = header.salt;
         }
@@ -121,14 +130,14 @@ s_inspect_headless(yami_recovery_t *self, yami_found_t *found, const uint8_t *by
                    uint64_t min_lsn)
 {
     yami_segment_header_t header = {.number = found->number, .file_bytes = found->file_bytes};
-    yami_segment_header_t stale;
+    yami_segment_header_t stale = {0};
     bool is_stale = bytes && yami_segment_header_decode(bytes, &stale) == 0;
     bool is_blank = !bytes || is_stale || s_is_zero(bytes, YAMI_SEGMENT_HEADER_SIZE);
     uint32_t version = bytes ? yami_get_u32(bytes + 4) : 0;
     bool is_magic = bytes && memcmp(bytes, "YAMS", 4) == 0;
     yami_segment_t *segment = found->segment;
     segment->header = header;
-    int rc = s_find_salt(self, segment, min_lsn);
+    int rc = s_find_salt(self, segment, &stale, min_lsn);
     if (rc == -1) {
         return -1;
     }
@@ -215,6 +224,29 @@ s_drop_foreign(yami_recovery_t *self)
     }
 }
 
+//  The last file, made and not written, may have the header of an earlier try to begin a segment of
+//  that number, whose name the power took again: LSNs have gone on since.
+static int
+s_check_last(yami_recovery_t *self)
+{
+    size_t count = self->found_count;
+    yami_found_t *last = count > 0 ? &self->found[count - 1] : NULL;
+    if (!last || last->state != YAMI_FOUND_SOUND) {
+        return 0;
+    }
+    size_t before = count - 1;
+    while (before > 0 && self->found[before - 1].state != YAMI_FOUND_SOUND) {
+        before--;
+    }
+    uint64_t min_lsn = before > 0 ? self->found[before - 1].segment->header.first_lsn + 1 : 1;
+    if (last->segment->header.first_lsn >= min_lsn) {
+        return 0;
+    }
+    uint8_t bytes[YAMI_SEGMENT_HEADER_SIZE];
+    yami_segment_header_encode(bytes, &last->segment->header);
+    return s_inspect_headless(self, last, bytes, min_lsn);
+}
+
 //  Who only verifies a directory shall not take any for a store that is sound.
 static int
 s_check_there(const yami_recovery_t *self)
@@ -255,5 +287,5 @@ yami_recovery_list(yami_recovery_t *self)
         }
     }
     s_drop_foreign(self);
-    return 0;
+    return s_check_last(self);
 }

@@ -30,7 +30,7 @@
 typedef enum {
     YAMI_FOUND_SOUND,    //  its header is valid
     YAMI_FOUND_HEADLESS, //  its header is not, but there are entries
-    //  zeros or an older generation in the header, no entries: made, never written
+    //  zeros or another generation in the header, no entries: made, never written
     YAMI_FOUND_BLANK,
     YAMI_FOUND_GARBAGE, //  nothing in it can be read
 } yami_found_state_t;

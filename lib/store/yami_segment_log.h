@@ -19,7 +19,10 @@
     time, count, meta size, data size, how many LSNs behind its own the log was known durable when
     it was written, CRC32C of meta, data and alignment, CRC32C of the header}, meta, data. A footer
     has the LSN of the entry before it. Salts keep stale bytes of recycled files from validating (as
-    SQLite's WAL does); LSNs are contiguous. A TRIM entry (kind 3) names a segment in base.
+    SQLite's WAL does); LSNs are contiguous. A TRIM entry (kind 3) names a segment in base. Power
+    may take back the name of a file that was being made a segment, and leave what was written: its
+    header is of another number then, or its first LSN was given again since, and none of its
+    entries says that one of them was durable. So it holds nothing.
 
     Invariants:
     (1) Entries are never changed in place; a segment is written by appending only. (Recovery writes

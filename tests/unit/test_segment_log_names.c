@@ -1,0 +1,186 @@
+//  What power leaves of names: a file that was being made a segment, and is found under the name it
+//  had before, or under one that it was given later. Nothing in it was promised.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "log_model.h"
+
+#define SEGMENT_2 "0000000000000002.seg"
+#define SEGMENT_3 "0000000000000003.seg"
+#define SEGMENT_5 "0000000000000005.seg"
+#define SEGMENT_BYTES 65536
+#define HALF 25000 //  bytes of data: two entries of that size are in a segment
+
+typedef struct {
+    sim_disk_t *disk;
+    log_model_t model;
+} s_fixture_t;
+
+static int
+s_setup(void **state)
+{
+    s_fixture_t *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    f->disk = sim_disk_new(1);
+    log_model_init(&f->model, f->disk);
+    f->model.options.spare_count = 0;
+    assert_true(log_model_open(&f->model));
+    *state = f;
+    return 0;
+}
+
+static int
+s_teardown(void **state)
+{
+    s_fixture_t *f = *state;
+    log_model_clear(&f->model);
+    sim_disk_destroy(&f->disk);
+    free(f);
+    return 0;
+}
+
+//  In one commit.
+static void
+s_append(s_fixture_t *f, int count)
+{
+    while (count-- > 0) {
+        assert_int_equal(log_model_append(&f->model, 1, 1, 20, HALF), 0);
+    }
+    assert_int_equal(log_model_commit(&f->model), 1);
+}
+
+//  The process ends without another write, and the last entries had not been promised.
+static void
+s_end(s_fixture_t *f, size_t unpromised)
+{
+    f->model.durable_count -= unpromised;
+    sim_disk_die_after(f->disk, 1);
+    yami_disk_t *disk = sim_disk_attach(f->disk);
+    assert_int_equal(disk->sync_directory(disk), -1); //  a write may get through as it dies
+    disk->destroy(&disk);
+    log_model_abandon(&f->model);
+    sim_disk_revive(f->disk);
+}
+
+static void
+s_rename(s_fixture_t *f, const char *from, const char *to)
+{
+    yami_disk_t *disk = sim_disk_attach(f->disk);
+    assert_int_equal(disk->rename(disk, from, to), 0);
+    disk->destroy(&disk);
+}
+
+//  Sound, all that was promised is there, and the log goes on.
+static void
+s_check_sound(s_fixture_t *f, size_t count)
+{
+    yami_disk_t *disk = sim_disk_attach(f->disk);
+    assert_int_equal(yami_segment_log_verify(disk, NULL, NULL, NULL), 0);
+    disk->destroy(&disk);
+    for (int opening = 0; opening < 2; opening++) {
+        assert_true(log_model_open(&f->model));
+        assert_int_equal(f->model.damage_count, 0);
+        assert_int_equal(f->model.count, count);
+        s_append(f, 3);
+        count += 3;
+        log_model_read_all(&f->model);
+        s_end(f, 0);
+    }
+}
+
+//  Power took the name of segment 2, and the file was taken for segment 3 then.
+static void
+test_file_with_the_header_of_an_earlier_try_is_no_damage(void **state)
+{
+    s_fixture_t *f = *state;
+    s_append(f, 2);
+    s_append(f, 1);
+    s_end(f, 1);
+    s_rename(f, SEGMENT_2, SEGMENT_3);
+    s_check_sound(f, 2);
+}
+
+//  Both names that it had since are lost.
+static void
+test_recycled_file_under_its_old_name_is_not_replayed(void **state)
+{
+    s_fixture_t *f = *state;
+    s_append(f, 7);
+    assert_int_equal(log_model_checkpoint(&f->model), 0);
+    assert_int_equal(log_model_commit(&f->model), 1);
+    log_model_trim(&f->model, 1, 7);
+    assert_int_equal(log_model_commit(&f->model), 1);
+    assert_null(sim_disk_bytes(f->disk, SEGMENT_2, &(size_t) {0})); //  given back, as 1 and 3
+    size_t count = f->model.count;
+    assert_int_equal(log_model_append(&f->model, 1, 1, 20, 2 * HALF), 0);
+    assert_int_equal(log_model_checkpoint(&f->model), 0);
+    assert_int_equal(log_model_commit(&f->model), 1);
+    s_end(f, 2);
+    s_rename(f, SEGMENT_5, SEGMENT_2); //  4 tells where 3 would end
+    s_check_sound(f, count);
+}
+
+//  The same sequence numbers were given to other entries since.
+static void
+test_earlier_try_to_begin_a_segment_of_that_number_is_not_replayed(void **state)
+{
+    s_fixture_t *f = *state;
+    size_t size = 0;
+    s_append(f, 2);
+    s_append(f, 1);
+    s_end(f, 1);
+    memset(sim_disk_bytes(f->disk, SEGMENT_2, &size), 0, SEGMENT_BYTES); //  made, and not written
+    assert_true(log_model_open(&f->model));
+    s_append(f, 1);
+    s_end(f, 1);
+    uint8_t *tried = malloc(SEGMENT_BYTES);
+    assert_non_null(tried);
+    memcpy(tried, sim_disk_bytes(f->disk, SEGMENT_3, &size), SEGMENT_BYTES);
+    assert_int_equal(size, SEGMENT_BYTES);
+    sim_disk_remove(f->disk, SEGMENT_3); //  its name
+    assert_true(log_model_open(&f->model));
+    s_append(f, 2);
+    s_append(f, 1);
+    s_end(f, 1);
+    memcpy(sim_disk_bytes(f->disk, SEGMENT_3, &size), tried, SEGMENT_BYTES);
+    free(tried);
+    s_check_sound(f, 4);
+}
+
+static void
+test_durable_segment_under_a_wrong_name_is_damage_and_its_entries_are_kept(void **state)
+{
+    s_fixture_t *f = *state;
+    s_append(f, 2);
+    s_append(f, 1);
+    s_append(f, 1);
+    s_end(f, 0);
+    s_rename(f, SEGMENT_2, SEGMENT_3);
+    assert_true(log_model_open(&f->model));
+    assert_int_equal(f->model.damage_count, 1);
+    assert_string_equal(f->model.damage.what, "segment header");
+    assert_int_equal(f->model.replayed, 4);
+    log_model_read_all(&f->model);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_file_with_the_header_of_an_earlier_try_is_no_damage),
+        TEST(test_recycled_file_under_its_old_name_is_not_replayed),
+        TEST(test_earlier_try_to_begin_a_segment_of_that_number_is_not_replayed),
+        TEST(test_durable_segment_under_a_wrong_name_is_damage_and_its_entries_are_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
