@@ -27,6 +27,7 @@
 #include "yami_pollable.h"
 #include "yami_receiver.h"
 #include "yami_socket.h"
+#include "yami_topic_frame.h"
 
 #define QUEUE_HWM 8 //  frames of up to batch-bytes that wait for this puller
 
@@ -35,7 +36,7 @@ typedef struct {
     yam_t *yam; //  borrowed
     bool is_topic;
     bool is_raw;
-    bool sees_all; //  topics: every subject is wanted, so what is missing was lost
+    size_t prefix_size; //  topics: of the subjects wanted; 0: all are
     char endpoint[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
 
     yami_monitor_t monitor; //  guards all below; tells that the leader has come back
@@ -130,31 +131,39 @@ s_open_raw(s_receiver_t *self, const s_parts_t *parts)
     return parts->last->size <= YAMI_LIMIT_BODY;
 }
 
+//  Under the lock: counts what the sender sent this subscription before, and it did not get.
+static void
+s_note_gaps(s_receiver_t *self, const yami_topic_frame_t *frame)
+{
+    yami_mark_t mark = {.before = frame->batch.first_sequence - 1};
+    bool has_mark =
+        self->prefix_size == 0 || yami_topic_frame_mark(frame, self->prefix_size, &mark);
+    self->stats.gaps += yami_gaps_note(&self->gaps, &frame->batch, has_mark ? &mark : NULL);
+}
+
+static bool
+s_open_topic(s_receiver_t *self, const yami_block_t *block)
+{
+    yami_topic_frame_t frame;
+    if (yami_topic_frame_decode(&frame, block->data, block->size) == -1 ||
+        !s_take_subject(self, frame.subject.data, frame.subject.size)) {
+        return false;
+    }
+    self->batch = frame.batch;
+    s_note_gaps(self, &frame);
+    return true;
+}
+
 static bool
 s_open_batch(s_receiver_t *self, const s_parts_t *parts)
 {
-    const uint8_t *at = parts->last->data;
-    size_t size = parts->last->size;
     self->subject[0] = '\0';
     if (parts->first) {
         return false;
     }
-    if (self->is_topic) {
-        size_t limit = size < YAMI_LIMIT_SUBJECT + 1 ? size : YAMI_LIMIT_SUBJECT + 1;
-        const uint8_t *end = memchr(at, 0, limit);
-        if (!end || !s_take_subject(self, at, (size_t) (end - at))) {
-            return false;
-        }
-        size -= (size_t) (end + 1 - at);
-        at = end + 1;
-    }
-    if (yami_batch_decode(&self->batch, at, size) == -1) {
-        return false;
-    }
-    if (self->sees_all) {
-        self->stats.gaps += yami_gaps_note(&self->gaps, &self->batch);
-    }
-    return true;
+    return self->is_topic
+               ? s_open_topic(self, parts->last)
+               : yami_batch_decode(&self->batch, parts->last->data, parts->last->size) == 0;
 }
 
 //  Under the lock: opens a message that was received, taking its parts over. What is not understood
@@ -471,7 +480,7 @@ yami_fast_receiver_new(yam_t *yam, int kind, const yami_endpoint_t *endpoint)
     self->yam = yam;
     self->is_topic = kind == YAMI_KIND_TOPIC;
     self->is_raw = options->framing == YAMI_FRAMING_RAW;
-    self->sees_all = self->is_topic && !self->is_raw && options->subject[0] == '\0';
+    self->prefix_size = self->is_topic ? strlen(options->subject) : 0;
     self->wait_ms = -1; //  libzmq's default
     yami_pollable_init(&self->pollable);
     yami_monitor_init(&self->monitor);

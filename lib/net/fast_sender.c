@@ -129,7 +129,8 @@ s_check_raw(yami_fast_sender_t *self, const yami_record_t *record, const char *s
     return rc;
 }
 
-//  Under the lock. A subject goes ahead as a part of its own, the classic envelope.
+//  Under the lock. A subject goes ahead as a part of its own, the classic envelope: what it found
+//  room for has room for the body.
 static int
 s_put_raw(yami_fast_sender_t *self, const yami_record_t *record, const char *subject)
 {
@@ -153,6 +154,12 @@ s_try_raw(yami_fast_sender_t *self, const yami_record_t *record, const char *sub
     int rc = s_put_raw(self, record, subject);
     if (rc == -1 && errno == EAGAIN && yami_fast_has_room(self)) {
         rc = s_put_raw(self, record, subject);
+    }
+    if (rc == -1 && errno == EAGAIN && self->is_topic) {
+        yami_fast_let_drop(self, true);
+        rc = s_put_raw(self, record, subject);
+        yami_fast_let_drop(self, false);
+        self->overflows++;
     }
     if (rc == -1 && errno == EAGAIN) {
         yami_fast_hand_over(self);
@@ -275,6 +282,7 @@ s_stats(yami_sender_t *base, yam_sender_stats_t *stats)
     stats->sent = self->accepted;
     stats->confirmed = self->handed - self->dropped;
     stats->dropped = self->dropped;
+    stats->overflows = self->overflows;
     stats->frames = self->frames;
     stats->is_connected = !self->can_wait || self->subscriber_count > 0;
     yami_monitor_unlock(&self->monitor);
@@ -299,6 +307,7 @@ s_free(yami_fast_sender_t *self)
         self->closed_first = (self->closed_first + 1) % YAMI_FAST_CLOSED_LIMIT;
     }
     yami_gate_leave(&self->gate);
+    yami_prefixes_clear(&self->prefixes);
     yami_free(self->closed);
     yami_monitor_destroy(&self->monitor);
     yami_free(self);
@@ -384,6 +393,7 @@ s_open_socket(yami_fast_sender_t *self, const yami_endpoint_t *endpoint)
     int one = 1;
     if (self->is_topic) {
         (void) zmq_setsockopt(self->socket, ZMQ_XPUB_VERBOSER, &one, sizeof one);
+        yami_fast_let_drop(self, false);
     }
     size_t fd_size = sizeof self->task.fd;
     if (zmq_getsockopt(self->socket, ZMQ_FD, &self->task.fd, &fd_size) == -1) {

@@ -7,6 +7,7 @@
 #include "yami_base.h"
 #include "yami_fast_sender.h"
 #include "yami_frame_socket.h"
+#include "yami_topic_frame.h"
 
 #define GATE_LIMIT 2   //  frames under way: one being written, one ready to follow
 #define PATIENCE_MS 10 //  with a gate that stays shut; see s_gate_is_open
@@ -15,12 +16,13 @@
 #define SUBSCRIPTIONS_PER_STEP 1024
 #define DRAIN_INTERVAL 64 //  direct sends between two looks at subscriptions
 
-//  What the engine has taken out and sends without the lock.
+//  What goes around the records of a frame.
 typedef struct {
-    yami_builder_t builder;
     yami_batch_t head;
     char subject[YAMI_LIMIT_SUBJECT + 1];
-} s_taken_t;
+    size_t marks_size;
+    uint8_t marks[YAMI_MARKS_SIZE_LIMIT];
+} s_envelope_t;
 
 static bool
 s_has_gathered(const yami_fast_sender_t *self)
@@ -46,42 +48,65 @@ yami_fast_take_back(yami_fast_sender_t *self)
 
 //  -- Frames ------------------------------------------------------------------------------------
 
-//  The header of the batch that is open now.
-static yami_batch_t
-s_head(const yami_fast_sender_t *self, const yami_builder_t *builder)
+//  Under the lock: the envelope of the batch that is open now. Returns the prefix that its messages
+//  are to be counted for; NULL for none.
+static yami_prefix_t *
+s_address(yami_fast_sender_t *self, s_envelope_t *envelope)
 {
-    return (yami_batch_t) {.epoch = 1,
-                           .producer = self->producer,
-                           .first_sequence = self->accepted - builder->count + 1};
+    yami_prefix_t *prefix = NULL;
+    envelope->head = (yami_batch_t) {.epoch = 1,
+                                     .producer = self->producer,
+                                     .first_sequence = self->accepted - self->open.count + 1};
+    if (self->is_topic) {
+        size_t subject_size = strlen(self->subject) + 1;
+        memcpy(envelope->subject, self->subject, subject_size);
+        prefix = yami_prefixes_find(&self->prefixes, self->subject, subject_size);
+        envelope->marks_size = yami_prefix_marks(prefix, envelope->marks);
+    }
+    return prefix;
 }
 
-//  A topic's frame: subject, a zero byte, the batch. So that a subscription is what it is
-//  everywhere in ZeroMQ, a prefix of the frame.
+//  A topic's frame, see yami_topic_frame.h.
 static yami_block_t *
-s_finish_topic(yami_fast_sender_t *self, yami_builder_t *builder, const yami_batch_t *head,
-               const char *subject)
+s_finish_topic(yami_fast_sender_t *self, yami_builder_t *builder, const s_envelope_t *envelope)
 {
-    size_t subject_size = strlen(subject) + 1;
+    size_t subject_size = strlen(envelope->subject) + 1;
+    size_t marks_at = subject_size + builder->size;
     uint8_t *bytes;
-    yami_block_t *frame = yami_gate_block(self->gate, subject_size + builder->size, &bytes);
-    yami_block_t *batch = frame ? yami_builder_finish(builder, head) : NULL;
+    yami_block_t *frame = yami_gate_block(self->gate, marks_at + envelope->marks_size, &bytes);
+    yami_block_t *batch = frame ? yami_builder_finish(builder, &envelope->head) : NULL;
     if (!batch) {
         yami_block_unref(&frame);
         return NULL;
     }
-    memcpy(bytes, subject, subject_size);
+    memcpy(bytes, envelope->subject, subject_size);
     memcpy(bytes + subject_size, batch->data, batch->size);
+    memcpy(bytes + marks_at, envelope->marks, envelope->marks_size);
     yami_block_unref(&batch);
     return frame;
 }
 
 //  Makes a frame of what the builder holds and empties it. NULL with errno ENOMEM: nothing changed.
 static yami_block_t *
-s_finish(yami_fast_sender_t *self, yami_builder_t *builder, const yami_batch_t *head,
-         const char *subject)
+s_finish(yami_fast_sender_t *self, yami_builder_t *builder, const s_envelope_t *envelope)
 {
-    return self->is_topic ? s_finish_topic(self, builder, head, subject)
-                          : yami_builder_finish(builder, head);
+    return self->is_topic ? s_finish_topic(self, builder, envelope)
+                          : yami_builder_finish(builder, &envelope->head);
+}
+
+//  Under the lock: makes a parcel of the open batch. 0, or -1 with errno ENOMEM: nothing changed.
+static int
+s_wrap(yami_fast_sender_t *self, yami_parcel_t *parcel)
+{
+    s_envelope_t envelope;
+    uint32_t count = self->open.count;
+    yami_prefix_t *prefix = s_address(self, &envelope);
+    *parcel = (yami_parcel_t) {s_finish(self, &self->open, &envelope), count};
+    if (!parcel->block) {
+        return -1;
+    }
+    yami_prefix_add(prefix, count);
+    return 0;
 }
 
 static int
@@ -153,6 +178,19 @@ s_pass_gate(yami_fast_sender_t *self, int64_t now_ms, int64_t *deadline_p)
     return false;
 }
 
+//  Under the lock.
+static void
+s_note_subscription(yami_fast_sender_t *self, bool is_new, const uint8_t *prefix, size_t size)
+{
+    self->subscriber_count += is_new ? 1 : -1;
+    if (is_new && !self->is_raw) {
+        yami_prefixes_subscribe(&self->prefixes, prefix, size, self->accepted);
+    } else if (!self->is_raw) {
+        yami_prefixes_cancel(&self->prefixes, prefix, size);
+    }
+    yami_monitor_tell(&self->monitor);
+}
+
 void
 yami_fast_drain_subscriptions(yami_fast_sender_t *self)
 {
@@ -164,8 +202,7 @@ yami_fast_drain_subscriptions(yami_fast_sender_t *self)
         }
         //  Anything else a peer sends upstream is not for us.
         if (block->size > 0 && block->data[0] <= 1) {
-            self->subscriber_count += block->data[0] == 1 ? 1 : -1;
-            yami_monitor_tell(&self->monitor);
+            s_note_subscription(self, block->data[0] == 1, block->data + 1, block->size - 1);
         }
         yami_block_unref(&block);
     }
@@ -173,6 +210,25 @@ yami_fast_drain_subscriptions(yami_fast_sender_t *self)
 }
 
 //  -- Sending -----------------------------------------------------------------------------------
+
+void
+yami_fast_let_drop(yami_fast_sender_t *self, bool may_drop)
+{
+    int refuses = !may_drop;
+    (void) zmq_setsockopt(self->socket, ZMQ_XPUB_NODROP, &refuses, sizeof refuses);
+}
+
+//  Sends a frame past the subscribers whose queues are full. libzmq tells of them no more until
+//  they have room: so it is not how many frames they lose that shows here, but that they do.
+static int
+s_send_past(yami_fast_sender_t *self, yami_block_t *block)
+{
+    yami_fast_let_drop(self, true);
+    int rc = s_send_frame(self, block);
+    yami_fast_let_drop(self, false);
+    self->overflows++;
+    return rc;
+}
 
 //  Sends a parcel; what the socket has no room for becomes pending. Errors other than EAGAIN mean
 //  that the context ends: the parcel is dropped and counted.
@@ -182,6 +238,9 @@ s_send_parcel(yami_fast_sender_t *self, yami_parcel_t *parcel)
     int rc = s_send_frame(self, parcel->block);
     if (rc == -1 && errno == EAGAIN && yami_fast_has_room(self)) {
         rc = s_send_frame(self, parcel->block);
+    }
+    if (rc == -1 && errno == EAGAIN && self->is_topic) {
+        rc = s_send_past(self, parcel->block);
     }
     if (rc == -1 && errno == EAGAIN) {
         return false;
@@ -202,10 +261,8 @@ yami_fast_send_open(yami_fast_sender_t *self)
         }
         self->latest_ms = now_ms;
     }
-    uint32_t count = self->open.count;
-    yami_batch_t head = s_head(self, &self->open);
-    yami_parcel_t parcel = {s_finish(self, &self->open, &head, self->subject), count};
-    if (!parcel.block) {
+    yami_parcel_t parcel;
+    if (s_wrap(self, &parcel) == -1) {
         return -1;
     }
     if (!s_send_parcel(self, &parcel)) {
@@ -213,7 +270,7 @@ yami_fast_send_open(yami_fast_sender_t *self)
         yami_fast_hand_over(self); //  (1)
         return 0;
     }
-    yami_fast_count_handed(self, count);
+    yami_fast_count_handed(self, parcel.count);
     bool has_waiters = self->monitor.waiter_count > 0;
     if (self->is_topic && (has_waiters || ++self->direct_count % DRAIN_INTERVAL == 0)) {
         //  Sending has processed libzmq's commands: the engine may not hear of a subscription.
@@ -229,22 +286,21 @@ yami_fast_close_open(yami_fast_sender_t *self)
         errno = EAGAIN;
         return -1;
     }
-    uint32_t count = self->open.count;
-    yami_batch_t head = s_head(self, &self->open);
-    yami_block_t *block = s_finish(self, &self->open, &head, self->subject);
-    if (!block) {
+    yami_parcel_t parcel;
+    if (s_wrap(self, &parcel) == -1) {
         return -1;
     }
     size_t index = (self->closed_first + self->closed_count++) % YAMI_FAST_CLOSED_LIMIT;
-    self->closed[index] = (yami_parcel_t) {block, count};
-    self->closed_bytes += block->size;
+    self->closed[index] = parcel;
+    self->closed_bytes += parcel.block->size;
     return 0;
 }
 
-//  Under the lock: takes what is next, a closed frame into *parcel or the open batch into *taken.
-//  Whether there was anything.
+//  Under the lock: takes what is next, a closed frame into *parcel or the open batch into *builder
+//  and *envelope. Whether there was anything.
 static bool
-s_take(yami_fast_sender_t *self, yami_parcel_t *parcel, s_taken_t *taken)
+s_take(yami_fast_sender_t *self, yami_parcel_t *parcel, yami_builder_t *builder,
+       s_envelope_t *envelope)
 {
     if (self->closed_count > 0) {
         *parcel = self->closed[self->closed_first];
@@ -257,14 +313,11 @@ s_take(yami_fast_sender_t *self, yami_parcel_t *parcel, s_taken_t *taken)
     if (self->open.count == 0) {
         return false;
     }
-    taken->head = s_head(self, &self->open);
-    taken->builder = self->open;
+    yami_prefix_add(s_address(self, envelope), self->open.count);
+    *builder = self->open;
     self->open = self->spare;
     yami_builder_init(&self->spare, self->batch_bytes);
-    if (self->is_topic) {
-        memcpy(taken->subject, self->subject, sizeof taken->subject);
-    }
-    parcel->count = taken->builder.count;
+    parcel->count = builder->count;
     yami_monitor_tell(&self->monitor);
     return true;
 }
@@ -287,23 +340,22 @@ s_keep_buffer(yami_fast_sender_t *self, yami_builder_t *builder)
 static bool
 s_send_next(yami_fast_sender_t *self)
 {
-    s_taken_t taken;
-    taken.builder.count = 0;
-    taken.builder.bytes = NULL;
+    s_envelope_t envelope;
+    yami_builder_t builder = {.bytes = NULL};
     yami_parcel_t parcel = self->pending;
     self->pending.block = NULL;
-    if (!parcel.block && !s_take(self, &parcel, &taken)) {
+    if (!parcel.block && !s_take(self, &parcel, &builder, &envelope)) {
         yami_fast_take_back(self);
         return false;
     }
     yami_monitor_unlock(&self->monitor);
     if (!parcel.block) {
-        parcel.block = s_finish(self, &taken.builder, &taken.head, taken.subject);
+        parcel.block = s_finish(self, &builder, &envelope);
     }
     bool is_lost = !parcel.block; //  out of memory
     bool is_sent = is_lost || s_send_parcel(self, &parcel);
     yami_monitor_lock(&self->monitor);
-    s_keep_buffer(self, &taken.builder);
+    s_keep_buffer(self, &builder);
     if (!is_sent) {
         self->pending = parcel;
         return false;

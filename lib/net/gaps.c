@@ -14,7 +14,7 @@ s_is(const yami_gaps_sender_t *sender, const yami_batch_t *batch)
 
 //  The entry of the batch's sender; a new one takes the place of who was silent longest.
 static yami_gaps_sender_t *
-s_find(yami_gaps_t *self, const yami_batch_t *batch)
+s_find(yami_gaps_t *self, const yami_batch_t *batch, const yami_mark_t *mark)
 {
     yami_gaps_sender_t *oldest = &self->senders[0];
     for (size_t index = 0; index < self->count; index++) {
@@ -29,21 +29,29 @@ s_find(yami_gaps_t *self, const yami_batch_t *batch)
     if (self->count < YAMI_GAPS_LIMIT) {
         oldest = &self->senders[self->count++];
     }
-    oldest->producer = batch->producer;
-    oldest->epoch = batch->epoch;
-    oldest->next = batch->first_sequence;
+    *oldest = (yami_gaps_sender_t) {.producer = batch->producer,
+                                    .epoch = batch->epoch,
+                                    .has_count = mark != NULL,
+                                    .since = mark ? mark->since : 0,
+                                    .next = mark ? mark->before : 0};
     return oldest;
 }
 
 uint64_t
-yami_gaps_note(yami_gaps_t *self, const yami_batch_t *batch)
+yami_gaps_note(yami_gaps_t *self, const yami_batch_t *batch, const yami_mark_t *mark)
 {
-    yami_gaps_sender_t *sender = s_find(self, batch);
-    uint64_t missing = 0;
-    if (batch->first_sequence > sender->next) {
-        missing = batch->first_sequence - sender->next;
-    }
-    sender->next = batch->first_sequence + batch->count;
+    yami_gaps_sender_t *sender = s_find(self, batch, mark);
     sender->used_at = ++self->turn;
+    if (!mark) {
+        sender->next += batch->count; //  what nobody subscribed to is counted all the same
+        return 0;
+    }
+    if (!sender->has_count || sender->since != mark->since) {
+        sender->has_count = true;
+        sender->since = mark->since;
+        sender->next = 0;
+    }
+    uint64_t missing = mark->before > sender->next ? mark->before - sender->next : 0;
+    sender->next = mark->before + batch->count;
     return missing;
 }

@@ -31,6 +31,7 @@
 #include "yami_gate.h"
 #include "yami_limits.h"
 #include "yami_monitor.h"
+#include "yami_prefixes.h"
 #include "yami_sender.h"
 
 #define YAMI_FAST_CLOSED_LIMIT 1024 //  frames closed because the subject changed, and not yet sent
@@ -64,11 +65,12 @@ typedef struct {
     size_t closed_first;
     size_t closed_count;
     size_t closed_bytes;
-    uint32_t closed_limit; //  of them, frames under way at once
-    size_t batch_bytes;    //  limit of open, and of closed_bytes
-    yami_parcel_t pending; //  a frame the socket had no room for
-    void *socket;          //  owned; PUSH or XPUB
-    yami_gate_t *gate;     //  topics; owned
+    uint32_t closed_limit;    //  of them, frames under way at once
+    size_t batch_bytes;       //  limit of open, and of closed_bytes
+    yami_parcel_t pending;    //  a frame the socket had no room for
+    void *socket;             //  owned; PUSH or XPUB
+    yami_gate_t *gate;        //  topics; owned
+    yami_prefixes_t prefixes; //  topics, batches: what is subscribed to
     yami_task_t task;
     yam_confirm_fn confirm;
     void *confirm_arg;
@@ -80,6 +82,7 @@ typedef struct {
     uint64_t direct_count; //  sends by the caller's own thread
     uint64_t dropped;
     int64_t subscriber_count;
+    _Atomic uint64_t overflows; //  topics: frames that found a subscriber's queue full; no lock
 } yami_fast_sender_t;
 
 //  Under the lock, IDLE: sends the open batch from this thread, or leaves it to the engine. 0, or
@@ -107,6 +110,10 @@ yami_fast_drain_subscriptions(yami_fast_sender_t *self);
 //  Under the lock: one more frame, of count messages, was handed to the transport.
 void
 yami_fast_count_handed(yami_fast_sender_t *self, uint32_t count);
+
+//  Who uses the socket: from now on it drops for a subscriber whose queue is full, or says EAGAIN.
+void
+yami_fast_let_drop(yami_fast_sender_t *self, bool may_drop);
 
 //  Whether the socket has room after all: asking makes libzmq look at what its peers have taken.
 bool

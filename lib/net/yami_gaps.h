@@ -1,22 +1,27 @@
 /*  yami_gaps - sees what is missing in the numbers that senders give their messages. Pure.
 
     Remembers the latest YAMI_GAPS_LIMIT senders; one heard of again after being forgotten is new,
-    and of a new one nothing is missing yet.
+    and of a new one nothing is missing yet. The numbers are those of a mark (yami_topic_frame.h),
+    or for who sees everything the batch's own, which have counted since 0.
 */
 #ifndef YAMI_GAPS_H
 #define YAMI_GAPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "yami_batch.h"
+#include "yami_topic_frame.h"
 
 #define YAMI_GAPS_LIMIT 64
 
 typedef struct {
     yami_id_t producer;
     uint32_t epoch;
-    uint64_t next;    //  sequence expected
+    bool has_count;   //  there was a mark
+    uint64_t since;   //  of the latest mark
+    uint64_t next;    //  messages that were counted, and came or are missing
     uint64_t used_at; //  turn of the latest frame
 } yami_gaps_sender_t;
 
@@ -26,8 +31,10 @@ typedef struct {
     uint64_t turn;
 } yami_gaps_t;
 
-//  Takes note of a batch. Returns how many messages are missing before it.
+//  Takes note of a batch; mark: how many messages went before it, NULL when nobody has counted.
+//  Returns how many are missing before it. A count that begins anew, by a sender that was heard
+//  before, misses all it counted: whoever was there got none of them.
 uint64_t
-yami_gaps_note(yami_gaps_t *self, const yami_batch_t *batch);
+yami_gaps_note(yami_gaps_t *self, const yami_batch_t *batch, const yami_mark_t *mark);
 
 #endif

@@ -95,6 +95,14 @@ yami_batch_decode(yami_batch_t *self, const void *data, size_t size)
     return 0;
 }
 
+size_t
+yami_batch_size(const void *data, size_t size)
+{
+    const uint8_t *at = data;
+    return size < YAMI_BATCH_HEADER_SIZE ? size
+                                         : YAMI_BATCH_HEADER_SIZE + (size_t) yami_get_u32(at + 8);
+}
+
 //  The optional times between a record's header and its properties. Moves *at_p past them.
 static int
 s_times(yami_record_t *record, const uint8_t **at_p, size_t left)

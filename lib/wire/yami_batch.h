@@ -68,6 +68,11 @@ yami_batch_decode(yami_batch_t *self, const void *data, size_t size);
 int
 yami_batch_decode_head(yami_batch_t *self, const void *data, size_t size);
 
+//  Bytes of the batch that data begins with, as its header says, which may be more than size; size
+//  itself when that is less than a header.
+size_t
+yami_batch_size(const void *data, size_t size);
+
 //  Walks every record once: 0 when all count records are well-formed and fill the payload exactly
 //  (each property map not looked into), else -1 with errno EPROTO. *flags_p (may be NULL) is set to
 //  the flags that any of them has. A relay calls this before it stores a batch.

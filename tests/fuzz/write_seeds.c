@@ -17,6 +17,7 @@
 #include "yami_message.h"
 #include "yami_relay_parts.h"
 #include "yami_segment_log.h"
+#include "yami_topic_frame.h"
 
 #define S_LIFE_SIZE 700 //  bytes
 
@@ -60,6 +61,22 @@ s_save(const char *target, const char *name, int first, const void *bytes, size_
     (void) fclose(file);
 }
 
+//  A fast topic's frame of the batch, with two marks.
+static void
+s_save_topic(const char *name, const yami_block_t *batch)
+{
+    static const char subject[] = "eu.de"; //  and its zero byte
+    uint8_t marks[2 * YAMI_MARK_SIZE];
+    yami_mark_write(marks, sizeof subject, &(yami_mark_t) {1, 2});
+    yami_mark_write(marks + YAMI_MARK_SIZE, 3, &(yami_mark_t) {100, UINT64_MAX});
+    FILE *file = s_create("topic", name);
+    s_put(file, 2 << 1 | 1, 1);
+    s_put_bytes(file, subject, sizeof subject);
+    s_put_bytes(file, batch->data, batch->size);
+    s_put_bytes(file, marks, sizeof marks);
+    (void) fclose(file);
+}
+
 static void
 s_wire(void)
 {
@@ -76,6 +93,7 @@ s_wire(void)
         const wire_batch_sample_t *sample = &wire_batch_samples[index];
         yami_block_t *block = wire_batch_sample_encode(sample);
         s_save("batch", sample->name, 1, block->data, block->size);
+        s_save_topic(sample->name, block);
         yami_slice_t properties = sample->records[0].properties;
         s_save("properties", sample->name, 0, properties.data, properties.size);
         yami_block_unref(&block);

@@ -167,40 +167,137 @@ test_many_subjects_under_load_keep_their_order(void **state)
     yam_pub_destroy(&pub);
 }
 
+//  A publisher of two subjects, whose messages say how many of their subject were before them, and
+//  who is slow to take them.
+typedef struct {
+    yam_pub_t *pub;
+    yam_sub_t *slow;
+    uint64_t published[2]; //  of "eu.de", of "us"
+    uint64_t came;
+    uint64_t latest;  //  sequence of the latest one that came
+    uint64_t upto[2]; //  how many of each had been published with the latest that came of it
+} s_stuck_t;
+
+static void
+s_publish_next(s_stuck_t *self, size_t which)
+{
+    s_publish(self->pub, which == 0 ? "eu.de" : "us", self->published[which]++);
+}
+
+//  Publishes until that many frames were sent, to nobody who takes.
+static void
+s_flood(s_stuck_t *self, uint64_t frames)
+{
+    yam_pub_stats_t sent;
+    do {
+        s_publish_next(self, 1);
+        s_publish_next(self, 0);
+        s_publish_next(self, 0);
+        yam_pub_stats(self->pub, &sent);
+    } while (sent.frames < frames);
+    assert_int_equal(yam_pub_flush(self->pub, PATIENCE_MS), 0);
+}
+
+//  Whether one came within wait_ms.
+static bool
+s_take(s_stuck_t *self, int wait_ms)
+{
+    yam_message_t *message = yam_sub_recv(self->slow, wait_ms);
+    if (!message) {
+        return false;
+    }
+    uint64_t number;
+    memcpy(&number, yam_message_body(message), sizeof number);
+    self->latest = yam_message_sequence(message);
+    self->upto[strcmp(yam_message_subject(message), "us") == 0] = number + 1;
+    self->came++;
+    yam_message_destroy(&message);
+    return true;
+}
+
+//  What is lost shows with the first frame after it; libzmq may take a moment to see that there is
+//  room.
+static void
+s_recover(s_stuck_t *self)
+{
+    while (s_take(self, 0)) {
+    }
+    int round = 0;
+    do {
+        assert_true(round++ < PATIENCE_MS / 10);
+        s_publish_next(self, 1);
+        s_publish_next(self, 0);
+    } while (!s_take(self, 10));
+}
+
+//  However slow a subscriber is: what came and what it counts as missing are what was published.
+static void
+s_check_slow(const char *subject)
+{
+    char options[64];
+    (void) snprintf(options, sizeof options, "@inproc://slow-%s?hwm=2&batch-bytes=1000", subject);
+    s_stuck_t stuck = {.pub = wrapper_pub(options)};
+    (void) snprintf(options, sizeof options, "?hwm=2&subject=%s", subject);
+    stuck.slow = s_sub_to(stuck.pub, options);
+    assert_int_equal(yam_pub_wait(stuck.pub, 1, PATIENCE_MS), 0);
+    yam_pub_stats_t sent;
+    for (uint64_t round = 1; round <= 3; round++) {
+        yam_pub_stats(stuck.pub, &sent);
+        uint64_t overflows = sent.overflows;
+        s_flood(&stuck, sent.frames + 50);
+        yam_pub_stats(stuck.pub, &sent);
+        assert_true(sent.overflows > overflows);
+        s_recover(&stuck);
+    }
+    yam_sub_stats_t stats;
+    yam_sub_stats(stuck.slow, &stats);
+    assert_true(stats.gaps > 0);
+    assert_int_equal(stats.gaps + stuck.came,
+                     *subject ? stuck.upto[0] + stuck.upto[1] : stuck.latest);
+    yam_sub_destroy(&stuck.slow);
+    yam_pub_destroy(&stuck.pub);
+}
+
 static void
 test_a_subscriber_that_does_not_take_holds_nobody_up_and_counts_its_gaps(void **state)
 {
     (void) state;
-    yam_pub_t *pub = wrapper_pub("@inproc://stuck?hwm=2&batch-bytes=1000");
-    yam_sub_t *stuck = s_sub_to(pub, "?hwm=2");
+    s_check_slow("");
+}
+
+static void
+test_a_slow_subscriber_to_a_prefix_counts_what_it_missed_of_it(void **state)
+{
+    (void) state;
+    s_check_slow("eu.");
+    s_check_slow("eu.de");
+    s_check_slow("us");
+}
+
+//  Raw messages have no numbers: that some were lost is all that can be known of them.
+static void
+test_a_publisher_of_raw_messages_counts_how_often_a_subscriber_was_too_slow(void **state)
+{
+    (void) state;
+    yam_pub_t *pub = wrapper_pub("@inproc://slow-raw?hwm=2&framing=raw");
+    yam_sub_t *slow = s_sub_to(pub, "?hwm=2&framing=raw");
     assert_int_equal(yam_pub_wait(pub, 1, PATIENCE_MS), 0);
-    uint64_t count = 0;
-    yam_pub_stats_t sent;
-    do {
-        assert_int_equal(yam_pub_send(pub, &count, sizeof count), 0);
-        count++;
-        yam_pub_stats(pub, &sent);
-    } while (sent.frames < 50);
-    assert_int_equal(yam_pub_flush(pub, PATIENCE_MS), 0);
-    uint64_t received = 0;
-    yam_message_t *message;
-    while ((message = yam_sub_recv(stuck, 0)) != NULL) {
-        yam_message_destroy(&message);
-        received++;
+    yam_pub_stats_t stats;
+    for (uint64_t number = 0; number < 4; number++) { //  hwm of both ends
+        s_publish(pub, "a", number);
     }
-    assert_true(received > 0 && received < count);
-    //  The gap shows with the first frame after it; libzmq may take a moment to see that there is
-    //  room.
-    for (int round = 0; !message; round++) {
-        assert_true(round < PATIENCE_MS / 10);
-        assert_int_equal(yam_pub_send(pub, &count, sizeof count), 0);
-        message = yam_sub_recv(stuck, 10);
+    yam_pub_stats(pub, &stats);
+    assert_int_equal(stats.overflows, 0);
+    for (uint64_t number = 4; number < 100; number++) {
+        s_publish(pub, "a", number);
     }
-    yam_sub_stats_t stats;
-    yam_sub_stats(stuck, &stats);
-    assert_int_equal(stats.gaps, yam_message_sequence(message) - 1 - received);
-    yam_message_destroy(&message);
-    yam_sub_destroy(&stuck);
+    yam_pub_stats(pub, &stats);
+    assert_int_equal(stats.overflows, 1);
+    for (uint64_t number = 0; number < 4; number++) {
+        s_expect(slow, "a", number);
+    }
+    assert_null(yam_sub_recv(slow, 0));
+    yam_sub_destroy(&slow);
     yam_pub_destroy(&pub);
 }
 
@@ -248,6 +345,13 @@ s_batch(uint8_t producer, uint32_t epoch, uint64_t first, uint32_t count)
     return batch;
 }
 
+//  As who sees everything.
+static uint64_t
+s_note(yami_gaps_t *gaps, const yami_batch_t *batch)
+{
+    return yami_gaps_note(gaps, batch, &(yami_mark_t) {.before = batch->first_sequence - 1});
+}
+
 static void
 test_gaps_are_seen_per_sender_and_never_at_the_start(void **state)
 {
@@ -255,19 +359,39 @@ test_gaps_are_seen_per_sender_and_never_at_the_start(void **state)
     yami_gaps_t gaps;
     memset(&gaps, 0, sizeof gaps);
     yami_batch_t batch = s_batch(1, 1, 100, 10);
-    assert_int_equal(yami_gaps_note(&gaps, &batch), 0);
+    assert_int_equal(s_note(&gaps, &batch), 0);
     batch = s_batch(2, 1, 7, 1);
-    assert_int_equal(yami_gaps_note(&gaps, &batch), 0);
+    assert_int_equal(s_note(&gaps, &batch), 0);
     batch = s_batch(1, 1, 110, 5);
-    assert_int_equal(yami_gaps_note(&gaps, &batch), 0);
+    assert_int_equal(s_note(&gaps, &batch), 0);
     batch = s_batch(1, 1, 118, 5);
-    assert_int_equal(yami_gaps_note(&gaps, &batch), 3);
+    assert_int_equal(s_note(&gaps, &batch), 3);
     batch = s_batch(2, 1, 10, 1);
-    assert_int_equal(yami_gaps_note(&gaps, &batch), 2);
+    assert_int_equal(s_note(&gaps, &batch), 2);
     batch = s_batch(1, 2, 1000, 1); //  a new epoch is a new sender
-    assert_int_equal(yami_gaps_note(&gaps, &batch), 0);
+    assert_int_equal(s_note(&gaps, &batch), 0);
     batch = s_batch(1, 1, 50, 1); //  back: no gap
-    assert_int_equal(yami_gaps_note(&gaps, &batch), 0);
+    assert_int_equal(s_note(&gaps, &batch), 0);
+}
+
+static void
+test_gaps_of_a_prefix_are_what_its_marks_say(void **state)
+{
+    (void) state;
+    yami_gaps_t gaps;
+    memset(&gaps, 0, sizeof gaps);
+    yami_batch_t batch = s_batch(1, 1, 100, 10);
+    assert_int_equal(yami_gaps_note(&gaps, &batch, &(yami_mark_t) {7, 40}), 0);
+    assert_int_equal(yami_gaps_note(&gaps, &batch, &(yami_mark_t) {7, 50}), 0);
+    assert_int_equal(yami_gaps_note(&gaps, &batch, &(yami_mark_t) {7, 63}), 3);
+    //  Sent before the publisher had read that the subscription is back: counted, not marked.
+    assert_int_equal(yami_gaps_note(&gaps, &batch, NULL), 0);
+    assert_int_equal(yami_gaps_note(&gaps, &batch, &(yami_mark_t) {7, 85}), 2);
+    //  The publisher had forgotten the prefix, and counts anew: who knows it got none of these.
+    assert_int_equal(yami_gaps_note(&gaps, &batch, &(yami_mark_t) {200, 4}), 4);
+    batch = s_batch(2, 1, 100, 10);
+    assert_int_equal(yami_gaps_note(&gaps, &batch, NULL), 0);
+    assert_int_equal(yami_gaps_note(&gaps, &batch, &(yami_mark_t) {7, 5}), 5);
 }
 
 static void
@@ -278,13 +402,13 @@ test_the_table_of_senders_is_bounded_and_forgets_the_quietest(void **state)
     memset(&gaps, 0, sizeof gaps);
     for (unsigned sender = 0; sender < YAMI_GAPS_LIMIT + 1; sender++) {
         yami_batch_t batch = s_batch((uint8_t) sender, 1, 1, 1);
-        assert_int_equal(yami_gaps_note(&gaps, &batch), 0);
+        assert_int_equal(s_note(&gaps, &batch), 0);
     }
     assert_int_equal(gaps.count, YAMI_GAPS_LIMIT);
     yami_batch_t forgotten = s_batch(0, 1, 10, 1);
-    assert_int_equal(yami_gaps_note(&gaps, &forgotten), 0);
+    assert_int_equal(s_note(&gaps, &forgotten), 0);
     yami_batch_t known = s_batch(YAMI_GAPS_LIMIT, 1, 10, 1);
-    assert_int_equal(yami_gaps_note(&gaps, &known), 8);
+    assert_int_equal(s_note(&gaps, &known), 8);
 }
 
 int
@@ -297,9 +421,12 @@ main(void)
         WRAPPER_TEST(test_a_subject_prefix_chooses),
         WRAPPER_TEST(test_many_subjects_under_load_keep_their_order),
         WRAPPER_TEST(test_a_subscriber_that_does_not_take_holds_nobody_up_and_counts_its_gaps),
+        WRAPPER_TEST(test_a_slow_subscriber_to_a_prefix_counts_what_it_missed_of_it),
+        WRAPPER_TEST(test_a_publisher_of_raw_messages_counts_how_often_a_subscriber_was_too_slow),
         WRAPPER_TEST(test_a_subscriber_that_keeps_messages_does_not_stop_the_next),
         WRAPPER_TEST(test_subjects_that_cannot_be_are_refused),
         cmocka_unit_test(test_gaps_are_seen_per_sender_and_never_at_the_start),
+        cmocka_unit_test(test_gaps_of_a_prefix_are_what_its_marks_say),
         cmocka_unit_test(test_the_table_of_senders_is_bounded_and_forgets_the_quietest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

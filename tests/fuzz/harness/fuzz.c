@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "yami_base.h"
+#include "yami_batch.h"
+#include "yami_bytes.h"
 #include "yami_limits.h"
 
 void
@@ -108,4 +110,17 @@ fuzz_copy(const void *data, size_t size)
         memcpy(copy, data, size);
     }
     return copy;
+}
+
+void
+fuzz_sign_batch(uint8_t *bytes, size_t size)
+{
+    if (size < YAMI_BATCH_HEADER_SIZE) {
+        return;
+    }
+    bool is_left_out = (bytes[5] & YAMI_BATCH_NO_CRC) != 0;
+    yami_put_u32(bytes + 48, is_left_out ? 0
+                                         : yami_crc32c(0, bytes + YAMI_BATCH_HEADER_SIZE,
+                                                       size - YAMI_BATCH_HEADER_SIZE));
+    yami_put_u32(bytes + 52, yami_crc32c(0, bytes, 52));
 }

@@ -263,11 +263,7 @@ s_sign(uint8_t *bytes, size_t size)
 {
     if (yami_frame_is_batch(bytes, size) && size > YAMI_BATCH_HEADER_SIZE) {
         yami_put_u32(bytes + 8, (uint32_t) (size - YAMI_BATCH_HEADER_SIZE));
-        bool is_left_out = (bytes[5] & YAMI_BATCH_NO_CRC) != 0;
-        yami_put_u32(bytes + 48, is_left_out ? 0
-                                             : yami_crc32c(0, bytes + YAMI_BATCH_HEADER_SIZE,
-                                                           size - YAMI_BATCH_HEADER_SIZE));
-        yami_put_u32(bytes + 52, yami_crc32c(0, bytes, 52));
+        fuzz_sign_batch(bytes, size);
     } else if (yami_frame_is_control(bytes, size) && size >= YAMI_FRAME_HEADER_SIZE) {
         yami_put_u32(bytes + 12, (uint32_t) (size - YAMI_FRAME_HEADER_SIZE));
     }
