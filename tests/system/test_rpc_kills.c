@@ -1,9 +1,11 @@
-//  Servers of a service are killed amid calls, and the relay, too: each call is answered all the
-//  same, and with its own answer.
+//  Servers of a service are killed amid calls, frozen and stopped, and the relay is killed, too:
+//  each call is answered all the same, and with its own answer, and what nobody waits for any more
+//  is not begun.
 //
-//  test_rpc_kills serve MODE ENDPOINT is such a server: it prints "ready ENDPOINT", then "begun"
-//  for each request, and answers with the request itself; in MODE hold it answers nothing, in MODE
-//  mix what nobody has asked.
+//  test_rpc_kills serve MODE ENDPOINT is such a server until SIGTERM: it prints "ready ENDPOINT",
+//  then "begun N" for each request, which is the number N, and answers with the request itself. In
+//  MODE hold it says "joined N" when another request has come since it was started, and answers
+//  when it reads a line; in MODE mix it answers what nobody has asked.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +18,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness/relay_process.h"
@@ -24,47 +27,78 @@
 #include "yam_rpc_server.h"
 
 #define QUICK "heartbeat=200ms"
+#define PATIENT "heartbeat=20s" //  who is frozen is not taken for dead
 #define CALLS 300
 #define KILLS 12
+#define FREEZE_MS 2000
 
 //  -- A server
 
 static pthread_mutex_t s_output = PTHREAD_MUTEX_INITIALIZER; //  "ready" comes first
+static yam_rpc_server_t *s_server;                           //  owned; there once that is said
+
+static void
+s_say(const char *what, uint64_t number)
+{
+    (void) pthread_mutex_lock(&s_output);
+    (void) printf("%s %llu\n", what, (unsigned long long) number);
+    (void) fflush(stdout);
+    (void) pthread_mutex_unlock(&s_output);
+}
+
+//  Until another request is here, and then until a line is read.
+static void
+s_hold(uint64_t number)
+{
+    yam_rpc_server_stats_t stats;
+    int byte;
+    for (yam_rpc_server_stats(s_server, &stats); stats.requests < 2;
+         yam_rpc_server_stats(s_server, &stats)) {
+        child_look_later();
+    }
+    s_say("joined", number);
+    do {
+        byte = getchar();
+    } while (byte != '\n' && byte != EOF);
+}
 
 static void
 s_answer(void *arg, yam_rpc_request_t *request)
 {
-    static const uint64_t other = 0;
     const char *mode = arg;
-    (void) pthread_mutex_lock(&s_output);
-    (void) printf("begun\n");
-    (void) fflush(stdout);
-    (void) pthread_mutex_unlock(&s_output);
-    if (strcmp(mode, "hold") != 0) {
-        yam_message_t *message = yam_rpc_request_message(request);
-        bool is_mixed = strcmp(mode, "mix") == 0;
-        yam_message_t *body = yam_message_new(is_mixed ? &other : yam_message_body(message),
-                                              is_mixed ? sizeof other : yam_message_size(message));
-        (void) yam_rpc_reply(&request, YAM_STATUS_OK, NULL, &body);
+    uint64_t number = 0;
+    memcpy(&number, yam_message_body(yam_rpc_request_message(request)), sizeof number);
+    s_say("begun", number);
+    if (strcmp(mode, "hold") == 0) {
+        s_hold(number);
     }
+    number = strcmp(mode, "mix") == 0 ? 0 : number;
+    yam_message_t *body = yam_message_new(&number, sizeof number);
+    (void) yam_rpc_reply(&request, YAM_STATUS_OK, NULL, &body);
 }
 
 static int
 s_serve(char *mode, const char *endpoint)
 {
+    sigset_t stop;
+    int number;
+    (void) sigemptyset(&stop);
+    (void) sigaddset(&stop, SIGTERM);
+    (void) sigprocmask(SIG_BLOCK, &stop, NULL);
     yam_t *yam = yam_new();
     (void) pthread_mutex_lock(&s_output);
-    yam_rpc_server_t *server = yam_rpc_serve(yam, "orders", endpoint, s_answer, mode);
-    if (server == NULL) {
+    s_server = yam_rpc_serve(yam, "orders", endpoint, s_answer, mode);
+    if (s_server == NULL) {
         (void) fprintf(stderr, "test_rpc_kills: %s\n", yam_error());
         return 1;
     }
-    (void) printf("ready %s\n", yam_rpc_server_endpoint(server));
+    (void) printf("ready %s\n", yam_rpc_server_endpoint(s_server));
     (void) fflush(stdout);
     (void) pthread_mutex_unlock(&s_output);
-    for (;;) { //  until it is killed
-        (void) pause();
-    }
+    (void) sigwait(&stop, &number);
+    uint64_t unfinished = yam_rpc_server_close(&s_server, CHILD_PATIENCE_MS);
+    yam_destroy(&yam);
+    return unfinished == 0 ? 0 : 1;
 }
 
 //  Its endpoint goes to bound, of 300 bytes.
@@ -83,12 +117,31 @@ s_start_server(child_t *child, const char *mode, const char *endpoint, char *bou
     (void) snprintf(bound, 300, "%.293s", line + 6);
 }
 
+//  What it says next.
 static void
-s_wait_begun(child_t *child)
+s_expect(child_t *child, const char *said)
 {
     char line[400];
-    assert_true(child_read_line(child, line, sizeof line, CHILD_PATIENCE_MS));
-    assert_string_equal(line, "begun");
+    if (!child_read_line(child, line, sizeof line, CHILD_PATIENCE_MS)) {
+        fail_msg("a server never said: %s", said);
+    }
+    assert_string_equal(line, said);
+}
+
+//  Has it answer what it holds.
+static void
+s_tell(const child_t *child)
+{
+    assert_int_equal(write(child->input, "\n", 1), 1);
+}
+
+//  From then on it does nothing until SIGCONT.
+static void
+s_freeze(const child_t *child)
+{
+    siginfo_t info;
+    assert_int_equal(kill(child->pid, SIGSTOP), 0);
+    assert_int_equal(waitid(P_PID, (id_t) child->pid, &info, WSTOPPED), 0);
 }
 
 //  -- The caller
@@ -175,7 +228,7 @@ test_call_of_a_killed_server_is_answered_by_another(void **state)
     (void) snprintf(bound[1], sizeof bound[1], "@%.*s", (int) strcspn(second, "?"), second);
     yam_rpc_t *rpc = s_caller(endpoint);
     uint64_t call = s_call(rpc, 7);
-    s_wait_begun(&servers[0]);
+    s_expect(&servers[0], "begun 7");
     (void) child_kill(&servers[0]);
     s_start_server(&servers[1], "answer", bound[1], bound[0]);
     s_assert_answered(rpc, call, 7);
@@ -199,7 +252,7 @@ test_request_at_a_relay_survives_the_server_that_is_killed_with_it(void **state)
     yam_rpc_t *rpc = s_caller(endpoint);
     uint64_t call = s_call(rpc, 7);
     s_start_server(&server, "hold", endpoint, bound);
-    s_wait_begun(&server);
+    s_expect(&server, "begun 7");
     (void) child_kill(&server);
     s_start_server(&server, "answer", endpoint, bound);
     s_assert_answered(rpc, call, 7);
@@ -221,7 +274,7 @@ test_request_survives_the_relay_that_is_killed_with_it(void **state)
     yam_rpc_t *rpc = s_caller(endpoint);
     uint64_t call = s_call(rpc, 7);
     s_start_server(&server, "hold", endpoint, bound);
-    s_wait_begun(&server); //  so the relay has it
+    s_expect(&server, "begun 7"); //  so the relay has it
     (void) child_kill(&server);
     (void) child_kill(&relay.child);
     assert_true(relay_process_start(&relay));
@@ -264,6 +317,116 @@ test_all_calls_are_answered_while_servers_and_relay_are_killed(void **state)
         s_assert_answered(rpc, calls[index], index);
     }
     (void) child_kill(&servers[0]);
+    (void) child_kill(&servers[1]);
+    assert_int_equal(relay_process_stop(&relay), 0);
+}
+
+static void
+test_reply_to_a_call_that_was_given_up_answers_no_other(void **state)
+{
+    (void) state;
+    relay_process_t relay;
+    child_t server;
+    char endpoint[300];
+    char bound[300];
+    relay_process_init(&relay, "rpc-late");
+    assert_true(relay_process_start(&relay));
+    (void) snprintf(endpoint, sizeof endpoint, ">%s?grade=sure", relay.endpoint);
+    s_start_server(&server, "hold", endpoint, bound);
+    yam_rpc_t *rpc = s_caller(endpoint);
+    uint64_t given_up = s_call(rpc, 1);
+    s_expect(&server, "begun 1");
+    assert_int_equal(yam_rpc_cancel(rpc, given_up), 0);
+    uint64_t call = s_call(rpc, 2);
+    s_expect(&server, "joined 1"); //  so the call waits for an answer when the other's comes
+    s_tell(&server);
+    s_expect(&server, "begun 2");
+    s_tell(&server);
+    s_assert_answered(rpc, call, 2);
+    yam_rpc_stats_t stats;
+    yam_rpc_stats(rpc, &stats);
+    assert_int_equal(stats.late, 1);
+    (void) child_kill(&server);
+    assert_int_equal(relay_process_stop(&relay), 0);
+}
+
+//  While it is frozen the deadlines of two calls come. It knows them up to one round trip only, so
+//  it may begin the second.
+static void
+s_assert_not_begun(child_t *server, const char *endpoint)
+{
+    char line[400] = "";
+    yam_rpc_t *rpc = s_caller(endpoint);
+    s_assert_answered(rpc, s_call(rpc, 1), 1);
+    s_expect(server, "begun 1");
+    s_freeze(server);
+    uint64_t first = s_call_within(rpc, 2, FREEZE_MS / 10);
+    uint64_t second = s_call_within(rpc, 3, FREEZE_MS);
+    assert_string_equal(s_judge(rpc, first, 2), "orders: timeout: no answer came in time");
+    assert_string_equal(s_judge(rpc, second, 3), "orders: timeout: no answer came in time");
+    assert_int_equal(kill(server->pid, SIGCONT), 0);
+    s_assert_answered(rpc, s_call(rpc, 4), 4);
+    while (strcmp(line, "begun 4") != 0) {
+        assert_true(child_read_line(server, line, sizeof line, CHILD_PATIENCE_MS));
+        assert_string_not_equal(line, "begun 2");
+    }
+    (void) child_kill(server);
+}
+
+static void
+test_frozen_server_does_not_begin_what_nobody_waits_for_any_more(void **state)
+{
+    (void) state;
+    child_t server;
+    char endpoint[400];
+    char bound[300];
+    s_start_server(&server, "answer", "@tcp://127.0.0.1:*", bound);
+    (void) snprintf(endpoint, sizeof endpoint, ">%s?" PATIENT, bound);
+    s_assert_not_begun(&server, endpoint);
+}
+
+static void
+test_frozen_server_does_not_begin_what_a_relay_gave_it_and_nobody_waits_for(void **state)
+{
+    (void) state;
+    relay_process_t relay;
+    child_t server;
+    char endpoint[300];
+    char bound[300];
+    relay_process_init(&relay, "rpc-frozen");
+    assert_true(relay_process_start(&relay));
+    (void) snprintf(endpoint, sizeof endpoint, ">%s?grade=sure&" PATIENT, relay.endpoint);
+    s_start_server(&server, "answer", endpoint, bound);
+    s_assert_not_begun(&server, endpoint);
+    assert_int_equal(relay_process_stop(&relay), 0);
+}
+
+static void
+test_request_that_a_stopped_server_has_not_begun_is_answered_by_the_next(void **state)
+{
+    (void) state;
+    relay_process_t relay;
+    child_t servers[2];
+    char endpoint[300];
+    char bound[300];
+    relay_process_init(&relay, "rpc-stopped");
+    assert_true(relay_process_start(&relay));
+    (void) snprintf(endpoint, sizeof endpoint, ">%s?grade=sure&credit=2", relay.endpoint);
+    s_start_server(&servers[0], "hold", endpoint, bound);
+    yam_rpc_t *rpc = s_caller(endpoint);
+    uint64_t begun = s_call(rpc, 1);
+    s_expect(&servers[0], "begun 1");
+    uint64_t taken = s_call(rpc, 2);
+    s_expect(&servers[0], "joined 1");
+    s_start_server(&servers[1], "answer", endpoint, bound);
+    s_assert_answered(rpc, s_call(rpc, 3), 3);
+    s_expect(&servers[1], "begun 3"); //  it is there, and the other has no credit left
+    assert_int_equal(kill(servers[0].pid, SIGTERM), 0);
+    s_expect(&servers[1], "begun 2"); //  so the other closes, and does not begin it any more
+    s_tell(&servers[0]);
+    s_assert_answered(rpc, taken, 2);
+    s_assert_answered(rpc, begun, 1);
+    assert_int_equal(child_wait(&servers[0], CHILD_PATIENCE_MS), 0);
     (void) child_kill(&servers[1]);
     assert_int_equal(relay_process_stop(&relay), 0);
 }
@@ -313,6 +476,10 @@ main(int argc, char **argv)
         KILL_TEST(test_request_at_a_relay_survives_the_server_that_is_killed_with_it),
         KILL_TEST(test_request_survives_the_relay_that_is_killed_with_it),
         KILL_TEST(test_all_calls_are_answered_while_servers_and_relay_are_killed),
+        KILL_TEST(test_reply_to_a_call_that_was_given_up_answers_no_other),
+        KILL_TEST(test_frozen_server_does_not_begin_what_nobody_waits_for_any_more),
+        KILL_TEST(test_frozen_server_does_not_begin_what_a_relay_gave_it_and_nobody_waits_for),
+        KILL_TEST(test_request_that_a_stopped_server_has_not_begun_is_answered_by_the_next),
         KILL_TEST(test_oracle_finds_an_answer_that_is_anothers),
         KILL_TEST(test_oracle_finds_a_call_that_is_never_answered),
     };
