@@ -191,6 +191,12 @@ s_inspect(yami_recovery_t *self, yami_found_t *found, uint64_t *min_lsn_p)
     return 0;
 }
 
+static bool
+s_is_sound(const yami_found_t *found)
+{
+    return found->segment && found->state == YAMI_FOUND_SOUND;
+}
+
 //  The store id most segments have (Boyer and Moore's vote): a file copied from elsewhere is not
 //  ours.
 static uint64_t
@@ -199,9 +205,8 @@ s_vote(const yami_recovery_t *self)
     uint64_t winner = 0;
     size_t lead = 0;
     for (size_t index = 0; index < self->found_count; index++) {
-        const yami_segment_t *segment = self->found[index].segment;
-        if (segment && self->found[index].state == YAMI_FOUND_SOUND) {
-            uint64_t id = segment->header.store_id;
+        if (s_is_sound(&self->found[index])) {
+            uint64_t id = self->found[index].segment->header.store_id;
             winner = lead == 0 ? id : winner;
             lead = lead == 0 || id == winner ? lead + 1 : lead - 1;
         }
@@ -215,8 +220,7 @@ s_drop_foreign(yami_recovery_t *self)
     self->store_id = s_vote(self);
     for (size_t index = 0; index < self->found_count; index++) {
         yami_found_t *found = &self->found[index];
-        if (found->segment && found->state == YAMI_FOUND_SOUND &&
-            found->segment->header.store_id != self->store_id) {
+        if (s_is_sound(found) && found->segment->header.store_id != self->store_id) {
             found->state = YAMI_FOUND_GARBAGE;
             yami_segment_reader_close(&self->reader, found->segment);
             yami_segment_destroy(&found->segment);
@@ -231,11 +235,11 @@ s_check_last(yami_recovery_t *self)
 {
     size_t count = self->found_count;
     yami_found_t *last = count > 0 ? &self->found[count - 1] : NULL;
-    if (!last || last->state != YAMI_FOUND_SOUND) {
+    if (!last || !s_is_sound(last)) {
         return 0;
     }
     size_t before = count - 1;
-    while (before > 0 && self->found[before - 1].state != YAMI_FOUND_SOUND) {
+    while (before > 0 && !s_is_sound(&self->found[before - 1])) {
         before--;
     }
     uint64_t min_lsn = before > 0 ? self->found[before - 1].segment->header.first_lsn + 1 : 1;
