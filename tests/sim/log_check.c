@@ -9,3 +9,9 @@ log_check(const yami_store_t *store)
 {
     yami_log_check((const yami_log_t *) store); //  begins with the store
 }
+
+uint64_t
+log_newest_segment(const yami_store_t *store)
+{
+    return ((const yami_log_t *) store)->next_number - 1;
+}

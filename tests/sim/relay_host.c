@@ -210,6 +210,32 @@ s_starve(relay_host_t *self)
     sim_disk_revive(self->disk);
 }
 
+//  A segment that was begun in this step is written by a commit to come.
+static void
+s_watch_segments(relay_host_t *self)
+{
+    uint64_t newest = log_newest_segment(self->store);
+    if (newest > self->newest_segment && self->segment_dies_at > 0) {
+        sim_disk_die_after(self->disk, self->segment_dies_at);
+        self->segment_dies_at = 0;
+    }
+    self->newest_segment = newest;
+}
+
+//  The thread that commits waits for no step: it may have taken what this one has appended so far
+//  when the process dies.
+static void
+s_commit_amid(relay_host_t *self)
+{
+    uint64_t lsn;
+    if (self->segment_dies_at > 0 && self->segment_dies_amid &&
+        log_newest_segment(self->store) > self->newest_segment) {
+        (void) self->store->ops->commit(self->store, &lsn);
+        self->segment_dies_at = 0;
+        self->crash_in_steps = 1;
+    }
+}
+
 //  After each step: did it die in it, or is it time to?
 static void
 s_after_step(relay_host_t *self)
@@ -220,6 +246,7 @@ s_after_step(relay_host_t *self)
     }
     yami_relay_core_check(self->core);
     log_check(self->store);
+    s_watch_segments(self);
     if (self->crash_in_steps > 0 && --self->crash_in_steps == 0) {
         relay_host_crash(self, self->crash_is_power);
     }
@@ -297,6 +324,7 @@ s_take_frame(void *arg)
 {
     const s_frame_t *frame = arg;
     yami_relay_driver_frame(&frame->host->driver, frame->peer, frame->block);
+    s_commit_amid(frame->host);
     yami_relay_driver_checkpoint(&frame->host->driver);
 }
 
@@ -411,6 +439,7 @@ s_serve(void *arg)
     oracle_relay_turns(self->oracle);
     yami_relay_event_t turn = {.type = YAMI_EVENT_TURN};
     yami_relay_driver_event(&self->driver, &turn);
+    s_commit_amid(self);
     yami_relay_driver_checkpoint(&self->driver);
 }
 
@@ -515,6 +544,7 @@ relay_host_start(relay_host_t *self)
     }
     self->peer_count = 0;
     yami_relay_driver_init(&self->driver, self->core, self->store, &s_driver_ops, self);
+    self->newest_segment = log_newest_segment(self->store);
     self->kicked_lsn = self->committed_lsn = 0;
     self->is_committing = false;
     self->commit_error = 0;
@@ -551,6 +581,7 @@ relay_host_calm(relay_host_t *self)
     self->slow_disk_us = 0;
     self->crash_after_promises = 0;
     self->crash_in_steps = 0;
+    self->segment_dies_at = 0;
     self->recovery_dies_at = 0;
     self->alloc_fails_at = -1;
     sim_disk_set_free(self->disk, -1);

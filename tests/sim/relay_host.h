@@ -49,6 +49,7 @@ typedef struct {
     uint64_t committing_lsn; //  the same
     int commit_error;        //  as it has told
     int open_error;          //  errno of a log that could not be opened
+    uint64_t newest_segment; //  its number
     uint64_t committed_lsn;
 
     //  Faults that wait for their moment:
@@ -59,6 +60,8 @@ typedef struct {
     int64_t slow_disk_by_us;       //  at most, for writing and for syncing
     uint64_t crash_in_steps;       //  0: no
     bool crash_is_power;           //  else the process is killed, and what it wrote is kept
+    uint64_t segment_dies_at;      //  operation of the disk after the next is begun; 0: no
+    bool segment_dies_amid;        //  the step that begins it, rather
     uint64_t recovery_dies_at;     //  operation of the disk in the next recovery; 0: no
     int64_t alloc_fails_at;        //  allocation of the next step that has so many; -1: no
     bool is_calm;                  //  no more faults

@@ -25,6 +25,11 @@
         [FAULT_RELAY_DISK] = 20, [FAULT_RELAY_PROMISE] = 20, [FAULT_DISK_SLOW] = 10,               \
         [FAULT_RECOVERY] = 5, [FAULT_CUT] = 2, [FAULT_CLIENT_CRASH] = 4, [FAULT_NO_MEMORY] = 6     \
     }
+#define SEGMENT_FAULTS                                                                             \
+    {                                                                                              \
+        [FAULT_RELAY_SEGMENT] = 60, [FAULT_RELAY_DISK] = 10, [FAULT_RELAY_STEP] = 5,               \
+        [FAULT_RELAY_PROMISE] = 10, [FAULT_RECOVERY] = 10, [FAULT_NO_MEMORY] = 5                   \
+    }
 #define CLIENT_FAULTS                                                                              \
     {                                                                                              \
         [FAULT_RELAY_STEP] = 5, [FAULT_RELAY_FREEZE] = 2, [FAULT_CUT] = 10,                        \
@@ -216,6 +221,33 @@ const scenario_t scenario_table[] = {
                     [FAULT_CLIENT_CRASH] = 5},
     },
     {
+        .name = "new-store",
+        .what =
+            "a store is new, and its relay dies before anything in it is durable, or right after",
+        .channels = {{"q", QUEUE}},
+        .producers = {{0, "a", 20, 4, 1000, 300}},
+        .consumers = {{0, "", 20, 6, 1000, 0, 0, 0, 0, 0, false}, UNDERTAKER(0)},
+        .faults = 5,
+        .faults_ms = 3,
+        .lease_ms = 400,
+        .window = 20,
+        .weights = SEGMENT_FAULTS,
+    },
+    {
+        .name = "drained",
+        .big = 1000,
+        .what =
+            "a queue is empty again and again: segments are recycled as early as can be; crashes",
+        .channels = {{"q", QUEUE}},
+        .producers = {{0, "a", 160, 2, 6000, 4000}},
+        .consumers = {{0, "", 20, 10, 500, 0, 0, 0, 0, 0, false}, UNDERTAKER(0)},
+        .faults = 10,
+        .faults_ms = 1500,
+        .lease_ms = 400,
+        .window = 40,
+        .weights = SEGMENT_FAULTS,
+    },
+    {
         .name = "proxy",
         .what = "a hostile proxy drops, repeats, swaps and damages frames",
         .channels = {{"q", QUEUE}},
@@ -242,6 +274,7 @@ scenario_fault_name(fault_type_t type)
         [FAULT_RELAY_POWER] = "relay-power",
         [FAULT_RELAY_STEP] = "relay-step",
         [FAULT_RELAY_DISK] = "relay-disk",
+        [FAULT_RELAY_SEGMENT] = "relay-segment",
         [FAULT_RELAY_PROMISE] = "relay-promise",
         [FAULT_DISK_SLOW] = "disk-slow",
         [FAULT_RECOVERY] = "recovery",

@@ -18,6 +18,7 @@ typedef enum {
     FAULT_RELAY_POWER,   //  and what it had not synced is lost, torn, or kept
     FAULT_RELAY_STEP,    //  one of both, so many steps from now
     FAULT_RELAY_DISK,    //  one of both, in the middle of that operation of its disk
+    FAULT_RELAY_SEGMENT, //  the same where it begins a segment, or amid the step that does
     FAULT_RELAY_PROMISE, //  power goes right after a promise, which is heard
     FAULT_RECOVERY,      //  power goes, and again while it recovers
     FAULT_RELAY_STOP,    //  SIGTERM

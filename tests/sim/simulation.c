@@ -205,6 +205,10 @@ s_relay_fault(s_simulation_t *self, fault_type_t type, uint64_t *random_p)
     case FAULT_RELAY_DISK:
         sim_disk_die_after(relay->disk, 1 + world_draw(random_p, 20));
         break;
+    case FAULT_RELAY_SEGMENT:
+        relay->segment_dies_at = 1 + world_draw(random_p, 12);
+        relay->segment_dies_amid = world_draw(random_p, 5) == 0;
+        break;
     case FAULT_RELAY_PROMISE:
         relay->crash_after_promises = 1 + world_draw(random_p, 12);
         break;
