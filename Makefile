@@ -199,8 +199,8 @@ merge:
 #   put); what measures or limits time, memory, threads or system calls (hostile, floods, clock_jumps, limits, memory,
 #   short_transfers); and whole demos, installing.
 THREADED = $(filter-out %/test_segment_log_crash %/test_segment_log_damage %/test_relay_random,$(filter $(BUILD)/unit/%,$(runnable))) \
-           $(addprefix $(BUILD)/system/test_,transports relay_close rpc_kills callback_kills callback_postgres inbox_postgres \
-           inbox_redis outbox_postgres disk_full garbage garbage_sense cli_call) $(BUILD)/fuzz/fuzz_live
+           $(addprefix $(BUILD)/system/test_,transports relay_close rpc_kills callback_kills callback_answers callback_postgres \
+           inbox_postgres inbox_redis outbox_postgres disk_full garbage garbage_sense cli_call) $(BUILD)/fuzz/fuzz_live
 THREADED_HERE = $(patsubst $(BUILD)/%,$(BUILD)/san-thread/%,$(THREADED))
 THREADED_DAEMONS = $(patsubst %,tests/system/test_%.py,soak cli_queue cli_topic cli_outbox callbackd consumers yamd_signals \
                    yamd_disk network servers sync_errors kill_points)
