@@ -14,6 +14,7 @@
 #define LEASE_MS 30000     //  asked for unless "lease" says otherwise
 #define EXTENSIONS 3       //  of a lease, while a request is here
 #define LOOK_AGAIN_MS 1000 //  a publication that found no room
+#define GIVE_BACK_MS 100   //  before a closing server gives back again, maybe the same
 
 //  -- Out
 
@@ -176,6 +177,33 @@ s_keep_leases(yam_rpc_server_t *self, int64_t now_ms)
     return self->extend_ms;
 }
 
+//  All that has come, as long as others have their turn. Who closes gives it back: it still has
+//  credit, and the relay may give it the same again, so it looks now and then only. Returns when to
+//  look again.
+static int64_t
+s_receive(yam_rpc_server_t *self, int64_t now_ms, bool is_closing)
+{
+    int count = 0;
+    self->task.polls_fd = !is_closing;
+    if (is_closing && now_ms < self->give_back_ms) {
+        return self->give_back_ms;
+    }
+    while (count < YAMI_RPC_FRAMES_AT_ONCE && s_serve(self)) {
+        count++;
+    }
+    if (is_closing) {
+        self->give_back_ms = now_ms + GIVE_BACK_MS;
+        return self->give_back_ms;
+    }
+    return count == YAMI_RPC_FRAMES_AT_ONCE ? now_ms : INT64_MAX;
+}
+
+static int64_t
+s_earlier(int64_t left_ms, int64_t right_ms)
+{
+    return left_ms < right_ms ? left_ms : right_ms;
+}
+
 static int64_t
 s_step(void *arg, int64_t now_ms)
 {
@@ -189,12 +217,8 @@ s_step(void *arg, int64_t now_ms)
     bool is_closing = self->desk.is_closing;
     int64_t due_ms = s_keep_leases(self, now_ms);
     yami_monitor_unlock(&self->monitor);
-    int count = 0;
-    while (!is_closing && count < YAMI_RPC_FRAMES_AT_ONCE && s_serve(self)) {
-        count++;
-    }
-    int64_t again_ms = count == YAMI_RPC_FRAMES_AT_ONCE ? now_ms : now_ms + LOOK_AGAIN_MS;
-    return has_room && again_ms > now_ms ? due_ms : again_ms;
+    due_ms = s_earlier(due_ms, s_receive(self, now_ms, is_closing));
+    return has_room ? due_ms : s_earlier(due_ms, now_ms + LOOK_AGAIN_MS);
 }
 
 //  -- Opening and closing

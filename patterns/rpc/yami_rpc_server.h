@@ -68,9 +68,10 @@ struct yam_rpc_server {
     yami_connections_t *connections; //  owned
     int wake_fd;                     //  owned; of outboxes, -1
     //  Through a relay.
-    yam_pull_t *pull;  //  owned
-    yam_pub_t *pub;    //  owned
-    int64_t extend_ms; //  when leases are extended next
+    yam_pull_t *pull;     //  owned
+    yam_pub_t *pub;       //  owned
+    int64_t extend_ms;    //  when leases are extended next
+    int64_t give_back_ms; //  when it gives back next what comes while it closes
 };
 
 //  Hands the task, whose step is given, to the engine. 0, or -1 with errno ECHILD.

@@ -31,6 +31,7 @@
 #define CALLS 300
 #define KILLS 12
 #define FREEZE_MS 2000
+#define SPEECH_MS 20000 //  a server that says nothing for so long has failed
 
 //  -- A server
 
@@ -52,10 +53,10 @@ s_hold(uint64_t number)
 {
     yam_rpc_server_stats_t stats;
     int byte;
-    for (yam_rpc_server_stats(s_server, &stats); stats.requests < 2;
-         yam_rpc_server_stats(s_server, &stats)) {
+    do {
         child_look_later();
-    }
+        yam_rpc_server_stats(s_server, &stats);
+    } while (stats.requests < 2);
     s_say("joined", number);
     do {
         byte = getchar();
@@ -101,7 +102,7 @@ s_serve(char *mode, const char *endpoint)
     return unfinished == 0 ? 0 : 1;
 }
 
-//  Its endpoint goes to bound, of 300 bytes.
+//  Its endpoint goes to bound, of 300 bytes, unless that is NULL.
 static void
 s_start_server(child_t *child, const char *mode, const char *endpoint, char *bound)
 {
@@ -114,7 +115,9 @@ s_start_server(child_t *child, const char *mode, const char *endpoint, char *bou
     child_start(child, arguments, NULL);
     assert_true(child_read_line(child, line, sizeof line, CHILD_PATIENCE_MS));
     assert_int_equal(strncmp(line, "ready ", 6), 0);
-    (void) snprintf(bound, 300, "%.293s", line + 6);
+    if (bound != NULL) {
+        (void) snprintf(bound, 300, "%.293s", line + 6);
+    }
 }
 
 //  What it says next.
@@ -122,7 +125,7 @@ static void
 s_expect(child_t *child, const char *said)
 {
     char line[400];
-    if (!child_read_line(child, line, sizeof line, CHILD_PATIENCE_MS)) {
+    if (!child_read_line(child, line, sizeof line, SPEECH_MS)) {
         fail_msg("a server never said: %s", said);
     }
     assert_string_equal(line, said);
@@ -148,6 +151,7 @@ s_freeze(const child_t *child)
 
 static yam_t *s_yam;
 static yam_rpc_t *s_rpc; //  owned; the caller of the test, closed with it
+static relay_process_t s_relay;
 
 static int
 s_setup(void **state)
@@ -174,6 +178,15 @@ s_caller(const char *endpoint)
         fail_msg("%s", yam_error());
     }
     return s_rpc;
+}
+
+//  A new relay. endpoint, of 300 bytes, is that of its clients, with these options.
+static void
+s_start_relay(const char *name, const char *options, char *endpoint)
+{
+    relay_process_init(&s_relay, name);
+    assert_true(relay_process_start(&s_relay));
+    (void) snprintf(endpoint, 300, ">%s?grade=sure%s", s_relay.endpoint, options);
 }
 
 static uint64_t
@@ -242,63 +255,51 @@ static void
 test_request_at_a_relay_survives_the_server_that_is_killed_with_it(void **state)
 {
     (void) state;
-    relay_process_t relay;
     child_t server;
     char endpoint[300];
-    char bound[300];
-    relay_process_init(&relay, "rpc-server");
-    assert_true(relay_process_start(&relay));
-    (void) snprintf(endpoint, sizeof endpoint, ">%s?grade=sure&" QUICK, relay.endpoint);
+    s_start_relay("rpc-server", "&" QUICK, endpoint);
     yam_rpc_t *rpc = s_caller(endpoint);
     uint64_t call = s_call(rpc, 7);
-    s_start_server(&server, "hold", endpoint, bound);
+    s_start_server(&server, "hold", endpoint, NULL);
     s_expect(&server, "begun 7");
     (void) child_kill(&server);
-    s_start_server(&server, "answer", endpoint, bound);
+    s_start_server(&server, "answer", endpoint, NULL);
     s_assert_answered(rpc, call, 7);
     (void) child_kill(&server);
-    assert_int_equal(relay_process_stop(&relay), 0);
+    assert_int_equal(relay_process_stop(&s_relay), 0);
 }
 
 static void
 test_request_survives_the_relay_that_is_killed_with_it(void **state)
 {
     (void) state;
-    relay_process_t relay;
     child_t server;
     char endpoint[300];
-    char bound[300];
-    relay_process_init(&relay, "rpc-relay");
-    assert_true(relay_process_start(&relay));
-    (void) snprintf(endpoint, sizeof endpoint, ">%s?grade=sure&" QUICK, relay.endpoint);
+    s_start_relay("rpc-relay", "&" QUICK, endpoint);
     yam_rpc_t *rpc = s_caller(endpoint);
     uint64_t call = s_call(rpc, 7);
-    s_start_server(&server, "hold", endpoint, bound);
+    s_start_server(&server, "hold", endpoint, NULL);
     s_expect(&server, "begun 7"); //  so the relay has it
     (void) child_kill(&server);
-    (void) child_kill(&relay.child);
-    assert_true(relay_process_start(&relay));
-    s_start_server(&server, "answer", endpoint, bound);
+    (void) child_kill(&s_relay.child);
+    assert_true(relay_process_start(&s_relay));
+    s_start_server(&server, "answer", endpoint, NULL);
     s_assert_answered(rpc, call, 7);
     (void) child_kill(&server);
-    assert_int_equal(relay_process_stop(&relay), 0);
+    assert_int_equal(relay_process_stop(&s_relay), 0);
 }
 
 static void
 test_all_calls_are_answered_while_servers_and_relay_are_killed(void **state)
 {
     (void) state;
-    relay_process_t relay;
     child_t servers[2];
     char endpoint[300];
-    char bound[300];
     static uint64_t calls[CALLS];
-    relay_process_init(&relay, "rpc-all");
-    assert_true(relay_process_start(&relay));
-    (void) snprintf(endpoint, sizeof endpoint, ">%s?grade=sure&retries=100&" QUICK, relay.endpoint);
+    s_start_relay("rpc-all", "&retries=100&" QUICK, endpoint);
     yam_rpc_t *rpc = s_caller(endpoint);
     for (size_t index = 0; index < 2; index++) {
-        s_start_server(&servers[index], "answer", endpoint, bound);
+        s_start_server(&servers[index], "answer", endpoint, NULL);
     }
     for (size_t round = 0; round < KILLS; round++) {
         for (size_t index = round; index < CALLS; index += KILLS) {
@@ -308,46 +309,17 @@ test_all_calls_are_answered_while_servers_and_relay_are_killed(void **state)
         s_assert_answered(rpc, calls[round], round); //  they are at work
         (void) child_kill(victim);
         if (round % 3 == 2) {
-            (void) child_kill(&relay.child);
-            assert_true(relay_process_start(&relay));
+            (void) child_kill(&s_relay.child);
+            assert_true(relay_process_start(&s_relay));
         }
-        s_start_server(victim, "answer", endpoint, bound);
+        s_start_server(victim, "answer", endpoint, NULL);
     }
     for (size_t index = KILLS; index < CALLS; index++) {
         s_assert_answered(rpc, calls[index], index);
     }
     (void) child_kill(&servers[0]);
     (void) child_kill(&servers[1]);
-    assert_int_equal(relay_process_stop(&relay), 0);
-}
-
-static void
-test_reply_to_a_call_that_was_given_up_answers_no_other(void **state)
-{
-    (void) state;
-    relay_process_t relay;
-    child_t server;
-    char endpoint[300];
-    char bound[300];
-    relay_process_init(&relay, "rpc-late");
-    assert_true(relay_process_start(&relay));
-    (void) snprintf(endpoint, sizeof endpoint, ">%s?grade=sure", relay.endpoint);
-    s_start_server(&server, "hold", endpoint, bound);
-    yam_rpc_t *rpc = s_caller(endpoint);
-    uint64_t given_up = s_call(rpc, 1);
-    s_expect(&server, "begun 1");
-    assert_int_equal(yam_rpc_cancel(rpc, given_up), 0);
-    uint64_t call = s_call(rpc, 2);
-    s_expect(&server, "joined 1"); //  so the call waits for an answer when the other's comes
-    s_tell(&server);
-    s_expect(&server, "begun 2");
-    s_tell(&server);
-    s_assert_answered(rpc, call, 2);
-    yam_rpc_stats_t stats;
-    yam_rpc_stats(rpc, &stats);
-    assert_int_equal(stats.late, 1);
-    (void) child_kill(&server);
-    assert_int_equal(relay_process_stop(&relay), 0);
+    assert_int_equal(relay_process_stop(&s_relay), 0);
 }
 
 //  While it is frozen the deadlines of two calls come. It knows them up to one round trip only, so
@@ -389,46 +361,86 @@ static void
 test_frozen_server_does_not_begin_what_a_relay_gave_it_and_nobody_waits_for(void **state)
 {
     (void) state;
-    relay_process_t relay;
     child_t server;
     char endpoint[300];
-    char bound[300];
-    relay_process_init(&relay, "rpc-frozen");
-    assert_true(relay_process_start(&relay));
-    (void) snprintf(endpoint, sizeof endpoint, ">%s?grade=sure&" PATIENT, relay.endpoint);
-    s_start_server(&server, "answer", endpoint, bound);
+    s_start_relay("rpc-frozen", "&" PATIENT, endpoint);
+    s_start_server(&server, "answer", endpoint, NULL);
     s_assert_not_begun(&server, endpoint);
-    assert_int_equal(relay_process_stop(&relay), 0);
+    assert_int_equal(relay_process_stop(&s_relay), 0);
+}
+
+//  The server at a new relay has begun the first of two calls, and taken the second.
+static void
+s_occupy(child_t *server, const char *name, const char *options, char *endpoint, uint64_t *calls)
+{
+    s_start_relay(name, options, endpoint);
+    s_start_server(server, "hold", endpoint, NULL);
+    (void) s_caller(endpoint);
+    calls[0] = s_call(s_rpc, 1);
+    s_expect(server, "begun 1");
+    calls[1] = s_call(s_rpc, 2);
+    s_expect(server, "joined 1");
+}
+
+static void
+test_reply_to_a_call_that_was_given_up_answers_no_other(void **state)
+{
+    (void) state;
+    child_t server;
+    char endpoint[300];
+    uint64_t calls[2];
+    yam_rpc_stats_t stats;
+    s_occupy(&server, "rpc-late", "", endpoint, calls);
+    assert_int_equal(yam_rpc_cancel(s_rpc, calls[0]), 0);
+    s_tell(&server); //  so its answer comes, and the other call waits for one
+    s_expect(&server, "begun 2");
+    s_tell(&server);
+    s_assert_answered(s_rpc, calls[1], 2);
+    yam_rpc_stats(s_rpc, &stats);
+    assert_int_equal(stats.late, 1);
+    (void) child_kill(&server);
+    assert_int_equal(relay_process_stop(&s_relay), 0);
+}
+
+//  Both calls are answered once the second server has begun the second one, and all end.
+static void
+s_assert_handed_over(child_t *servers, const uint64_t *calls)
+{
+    s_expect(&servers[1], "begun 2"); //  so the other closes, and does not begin it any more
+    s_tell(&servers[0]);
+    s_assert_answered(s_rpc, calls[1], 2);
+    s_assert_answered(s_rpc, calls[0], 1);
+    assert_int_equal(child_wait(&servers[0], CHILD_PATIENCE_MS), 0);
+    (void) child_kill(&servers[1]);
+    assert_int_equal(relay_process_stop(&s_relay), 0);
 }
 
 static void
 test_request_that_a_stopped_server_has_not_begun_is_answered_by_the_next(void **state)
 {
     (void) state;
-    relay_process_t relay;
     child_t servers[2];
     char endpoint[300];
-    char bound[300];
-    relay_process_init(&relay, "rpc-stopped");
-    assert_true(relay_process_start(&relay));
-    (void) snprintf(endpoint, sizeof endpoint, ">%s?grade=sure&credit=2", relay.endpoint);
-    s_start_server(&servers[0], "hold", endpoint, bound);
-    yam_rpc_t *rpc = s_caller(endpoint);
-    uint64_t begun = s_call(rpc, 1);
-    s_expect(&servers[0], "begun 1");
-    uint64_t taken = s_call(rpc, 2);
-    s_expect(&servers[0], "joined 1");
-    s_start_server(&servers[1], "answer", endpoint, bound);
-    s_assert_answered(rpc, s_call(rpc, 3), 3);
+    uint64_t calls[2];
+    s_occupy(&servers[0], "rpc-stopped", "&credit=2", endpoint, calls);
+    s_start_server(&servers[1], "answer", endpoint, NULL);
+    s_assert_answered(s_rpc, s_call(s_rpc, 3), 3);
     s_expect(&servers[1], "begun 3"); //  it is there, and the other has no credit left
     assert_int_equal(kill(servers[0].pid, SIGTERM), 0);
-    s_expect(&servers[1], "begun 2"); //  so the other closes, and does not begin it any more
-    s_tell(&servers[0]);
-    s_assert_answered(rpc, taken, 2);
-    s_assert_answered(rpc, begun, 1);
-    assert_int_equal(child_wait(&servers[0], CHILD_PATIENCE_MS), 0);
-    (void) child_kill(&servers[1]);
-    assert_int_equal(relay_process_stop(&relay), 0);
+    s_assert_handed_over(servers, calls);
+}
+
+static void
+test_request_that_comes_again_to_a_stopped_server_goes_to_the_next(void **state)
+{
+    (void) state;
+    child_t servers[2];
+    char endpoint[300];
+    uint64_t calls[2];
+    s_occupy(&servers[0], "rpc-again", "&lease=10m", endpoint, calls);
+    assert_int_equal(kill(servers[0].pid, SIGTERM), 0); //  there is no other that could have it
+    s_start_server(&servers[1], "answer", endpoint, NULL);
+    s_assert_handed_over(servers, calls);
 }
 
 //  -- A run that cannot fail proves nothing: what breaks the promise must be found ----------------
@@ -480,6 +492,7 @@ main(int argc, char **argv)
         KILL_TEST(test_frozen_server_does_not_begin_what_nobody_waits_for_any_more),
         KILL_TEST(test_frozen_server_does_not_begin_what_a_relay_gave_it_and_nobody_waits_for),
         KILL_TEST(test_request_that_a_stopped_server_has_not_begun_is_answered_by_the_next),
+        KILL_TEST(test_request_that_comes_again_to_a_stopped_server_goes_to_the_next),
         KILL_TEST(test_oracle_finds_an_answer_that_is_anothers),
         KILL_TEST(test_oracle_finds_a_call_that_is_never_answered),
     };
