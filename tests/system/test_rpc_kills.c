@@ -36,7 +36,7 @@
 //  -- A server
 
 static pthread_mutex_t s_output = PTHREAD_MUTEX_INITIALIZER; //  "ready" comes first
-static yam_rpc_server_t *s_server;                           //  owned; there once that is said
+static yam_rpc_server_t *s_server;                           //  borrowed; there once that is said
 
 static void
 s_say(const char *what, uint64_t number)
@@ -82,22 +82,22 @@ static int
 s_serve(char *mode, const char *endpoint)
 {
     sigset_t stop;
-    int number;
     (void) sigemptyset(&stop);
     (void) sigaddset(&stop, SIGTERM);
     (void) sigprocmask(SIG_BLOCK, &stop, NULL);
     yam_t *yam = yam_new();
     (void) pthread_mutex_lock(&s_output);
-    s_server = yam_rpc_serve(yam, "orders", endpoint, s_answer, mode);
-    if (s_server == NULL) {
+    yam_rpc_server_t *server = yam_rpc_serve(yam, "orders", endpoint, s_answer, mode);
+    s_server = server;
+    if (server == NULL) {
         (void) fprintf(stderr, "test_rpc_kills: %s\n", yam_error());
         return 1;
     }
-    (void) printf("ready %s\n", yam_rpc_server_endpoint(s_server));
+    (void) printf("ready %s\n", yam_rpc_server_endpoint(server));
     (void) fflush(stdout);
     (void) pthread_mutex_unlock(&s_output);
-    (void) sigwait(&stop, &number);
-    uint64_t unfinished = yam_rpc_server_close(&s_server, CHILD_PATIENCE_MS);
+    (void) sigwait(&stop, &(int) {0});
+    uint64_t unfinished = yam_rpc_server_close(&server, CHILD_PATIENCE_MS);
     yam_destroy(&yam);
     return unfinished == 0 ? 0 : 1;
 }
