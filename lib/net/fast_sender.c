@@ -129,15 +129,21 @@ s_check_raw(yami_fast_sender_t *self, const yami_record_t *record, const char *s
     return rc;
 }
 
-//  Under the lock. A subject goes ahead as a part of its own, the classic envelope: what it found
-//  room for has room for the body.
+//  Under the lock. A subject goes ahead as a part of its own, the classic envelope: when it
+//  has gone the body must go, too. So there is memory for that first; room there is for both.
 static int
 s_put_raw(yami_fast_sender_t *self, const yami_record_t *record, const char *subject)
 {
-    if (*subject && yami_socket_send_copy(self->socket, subject, strlen(subject), true) == -1) {
-        return -1;
+    if (!*subject) {
+        return yami_socket_send_copy(self->socket, record->body.data, record->body.size, false);
     }
-    return yami_socket_send_copy(self->socket, record->body.data, record->body.size, false);
+    yami_block_t *body = yami_block_copy(record->body.data, record->body.size, YAMI_LIMIT_BODY);
+    int rc = body ? yami_socket_send_copy(self->socket, subject, strlen(subject), true) : -1;
+    if (rc == 0) {
+        rc = yami_socket_send(self->socket, body, false);
+    }
+    yami_block_unref(&body);
+    return rc;
 }
 
 //  Under the lock: sends, or has the engine listen for room. 0, or -1 with errno EAGAIN.
@@ -156,10 +162,9 @@ s_try_raw(yami_fast_sender_t *self, const yami_record_t *record, const char *sub
         rc = s_put_raw(self, record, subject);
     }
     if (rc == -1 && errno == EAGAIN && self->is_topic) {
-        yami_fast_let_drop(self, true);
+        yami_fast_let_drop(self);
         rc = s_put_raw(self, record, subject);
-        yami_fast_let_drop(self, false);
-        self->overflows++;
+        yami_fast_notice_full(self);
     }
     if (rc == -1 && errno == EAGAIN) {
         yami_fast_hand_over(self);
@@ -303,7 +308,7 @@ s_free(yami_fast_sender_t *self)
     yami_builder_clear(&self->spare);
     yami_block_unref(&self->pending.block);
     for (; self->closed_count > 0; self->closed_count--) {
-        yami_block_unref(&self->closed[self->closed_first].block);
+        yami_block_unref(&self->closed[self->closed_first].batch);
         self->closed_first = (self->closed_first + 1) % YAMI_FAST_CLOSED_LIMIT;
     }
     yami_gate_leave(&self->gate);
@@ -393,7 +398,7 @@ s_open_socket(yami_fast_sender_t *self, const yami_endpoint_t *endpoint)
     int one = 1;
     if (self->is_topic) {
         (void) zmq_setsockopt(self->socket, ZMQ_XPUB_VERBOSER, &one, sizeof one);
-        yami_fast_let_drop(self, false);
+        yami_fast_notice_full(self);
     }
     size_t fd_size = sizeof self->task.fd;
     if (zmq_getsockopt(self->socket, ZMQ_FD, &self->task.fd, &fd_size) == -1) {
@@ -435,6 +440,7 @@ yami_fast_sender_new(yam_t *yam, int kind, const yami_endpoint_t *endpoint)
         self->gate = yami_gate_new(self->engine, &self->task);
         self->closed = yami_alloc(YAMI_FAST_CLOSED_LIMIT * sizeof *self->closed);
         self->closed_limit = options->hwm == 0 ? TOPIC_HWM / 2 : (uint32_t) options->hwm / 2 + 1;
+        self->undrained_limit = options->hwm == 0 ? TOPIC_HWM : (uint32_t) options->hwm;
     }
     (void) yami_engine_add(self->engine, &self->task);
     return &self->base;

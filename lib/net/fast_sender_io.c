@@ -14,11 +14,11 @@
 #define IMPATIENCE_MS 1
 #define FRAMES_PER_STEP 64
 #define SUBSCRIPTIONS_PER_STEP 1024
-#define DRAIN_INTERVAL 64 //  direct sends between two looks at subscriptions
 
-//  What goes around the records of a frame.
+//  What a frame is made of, beside the records.
 typedef struct {
-    yami_batch_t head;
+    yami_block_t *batch; //  owned; a closed one, NULL when the records are in a builder
+    yami_batch_t head;   //  else
     char subject[YAMI_LIMIT_SUBJECT + 1];
     size_t marks_size;
     uint8_t marks[YAMI_MARKS_SIZE_LIMIT];
@@ -48,47 +48,81 @@ yami_fast_take_back(yami_fast_sender_t *self)
 
 //  -- Frames ------------------------------------------------------------------------------------
 
-//  Under the lock: the envelope of the batch that is open now. Returns the prefix that its messages
-//  are to be counted for; NULL for none.
-static yami_prefix_t *
-s_address(yami_fast_sender_t *self, s_envelope_t *envelope)
+//  The header of the batch that is open now.
+static yami_batch_t
+s_head(const yami_fast_sender_t *self)
 {
-    yami_prefix_t *prefix = NULL;
-    envelope->head = (yami_batch_t) {.epoch = 1,
-                                     .producer = self->producer,
-                                     .first_sequence = self->accepted - self->open.count + 1};
+    return (yami_batch_t) {.epoch = 1,
+                           .producer = self->producer,
+                           .first_sequence = self->accepted - self->open.count + 1};
+}
+
+//  Under the lock: what the open batch's frame is to have.
+static void
+s_address(const yami_fast_sender_t *self, s_envelope_t *envelope)
+{
+    envelope->batch = NULL;
+    envelope->head = s_head(self);
     if (self->is_topic) {
-        size_t subject_size = strlen(self->subject) + 1;
-        memcpy(envelope->subject, self->subject, subject_size);
-        prefix = yami_prefixes_find(&self->prefixes, self->subject, subject_size);
-        envelope->marks_size = yami_prefix_marks(prefix, envelope->marks);
+        memcpy(envelope->subject, self->subject, strlen(self->subject) + 1);
     }
+}
+
+//  Under the lock, by whoever uses the socket, when a frame is made to be sent: its marks. libzmq
+//  sends to new subscriptions before it tells of them; but no more is sent between two looks than a
+//  new one's queue has room for, so that none loses a frame that is not counted. Returns the prefix
+//  the messages are to be counted for; NULL for none.
+static yami_prefix_t *
+s_mark(yami_fast_sender_t *self, s_envelope_t *envelope)
+{
+    envelope->marks_size = 0;
+    if (!self->is_topic) {
+        return NULL;
+    }
+    if (++self->undrained >= self->undrained_limit) {
+        yami_fast_drain_subscriptions(self);
+    }
+    yami_prefix_t *prefix =
+        yami_prefixes_find(&self->prefixes, envelope->subject, strlen(envelope->subject) + 1);
+    envelope->marks_size = yami_prefix_marks(prefix, envelope->marks);
     return prefix;
+}
+
+//  Under the lock: the frame is made.
+static void
+s_count_framed(yami_fast_sender_t *self, yami_prefix_t *prefix, uint32_t count)
+{
+    self->framed += count;
+    yami_prefix_add(prefix, count, self->framed);
 }
 
 //  A topic's frame, see yami_topic_frame.h.
 static yami_block_t *
-s_finish_topic(yami_fast_sender_t *self, yami_builder_t *builder, const s_envelope_t *envelope)
+s_finish_topic(yami_fast_sender_t *self, yami_builder_t *builder, s_envelope_t *envelope)
 {
     size_t subject_size = strlen(envelope->subject) + 1;
-    size_t marks_at = subject_size + builder->size;
+    size_t batch_size = envelope->batch ? envelope->batch->size : builder->size;
+    size_t size = subject_size + batch_size + envelope->marks_size;
     uint8_t *bytes;
-    yami_block_t *frame = yami_gate_block(self->gate, marks_at + envelope->marks_size, &bytes);
-    yami_block_t *batch = frame ? yami_builder_finish(builder, &envelope->head) : NULL;
-    if (!batch) {
+    yami_block_t *frame = yami_gate_block(self->gate, size, &bytes);
+    if (frame && !envelope->batch) {
+        envelope->batch = yami_builder_finish(builder, &envelope->head);
+    }
+    if (!frame || !envelope->batch) {
         yami_block_unref(&frame);
         return NULL;
     }
     memcpy(bytes, envelope->subject, subject_size);
-    memcpy(bytes + subject_size, batch->data, batch->size);
-    memcpy(bytes + marks_at, envelope->marks, envelope->marks_size);
-    yami_block_unref(&batch);
+    memcpy(bytes + subject_size, envelope->batch->data, batch_size);
+    memcpy(bytes + subject_size + batch_size, envelope->marks, envelope->marks_size);
+    yami_block_unref(&envelope->batch);
     return frame;
 }
 
-//  Makes a frame of what the builder holds and empties it. NULL with errno ENOMEM: nothing changed.
+//  Makes a frame of the envelope's batch, or what the builder holds, and empties it. NULL with
+//  errno ENOMEM: nothing changed.
 static yami_block_t *
-s_finish(yami_fast_sender_t *self, yami_builder_t *builder, const s_envelope_t *envelope)
+s_finish(yami_fast_sender_t *self, yami_builder_t *builder, s_envelope_t *envelope)
 {
     return self->is_topic ? s_finish_topic(self, builder, envelope)
                           : yami_builder_finish(builder, &envelope->head);
@@ -96,16 +130,17 @@ s_finish(yami_fast_sender_t *self, yami_builder_t *builder, const s_envelope_t *
 
 //  Under the lock: makes a parcel of the open batch. 0, or -1 with errno ENOMEM: nothing changed.
 static int
-s_wrap(yami_fast_sender_t *self, yami_parcel_t *parcel)
+s_wrap_open(yami_fast_sender_t *self, yami_parcel_t *parcel)
 {
     s_envelope_t envelope;
     uint32_t count = self->open.count;
-    yami_prefix_t *prefix = s_address(self, &envelope);
+    s_address(self, &envelope);
+    yami_prefix_t *prefix = s_mark(self, &envelope);
     *parcel = (yami_parcel_t) {s_finish(self, &self->open, &envelope), count};
     if (!parcel->block) {
         return -1;
     }
-    yami_prefix_add(prefix, count);
+    s_count_framed(self, prefix, count);
     return 0;
 }
 
@@ -184,9 +219,7 @@ s_note_subscription(yami_fast_sender_t *self, bool is_new, const uint8_t *prefix
 {
     self->subscriber_count += is_new ? 1 : -1;
     if (is_new && !self->is_raw) {
-        yami_prefixes_subscribe(&self->prefixes, prefix, size, self->accepted);
-    } else if (!self->is_raw) {
-        yami_prefixes_cancel(&self->prefixes, prefix, size);
+        yami_prefixes_subscribe(&self->prefixes, prefix, size, self->framed);
     }
     yami_monitor_tell(&self->monitor);
 }
@@ -194,6 +227,7 @@ s_note_subscription(yami_fast_sender_t *self, bool is_new, const uint8_t *prefix
 void
 yami_fast_drain_subscriptions(yami_fast_sender_t *self)
 {
+    self->undrained = 0;
     for (int count = 0; count < SUBSCRIPTIONS_PER_STEP; count++) {
         bool has_more;
         yami_block_t *block = yami_socket_recv(self->socket, &has_more);
@@ -212,22 +246,18 @@ yami_fast_drain_subscriptions(yami_fast_sender_t *self)
 //  -- Sending -----------------------------------------------------------------------------------
 
 void
-yami_fast_let_drop(yami_fast_sender_t *self, bool may_drop)
+yami_fast_notice_full(yami_fast_sender_t *self)
 {
-    int refuses = !may_drop;
-    (void) zmq_setsockopt(self->socket, ZMQ_XPUB_NODROP, &refuses, sizeof refuses);
+    int one = 1;
+    (void) zmq_setsockopt(self->socket, ZMQ_XPUB_NODROP, &one, sizeof one);
 }
 
-//  Sends a frame past the subscribers whose queues are full. libzmq tells of them no more until
-//  they have room: so it is not how many frames they lose that shows here, but that they do.
-static int
-s_send_past(yami_fast_sender_t *self, yami_block_t *block)
+void
+yami_fast_let_drop(yami_fast_sender_t *self)
 {
-    yami_fast_let_drop(self, true);
-    int rc = s_send_frame(self, block);
-    yami_fast_let_drop(self, false);
+    int zero = 0;
+    (void) zmq_setsockopt(self->socket, ZMQ_XPUB_NODROP, &zero, sizeof zero);
     self->overflows++;
-    return rc;
 }
 
 //  Sends a parcel; what the socket has no room for becomes pending. Errors other than EAGAIN mean
@@ -240,7 +270,9 @@ s_send_parcel(yami_fast_sender_t *self, yami_parcel_t *parcel)
         rc = s_send_frame(self, parcel->block);
     }
     if (rc == -1 && errno == EAGAIN && self->is_topic) {
-        rc = s_send_past(self, parcel->block);
+        yami_fast_let_drop(self);
+        rc = s_send_frame(self, parcel->block);
+        yami_fast_notice_full(self);
     }
     if (rc == -1 && errno == EAGAIN) {
         return false;
@@ -262,7 +294,7 @@ yami_fast_send_open(yami_fast_sender_t *self)
         self->latest_ms = now_ms;
     }
     yami_parcel_t parcel;
-    if (s_wrap(self, &parcel) == -1) {
+    if (s_wrap_open(self, &parcel) == -1) {
         return -1;
     }
     if (!s_send_parcel(self, &parcel)) {
@@ -271,8 +303,7 @@ yami_fast_send_open(yami_fast_sender_t *self)
         return 0;
     }
     yami_fast_count_handed(self, parcel.count);
-    bool has_waiters = self->monitor.waiter_count > 0;
-    if (self->is_topic && (has_waiters || ++self->direct_count % DRAIN_INTERVAL == 0)) {
+    if (self->is_topic && self->monitor.waiter_count > 0) {
         //  Sending has processed libzmq's commands: the engine may not hear of a subscription.
         yami_fast_drain_subscriptions(self);
     }
@@ -286,40 +317,53 @@ yami_fast_close_open(yami_fast_sender_t *self)
         errno = EAGAIN;
         return -1;
     }
-    yami_parcel_t parcel;
-    if (s_wrap(self, &parcel) == -1) {
+    uint32_t count = self->open.count;
+    yami_batch_t head = s_head(self);
+    yami_block_t *batch = yami_builder_finish(&self->open, &head);
+    if (!batch) {
         return -1;
     }
     size_t index = (self->closed_first + self->closed_count++) % YAMI_FAST_CLOSED_LIMIT;
-    self->closed[index] = parcel;
-    self->closed_bytes += parcel.block->size;
+    yami_closed_t *closed = &self->closed[index];
+    closed->batch = batch;
+    closed->count = count;
+    memcpy(closed->subject, self->subject, strlen(self->subject) + 1);
+    self->closed_bytes += batch->size;
     return 0;
 }
 
-//  Under the lock: takes what is next, a closed frame into *parcel or the open batch into *builder
-//  and *envelope. Whether there was anything.
-static bool
-s_take(yami_fast_sender_t *self, yami_parcel_t *parcel, yami_builder_t *builder,
-       s_envelope_t *envelope)
+//  Under the lock: takes the first closed batch.
+static void
+s_take_closed(yami_fast_sender_t *self, s_envelope_t *envelope, uint32_t *count_p)
 {
+    const yami_closed_t *closed = &self->closed[self->closed_first];
+    self->closed_first = (self->closed_first + 1) % YAMI_FAST_CLOSED_LIMIT;
+    self->closed_count--;
+    self->closed_bytes -= closed->batch->size;
+    envelope->batch = closed->batch;
+    memcpy(envelope->subject, closed->subject, strlen(closed->subject) + 1);
+    *count_p = closed->count;
+}
+
+//  Under the lock: takes what is next, a closed batch or the open one, into *envelope and *builder.
+//  Returns how many messages it has, 0 when there is nothing.
+static uint32_t
+s_take(yami_fast_sender_t *self, yami_builder_t *builder, s_envelope_t *envelope)
+{
+    uint32_t count = self->open.count;
     if (self->closed_count > 0) {
-        *parcel = self->closed[self->closed_first];
-        self->closed_first = (self->closed_first + 1) % YAMI_FAST_CLOSED_LIMIT;
-        self->closed_count--;
-        self->closed_bytes -= parcel->block->size;
-        yami_monitor_tell(&self->monitor);
-        return true;
+        s_take_closed(self, envelope, &count);
+    } else if (count > 0) {
+        s_address(self, envelope);
+        *builder = self->open;
+        self->open = self->spare;
+        yami_builder_init(&self->spare, self->batch_bytes);
+    } else {
+        return 0;
     }
-    if (self->open.count == 0) {
-        return false;
-    }
-    yami_prefix_add(s_address(self, envelope), self->open.count);
-    *builder = self->open;
-    self->open = self->spare;
-    yami_builder_init(&self->spare, self->batch_bytes);
-    parcel->count = builder->count;
+    s_count_framed(self, s_mark(self, envelope), count);
     yami_monitor_tell(&self->monitor);
-    return true;
+    return count;
 }
 
 //  Under the lock: keeps the buffer of a builder that was only borrowed from.
@@ -344,13 +388,17 @@ s_send_next(yami_fast_sender_t *self)
     yami_builder_t builder = {.bytes = NULL};
     yami_parcel_t parcel = self->pending;
     self->pending.block = NULL;
-    if (!parcel.block && !s_take(self, &parcel, &builder, &envelope)) {
+    if (!parcel.block) {
+        parcel.count = s_take(self, &builder, &envelope);
+    }
+    if (parcel.count == 0) {
         yami_fast_take_back(self);
         return false;
     }
     yami_monitor_unlock(&self->monitor);
     if (!parcel.block) {
         parcel.block = s_finish(self, &builder, &envelope);
+        yami_block_unref(&envelope.batch); //  when there was no memory
     }
     bool is_lost = !parcel.block; //  out of memory
     bool is_sent = is_lost || s_send_parcel(self, &parcel);

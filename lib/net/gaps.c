@@ -37,21 +37,30 @@ s_find(yami_gaps_t *self, const yami_batch_t *batch, const yami_mark_t *mark)
     return oldest;
 }
 
+//  How many messages are missing before the mark.
+static uint64_t
+s_missing(yami_gaps_sender_t *sender, const yami_mark_t *mark)
+{
+    if (!sender->has_count || sender->since != mark->since) {
+        sender->has_count = true;
+        sender->since = mark->since;
+        sender->next = mark->since >= sender->latest ? 0 : mark->before;
+    }
+    return mark->before > sender->next ? mark->before - sender->next : 0;
+}
+
 uint64_t
 yami_gaps_note(yami_gaps_t *self, const yami_batch_t *batch, const yami_mark_t *mark)
 {
     yami_gaps_sender_t *sender = s_find(self, batch, mark);
+    uint64_t last = batch->first_sequence + batch->count - 1;
+    uint64_t missing = 0;
     sender->used_at = ++self->turn;
-    if (!mark) {
-        sender->next += batch->count; //  what nobody subscribed to is counted all the same
-        return 0;
+    if (mark) {
+        uint64_t next = mark->before + batch->count;
+        missing = s_missing(sender, mark);
+        sender->next = next > sender->next ? next : sender->next;
     }
-    if (!sender->has_count || sender->since != mark->since) {
-        sender->has_count = true;
-        sender->since = mark->since;
-        sender->next = 0;
-    }
-    uint64_t missing = mark->before > sender->next ? mark->before - sender->next : 0;
-    sender->next = mark->before + batch->count;
+    sender->latest = last > sender->latest ? last : sender->latest;
     return missing;
 }

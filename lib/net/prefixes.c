@@ -12,9 +12,9 @@
 struct yami_prefix {
     yami_prefix_t *parent; //  (2) borrowed; NULL: none
     uint64_t since;
-    uint64_t count;       //  messages
-    uint32_t subscribers; //  0: gone, (3)
-    uint8_t size;         //  1..YAMI_LIMIT_SUBJECT + 1
+    uint64_t count;   //  messages
+    uint64_t used_at; //  sequence of the latest one, or when it was subscribed to, (3)
+    uint8_t size;     //  1..YAMI_LIMIT_SUBJECT + 1
     uint8_t bytes[];
 };
 
@@ -74,28 +74,25 @@ s_link(yami_prefixes_t *self)
     self->is_linked = true;
 }
 
-//  When all places are taken: frees that of the oldest entry without subscribers, if there is one.
+//  When all places are taken: frees one, (3).
 static void
 s_make_room(yami_prefixes_t *self)
 {
-    size_t found = self->count;
-    for (size_t index = 0; index < self->count; index++) {
-        const yami_prefix_t *entry = self->entries[index];
-        if (entry->subscribers == 0 &&
-            (found == self->count || entry->since < self->entries[found]->since)) {
-            found = index;
-        }
+    if (self->count < YAMI_PREFIXES_LIMIT) {
+        return;
     }
-    if (self->count == YAMI_PREFIXES_LIMIT && found < self->count) {
-        yami_free(self->entries[found]);
-        self->count--;
-        memmove(&self->entries[found], &self->entries[found + 1],
-                (self->count - found) * sizeof(void *));
-        self->is_linked = false;
+    size_t oldest = 0;
+    for (size_t index = 1; index < self->count; index++) {
+        oldest = self->entries[index]->used_at < self->entries[oldest]->used_at ? index : oldest;
     }
+    yami_free(self->entries[oldest]);
+    self->count--;
+    memmove(&self->entries[oldest], &self->entries[oldest + 1],
+            (self->count - oldest) * sizeof(void *));
+    self->is_linked = false;
 }
 
-//  A new entry in its place. NULL when there is no room, or no memory.
+//  A new entry in its place. NULL when there is no memory.
 static yami_prefix_t *
 s_insert(yami_prefixes_t *self, const uint8_t *bytes, size_t size, uint64_t sequence)
 {
@@ -140,16 +137,7 @@ yami_prefixes_subscribe(yami_prefixes_t *self, const uint8_t *bytes, size_t size
         entry = s_insert(self, bytes, size, sequence);
     }
     if (entry) {
-        entry->subscribers++;
-    }
-}
-
-void
-yami_prefixes_cancel(yami_prefixes_t *self, const uint8_t *bytes, size_t size)
-{
-    yami_prefix_t *entry = s_entry(self, bytes, size);
-    if (entry && entry->subscribers > 0) {
-        entry->subscribers--;
+        entry->used_at = sequence;
     }
 }
 
@@ -175,18 +163,17 @@ yami_prefix_marks(const yami_prefix_t *longest, uint8_t *at)
 {
     size_t size = 0;
     for (const yami_prefix_t *entry = longest; entry; entry = entry->parent) {
-        if (entry->subscribers > 0) {
-            yami_mark_write(at + size, entry->size, &(yami_mark_t) {entry->since, entry->count});
-            size += YAMI_MARK_SIZE;
-        }
+        yami_mark_write(at + size, entry->size, &(yami_mark_t) {entry->since, entry->count});
+        size += YAMI_MARK_SIZE;
     }
     return size;
 }
 
 void
-yami_prefix_add(yami_prefix_t *longest, uint32_t count)
+yami_prefix_add(yami_prefix_t *longest, uint32_t count, uint64_t sequence)
 {
     for (yami_prefix_t *entry = longest; entry; entry = entry->parent) {
         entry->count += count;
+        entry->used_at = sequence;
     }
 }

@@ -12,6 +12,7 @@
 #include "yami_base.h"
 #include "yami_context.h"
 #include "yami_limits.h"
+#include "yami_topic_frame.h"
 
 #define HWM_RAW 1000 //  libzmq's own default
 #define HWM_BATCH 64 //  frames of up to batch-bytes each
@@ -57,7 +58,7 @@ s_set(void *socket, int option, int value)
 static void
 s_limit(void *socket, int type, const yami_endpoint_options_t *options)
 {
-    int64_t frame_limit = YAMI_LIMIT_FRAME + YAMI_LIMIT_SUBJECT + 1;
+    int64_t frame_limit = YAMI_LIMIT_FRAME + YAMI_LIMIT_SUBJECT + 1 + YAMI_MARKS_SIZE_LIMIT;
     int rc = zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &frame_limit, sizeof frame_limit);
     YAM_ASSERT(rc == 0);
     s_set(socket, ZMQ_LINGER, 0);

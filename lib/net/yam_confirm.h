@@ -22,14 +22,14 @@ typedef void (*yam_confirm_fn)(void *arg, uint64_t first, uint64_t last, yam_sta
                                yam_level_t level, const char *text);
 
 //  Counters since new. Every drop is counted. What ZeroMQ drops for a slow subscriber of a fast
-//  topic the subscriber counts, as gaps; in raw framing messages have no numbers, so that only the
-//  publisher's overflows tell.
+//  topic the subscriber counts, as gaps, but for a prefix over multicast; in raw framing messages
+//  have no numbers, so that only the publisher's overflows tell.
 typedef struct {
     uint64_t sent;         //  messages accepted by send
     uint64_t confirmed;    //  sure: confirmed at the relay's level; fast: handed to the transport
     uint64_t refused;      //  sure: refused for good
     uint64_t dropped;      //  fast: lost for certain (transport refused at close)
-    uint64_t overflows;    //  fast topics: times a subscriber began to lose messages, being slow
+    uint64_t overflows;    //  fast topics: frames that found queues of subscribers newly full
     uint64_t resent;       //  sure: sent again after a reconnect or a temporary refusal
     uint64_t frames;       //  batch frames sent
     uint64_t reconnects;   //  sessions begun after the first

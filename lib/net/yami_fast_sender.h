@@ -34,7 +34,14 @@
 #include "yami_prefixes.h"
 #include "yami_sender.h"
 
-#define YAMI_FAST_CLOSED_LIMIT 1024 //  frames closed because the subject changed, and not yet sent
+#define YAMI_FAST_CLOSED_LIMIT 1024 //  batches closed because the subject changed, and not yet sent
+
+//  A batch that was finished since the subject changed.
+typedef struct {
+    yami_block_t *batch; //  owned
+    uint32_t count;
+    char subject[YAMI_LIMIT_SUBJECT + 1];
+} yami_closed_t;
 
 //  A finished frame and how many messages it holds.
 typedef struct {
@@ -61,7 +68,7 @@ typedef struct {
     yami_builder_t open;  //  what gathers
     yami_builder_t spare; //  an empty one, for its buffer
     char subject[YAMI_LIMIT_SUBJECT + 1]; //  of the open batch
-    yami_parcel_t *closed; //  topics: owned ring of frames that wait before the open one
+    yami_closed_t *closed; //  topics: owned ring of batches that wait before the open one
     size_t closed_first;
     size_t closed_count;
     size_t closed_bytes;
@@ -79,7 +86,9 @@ typedef struct {
     uint64_t handed;   //  messages handed to the transport
     uint64_t reported; //  messages confirm has heard of
     uint64_t frames;
-    uint64_t direct_count; //  sends by the caller's own thread
+    uint64_t framed;          //  topics: messages put into frames
+    uint32_t undrained;       //  topics: frames since subscriptions were looked for
+    uint32_t undrained_limit; //  no more than a new subscription's queue has room for
     uint64_t dropped;
     int64_t subscriber_count;
     _Atomic uint64_t overflows; //  topics: frames that found a subscriber's queue full; no lock
@@ -111,9 +120,12 @@ yami_fast_drain_subscriptions(yami_fast_sender_t *self);
 void
 yami_fast_count_handed(yami_fast_sender_t *self, uint32_t count);
 
-//  Who uses the socket: from now on it drops for a subscriber whose queue is full, or says EAGAIN.
+//  Whoever uses the socket, of a topic: from now on a frame that finds a subscriber's queue full is
+//  refused, EAGAIN; or lost for that subscriber, and counted as an overflow.
 void
-yami_fast_let_drop(yami_fast_sender_t *self, bool may_drop);
+yami_fast_notice_full(yami_fast_sender_t *self);
+void
+yami_fast_let_drop(yami_fast_sender_t *self);
 
 //  Whether the socket has room after all: asking makes libzmq look at what its peers have taken.
 bool

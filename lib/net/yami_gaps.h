@@ -21,7 +21,8 @@ typedef struct {
     uint32_t epoch;
     bool has_count;   //  there was a mark
     uint64_t since;   //  of the latest mark
-    uint64_t next;    //  messages that were counted, and came or are missing
+    uint64_t next;    //  messages that were counted, and came or are missing; only grows
+    uint64_t latest;  //  highest sequence seen
     uint64_t used_at; //  turn of the latest frame
 } yami_gaps_sender_t;
 
@@ -32,8 +33,8 @@ typedef struct {
 } yami_gaps_t;
 
 //  Takes note of a batch; mark: how many messages went before it, NULL when nobody has counted.
-//  Returns how many are missing before it. A count that begins anew, by a sender that was heard
-//  before, misses all it counted: whoever was there got none of them.
+//  Returns how many are missing before it. A count that began after all that was seen of the sender
+//  is about messages of which all were wanted: those before the batch are missing.
 uint64_t
 yami_gaps_note(yami_gaps_t *self, const yami_batch_t *batch, const yami_mark_t *mark);
 

@@ -6,8 +6,9 @@
     (2) When is_linked, an entry's parent is the longest other entry that is a prefix of it. So of
     any bytes the last entry that does not come behind them, and its ancestors, are all that can be
     prefixes of them.
-    (3) An entry without subscribers goes on counting, for who lost its connection and comes again,
-    until its place is needed. Beyond the limit prefixes are not counted, and get no marks.
+    (3) An entry stays when its subscribers are gone, so that one that comes again learns what it
+    missed; and whoever cancels what others want takes nothing from them. When all places are taken,
+    a new one gets that of the entry that was longest without a message or a subscription.
 */
 #ifndef YAMI_PREFIXES_H
 #define YAMI_PREFIXES_H
@@ -31,28 +32,25 @@ typedef struct {
 void
 yami_prefixes_clear(yami_prefixes_t *self);
 
-//  Somebody subscribed to size bytes; sequence: of the publisher's latest message. The empty prefix
-//  is none, nor is what no subject can have. What there is no memory for is not counted.
+//  Somebody subscribed to size bytes; sequence: of the publisher's latest message in a frame. The
+//  empty prefix is none, nor is what no subject can have. What there is no memory for is not
+//  counted.
 void
 yami_prefixes_subscribe(yami_prefixes_t *self, const uint8_t *bytes, size_t size,
                         uint64_t sequence);
-
-//  Somebody cancelled, or is gone.
-void
-yami_prefixes_cancel(yami_prefixes_t *self, const uint8_t *bytes, size_t size);
 
 //  The longest entry that is a prefix of the bytes, NULL when there is none. Borrowed until the
 //  next change.
 yami_prefix_t *
 yami_prefixes_find(yami_prefixes_t *self, const void *bytes, size_t size);
 
-//  Writes the marks of that prefix and those of its prefixes that have subscribers; at has room for
+//  Writes the marks of that prefix and of its own, the longest first; at has room for
 //  YAMI_MARKS_SIZE_LIMIT. Returns their size; 0 for NULL.
 size_t
 yami_prefix_marks(const yami_prefix_t *longest, uint8_t *at);
 
-//  They got count messages more. Safe on NULL.
+//  They got count messages more, up to that sequence. Safe on NULL.
 void
-yami_prefix_add(yami_prefix_t *longest, uint32_t count);
+yami_prefix_add(yami_prefix_t *longest, uint32_t count, uint64_t sequence);
 
 #endif

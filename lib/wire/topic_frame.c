@@ -29,13 +29,25 @@ s_take_subject(yami_topic_frame_t *self, yami_slice_t *left)
     return 0;
 }
 
+static yami_mark_t
+s_mark(const uint8_t *at)
+{
+    return (yami_mark_t) {yami_get_u64(at + 1), yami_get_u64(at + 9)};
+}
+
+//  Whether sizes descend from the subject's, and nothing was counted that was not sent.
 static bool
 s_marks_are_sound(const yami_topic_frame_t *self)
 {
+    size_t limit = self->subject.size + 1;
     bool is_sound = self->marks.size % YAMI_MARK_SIZE == 0;
     for (size_t at = 0; is_sound && at < self->marks.size; at += YAMI_MARK_SIZE) {
-        uint8_t prefix_size = self->marks.data[at];
-        is_sound = prefix_size >= 1 && prefix_size <= self->subject.size + 1;
+        size_t prefix_size = self->marks.data[at];
+        yami_mark_t mark = s_mark(self->marks.data + at);
+        is_sound = prefix_size >= 1 && prefix_size <= limit &&
+                   mark.since < self->batch.first_sequence &&
+                   mark.before < self->batch.first_sequence - mark.since;
+        limit = prefix_size - 1;
     }
     return is_sound;
 }
@@ -52,8 +64,10 @@ yami_topic_frame_decode(yami_topic_frame_t *self, const void *data, size_t size)
         return s_malformed();
     }
     self->marks = yami_slice(left.data + batch_size, left.size - batch_size);
-    return s_marks_are_sound(self) ? yami_batch_decode(&self->batch, left.data, batch_size)
-                                   : s_malformed();
+    if (yami_batch_decode(&self->batch, left.data, batch_size) == -1) {
+        return -1;
+    }
+    return s_marks_are_sound(self) ? 0 : s_malformed();
 }
 
 bool
@@ -62,7 +76,7 @@ yami_topic_frame_mark(const yami_topic_frame_t *self, size_t prefix_size, yami_m
     for (size_t at = 0; at < self->marks.size; at += YAMI_MARK_SIZE) {
         const uint8_t *bytes = self->marks.data + at;
         if (bytes[0] == prefix_size) {
-            *mark = (yami_mark_t) {yami_get_u64(bytes + 1), yami_get_u64(bytes + 9)};
+            *mark = s_mark(bytes);
             return true;
         }
     }

@@ -3,11 +3,11 @@
     Frame: the subject, a zero byte, a batch (yami_batch.h), marks up to the end. So a subscription
     is what it is everywhere in ZeroMQ, a prefix of the frame.
     Mark, little-endian, 17 bytes: of one prefix of the subject and its zero byte, how many messages
-    went to those who subscribed to just that. It is what a subscriber tells its losses by, which
-    sees only part of the sequences. Order is free, a size comes once.
+    that it matches went before. It is what a subscriber tells its losses by, which sees only part
+    of the sequences. Marks of longer prefixes come first.
         0 u8 bytes of the prefix, 1..subject + 1
-        1 u64 sequence of the publisher from which on it counts: another one is another count
-        9 u64 messages it counted before this frame
+        1 u64 sequence after which it began to count: another one is another count
+        9 u64 messages it counted before this frame; both less than the batch's first sequence
     patterns/topic/SPEC.md says what publishers and subscribers do with it.
 */
 #ifndef YAMI_TOPIC_FRAME_H

@@ -3,8 +3,9 @@
     The endpoint string decides what is guaranteed, as for yam_push (see there). A message may carry
     a subject ("eu.de.orders"); fast subscribers choose by subject prefix, sure ones by subject
     filter ('*' one word, '>' the rest). Fast grade: a subscriber that is slow, absent or late
-    misses messages. What a slow one loses it counts itself, as gaps, when the framing is batch; how
-    often one began to lose some is counted here, as overflows. Thread-safe. Invariants as yam_push.
+    misses messages. What a slow one loses it counts itself, as gaps, when the framing is batch;
+    here overflows count frames with which somebody began to lose some. Thread-safe. Invariants as
+    yam_push.
 */
 #ifndef YAM_PUB_H
 #define YAM_PUB_H

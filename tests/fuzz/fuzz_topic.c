@@ -42,7 +42,7 @@ s_check(const yami_topic_frame_t *frame, const uint8_t *bytes, size_t size)
             found++;
         }
     }
-    YAM_ASSERT((found > 0) == (frame->marks.size > 0));
+    YAM_ASSERT(found * YAMI_MARK_SIZE == frame->marks.size);
 }
 
 int

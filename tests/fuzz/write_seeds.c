@@ -67,8 +67,8 @@ s_save_topic(const char *name, const yami_block_t *batch)
 {
     static const char subject[] = "eu.de"; //  and its zero byte
     uint8_t marks[2 * YAMI_MARK_SIZE];
-    yami_mark_write(marks, sizeof subject, &(yami_mark_t) {1, 2});
-    yami_mark_write(marks + YAMI_MARK_SIZE, 3, &(yami_mark_t) {100, UINT64_MAX});
+    yami_mark_write(marks, sizeof subject, &(yami_mark_t) {0, 0});
+    yami_mark_write(marks + YAMI_MARK_SIZE, 3, &(yami_mark_t) {0, 1});
     FILE *file = s_create("topic", name);
     s_put(file, 2 << 1 | 1, 1);
     s_put_bytes(file, subject, sizeof subject);
