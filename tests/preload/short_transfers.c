@@ -2,8 +2,9 @@
     a whole process that short_transfers.so is preloaded into. Of what is read or written at an
     offset each call moves a part at random, often a few bytes; one in eight says EINTR and moves
     nothing. That is all within POSIX. With SHORT_TRANSFERS_LIE each write says that it moved all,
-    which is what a caller would do that takes a part for the whole. The parts are the same in each
-    process, as far as its threads take turns in the same way.
+    which is what a caller would do that takes a part for the whole; but not at the beginning of a
+    file, since a store of which a header is cut is refused, and nothing can be missing then. The
+    parts are the same in each process, as far as its threads take turns in the same way.
 */
 //  hiredis asks for 64: these functions would be called pread64 and pwritev64
 #undef _FILE_OFFSET_BITS
@@ -68,6 +69,7 @@ pwritev(int file, const struct iovec *vector, int count, off_t offset)
 {
     struct iovec parts[S_ITEM_LIMIT];
     size_t size = 0;
+    bool is_lie = s_is_lying && offset > 0;
     count = count < S_ITEM_LIMIT ? count : S_ITEM_LIMIT;
     memcpy(parts, vector, (size_t) count * sizeof *vector);
     for (int index = 0; index < count; index++) {
@@ -75,7 +77,7 @@ pwritev(int file, const struct iovec *vector, int count, off_t offset)
     }
     ssize_t left = s_part(size);
     if (left == -1) {
-        return s_is_lying ? (ssize_t) size : -1;
+        return is_lie ? (ssize_t) size : -1;
     }
     for (int index = 0; index < count; index++) {
         size_t part = parts[index].iov_len < (size_t) left ? parts[index].iov_len : (size_t) left;
@@ -83,6 +85,6 @@ pwritev(int file, const struct iovec *vector, int count, off_t offset)
         left -= (ssize_t) part;
     }
     ssize_t moved = syscall(SYS_pwritev, file, parts, count, offset, 0);
-    return moved != -1 && s_is_lying ? (ssize_t) size : moved;
+    return moved != -1 && is_lie ? (ssize_t) size : moved;
 }
 //  NOLINTEND(readability-inconsistent-declaration-parameter-name)
