@@ -336,7 +336,7 @@ s_arrive(void *arg, uint64_t link, yami_block_t *block)
     s_show_taken(self, link, block);
     shortage_t shortage = s_run(self, s_take_frame, &frame);
     if (shortage == SHORTAGE_DIED) {
-        shortage_bury(&block, sizeof block); //  which its stack may have held
+        shortage_bury(&frame, sizeof frame); //  its stack may have held the block
         return;
     }
     oracle_relay_took(self->oracle, link);
