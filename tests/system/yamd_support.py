@@ -64,11 +64,14 @@ def until(look, what, timeout=TIMEOUT):
 
 def is_frozen(process):
     """Whether SIGSTOP has reached all its threads."""
-    states = []
+    states = set()
     for thread in os.listdir(f"/proc/{process.pid}/task"):
-        with open(f"/proc/{process.pid}/task/{thread}/status", encoding="ascii") as status:
-            states += [line.split()[1] for line in status if line.startswith("State:")]
-    return set(states) == {"T"}
+        try:
+            with open(f"/proc/{process.pid}/task/{thread}/status", encoding="ascii") as status:
+                states.update(line.split()[1] for line in status if line.startswith("State:"))
+        except (FileNotFoundError, ProcessLookupError):
+            states.add("ended")  # since it was listed: the next look says of the others
+    return states == {"T"}
 
 
 def hold(seconds):
