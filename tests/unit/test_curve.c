@@ -236,16 +236,18 @@ s_stop(s_server_t *self)
     yam_destroy(&self->yam);
 }
 
-//  A client with that certificate that has something to say.
+//  A client with that certificate that has something to say. Who was refused before it said it has
+//  nobody to say it to: libzmq does not try again.
 static yam_push_t *
 s_knock(const s_server_t *server, const s_keys_t *keys, yam_t *yam)
 {
     char endpoint[400];
-    (void) snprintf(endpoint, sizeof endpoint, ">%s?framing=raw&linger=0&server-key=%s",
-                    server->endpoint, keys->server_key);
+    (void) snprintf(endpoint, sizeof endpoint,
+                    ">%s?framing=raw&linger=0&send-timeout=0&server-key=%s", server->endpoint,
+                    keys->server_key);
     yam_push_t *push = yam_push_new(yam, "q", endpoint);
     assert_non_null(push);
-    assert_int_equal(yam_push_send(push, "hello", 5), 0);
+    assert_true(yam_push_send(push, "hello", 5) == 0 || errno == EAGAIN);
     return push;
 }
 
