@@ -228,27 +228,52 @@ s_drop_foreign(yami_recovery_t *self)
     }
 }
 
+//  Whether a segment begins with an entry: 1, 0 (with its footer, or what is none), -1 with errno.
+static int
+s_has_entry(yami_recovery_t *self, yami_segment_t *segment)
+{
+    const uint64_t offset = YAMI_SEGMENT_HEADER_SIZE;
+    yami_entry_header_t header;
+    yami_entry_t entry;
+    int rc = yami_segment_reader_header(&self->reader, segment, offset, &header);
+    if (rc != 1 || header.kind == YAMI_ENTRY_FOOTER) {
+        return rc == -1 ? -1 : 0;
+    }
+    rc = yami_segment_reader_load(&self->reader, segment, offset, &header, &entry);
+    if (rc == 1) {
+        yami_store_release(&entry);
+    }
+    return rc;
+}
+
 //  The last file, made and not written, may have the header of an earlier try to begin a segment of
-//  that number, whose name the power took again: LSNs have gone on since.
+//  that number, whose name the power took again: LSNs have gone on since. A segment without entries
+//  is followed by one of the same first LSN.
 static int
 s_check_last(yami_recovery_t *self)
 {
-    size_t count = self->found_count;
-    yami_found_t *last = count > 0 ? &self->found[count - 1] : NULL;
-    if (!last || !s_is_sound(last)) {
+    if (self->found_count == 0 || !s_is_sound(&self->found[self->found_count - 1])) {
         return 0;
     }
-    size_t before = count - 1;
+    yami_found_t *last = &self->found[self->found_count - 1];
+    size_t before = self->found_count - 1;
     while (before > 0 && !s_is_sound(&self->found[before - 1])) {
         before--;
     }
-    uint64_t min_lsn = before > 0 ? self->found[before - 1].segment->header.first_lsn + 1 : 1;
-    if (last->segment->header.first_lsn >= min_lsn) {
+    if (before == 0) {
         return 0;
+    }
+    yami_segment_t *previous = self->found[before - 1].segment;
+    int rc = last->segment->header.first_lsn < previous->header.first_lsn;
+    if (last->segment->header.first_lsn == previous->header.first_lsn) {
+        rc = s_has_entry(self, previous);
+    }
+    if (rc != 1) {
+        return rc;
     }
     uint8_t bytes[YAMI_SEGMENT_HEADER_SIZE];
     yami_segment_header_encode(bytes, &last->segment->header);
-    return s_inspect_headless(self, last, bytes, min_lsn);
+    return s_inspect_headless(self, last, bytes, previous->header.first_lsn + 1);
 }
 
 //  Who only verifies a directory shall not take any for a store that is sound.

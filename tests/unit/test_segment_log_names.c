@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "log_model.h"
+#include "yami_alloc_test.h"
 
 #define SEGMENT_2 "0000000000000002.seg"
 #define SEGMENT_3 "0000000000000003.seg"
@@ -24,15 +25,21 @@ typedef struct {
     log_model_t model;
 } s_fixture_t;
 
+static void
+s_open_new(s_fixture_t *f)
+{
+    log_model_init(&f->model, f->disk);
+    f->model.options.spare_count = 0;
+    assert_true(log_model_open(&f->model));
+}
+
 static int
 s_setup(void **state)
 {
     s_fixture_t *f = calloc(1, sizeof *f);
     assert_non_null(f);
     f->disk = sim_disk_new(1);
-    log_model_init(&f->model, f->disk);
-    f->model.options.spare_count = 0;
-    assert_true(log_model_open(&f->model));
+    s_open_new(f);
     *state = f;
     return 0;
 }
@@ -155,6 +162,39 @@ test_earlier_try_to_begin_a_segment_of_that_number_is_not_replayed(void **state)
     s_check_sound(f, 4);
 }
 
+//  Begins a log, and runs out of memory in its first append after some allocations. Whether it did.
+static bool
+s_begin_without_memory(s_fixture_t *f, int64_t allocations)
+{
+    yami_alloc_fail_after(allocations);
+    int rc = log_model_append(&f->model, 0, 0, 20, 0);
+    yami_alloc_fail_after(-1);
+    (void) yami_alloc_has_failed();
+    log_model_clear(&f->model);
+    return rc == -1;
+}
+
+//  A relay that ends between its first segment and its first entry leaves one with a footer only.
+static void
+test_segment_without_entries_is_followed_by_one_that_is_sound(void **state)
+{
+    (void) state;
+    bool is_short = true;
+    for (int64_t allocations = 0; is_short; allocations++) {
+        void *fixture;
+        assert_int_equal(s_setup(&fixture), 0);
+        s_fixture_t *f = fixture;
+        is_short = s_begin_without_memory(f, allocations);
+        if (is_short) {
+            s_open_new(f);
+            s_append(f, 1);
+            s_end(f, 0);
+            s_check_sound(f, 1);
+        }
+        assert_int_equal(s_teardown(&fixture), 0);
+    }
+}
+
 static void
 test_durable_segment_under_a_wrong_name_is_damage_and_its_entries_are_kept(void **state)
 {
@@ -180,6 +220,7 @@ main(void)
         TEST(test_file_with_the_header_of_an_earlier_try_is_no_damage),
         TEST(test_recycled_file_under_its_old_name_is_not_replayed),
         TEST(test_earlier_try_to_begin_a_segment_of_that_number_is_not_replayed),
+        cmocka_unit_test(test_segment_without_entries_is_followed_by_one_that_is_sound),
         TEST(test_durable_segment_under_a_wrong_name_is_damage_and_its_entries_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
