@@ -91,7 +91,11 @@ yami_outlet_send_message(yami_outlet_t *self, yam_message_t **message_p)
     if (!message) {
         return yami_fail(EINVAL, "there is no message to send");
     }
+    errno = 0;
     const char *subject = self->has_subjects ? yam_message_subject(message) : "";
+    if (!*subject && errno == ENOMEM) { //  it has one, and would go to others without
+        return yami_fail(ENOMEM, "out of memory for the subject of a message");
+    }
     int rc = self->sender->ops->send(self->sender, &message->record, subject);
     if (rc == 0) {
         yam_message_destroy(message_p);

@@ -9,6 +9,7 @@
 #include <zmq.h>
 
 #include "yam_error.h"
+#include "yami_alloc_test.h"
 #include "yami_base.h"
 
 static yam_sub_t *
@@ -329,6 +330,39 @@ test_a_publisher_of_raw_messages_counts_how_often_a_subscriber_was_too_slow(void
     yam_pub_destroy(&pub);
 }
 
+//  Publishes a message with the subject "lost" that finds no memory after so many allocations.
+static void
+s_publish_without_memory(yam_pub_t *pub, int64_t allocations)
+{
+    yam_message_t *message = yam_message_new("body", 4);
+    assert_int_equal(yam_message_set(message, "subject", "lost"), 0);
+    yami_alloc_fail_after(allocations);
+    int rc = yam_pub_send_message(pub, &message);
+    int error = errno;
+    yami_alloc_fail_after(-1);
+    assert_int_equal(rc, -1);
+    assert_int_equal(error, ENOMEM);
+    assert_non_null(message);
+    yam_message_destroy(&message);
+}
+
+//  Without memory for its subject; and for its body, when its subject would have gone as a part of
+//  its own, which the next message's would be taken for one of.
+static void
+test_a_message_without_memory_is_not_sent_in_part_or_with_another_subject(void **state)
+{
+    (void) state;
+    yam_pub_t *pub = wrapper_pub("@inproc://raw-memory?framing=raw");
+    yam_sub_t *sub = s_sub_to(pub, "?framing=raw");
+    assert_int_equal(yam_pub_wait(pub, 1, PATIENCE_MS), 0);
+    s_publish_without_memory(pub, 0);
+    s_publish_without_memory(pub, 1);
+    s_publish(pub, "next", 1);
+    s_expect(sub, "next", 1);
+    yam_sub_destroy(&sub);
+    yam_pub_destroy(&pub);
+}
+
 static void
 test_a_subscriber_that_keeps_messages_does_not_stop_the_next(void **state)
 {
@@ -376,6 +410,7 @@ main(void)
         WRAPPER_TEST(test_a_slow_subscriber_to_a_prefix_counts_what_it_missed_of_it),
         WRAPPER_TEST(test_a_subscriber_that_comes_under_load_counts_just_what_it_misses),
         WRAPPER_TEST(test_a_publisher_of_raw_messages_counts_how_often_a_subscriber_was_too_slow),
+        WRAPPER_TEST(test_a_message_without_memory_is_not_sent_in_part_or_with_another_subject),
         WRAPPER_TEST(test_a_subscriber_that_keeps_messages_does_not_stop_the_next),
         WRAPPER_TEST(test_subjects_that_cannot_be_are_refused),
     };
