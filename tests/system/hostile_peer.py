@@ -32,6 +32,8 @@ class Link:
     def connect(self):
         self.socket = socket.socket()
         self.socket.settimeout(1)
+        #   Else what it has said waits for an acknowledgement, and goes out when it is stopped.
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.is_deaf:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         self.socket.connect(self.address)

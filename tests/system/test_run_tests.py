@@ -42,6 +42,15 @@ def test_failures_are_named_at_the_end():
     assert failed == ["b", "SIGKILL", "exit code 1"], lines
 
 
+def test_failure_is_named_with_what_was_said_of_it_and_not_with_the_end_of_all():
+    cases = "echo 'ok 1 - a'\necho 'wanted 7'\necho 'not ok 2 - b'\necho '# behind'\n"
+    others = "".join(f"echo 'ok {number} - of many'\n" for number in range(3, 99))
+    lines = run(program("cases", cases + others + "exit 1\n"), program("crash", "echo last\nkill -9 $$\n"), code=1)
+    at = lines.index(f"failed: {folder('cases')} (build): b")
+    assert lines[at + 1:at + 4] == ["    | wanted 7", "    | not ok 2 - b", "    | # behind"], lines[at:]
+    assert lines[at + 4:] == [f"failed: {folder('crash')} (build): SIGKILL", "    | last", "97 passed, 2 failed"], lines[at:]
+
+
 def test_skips_are_counted_apart_and_say_why():
     lines = run(program("cases", CASES), program("whole", "echo '# needs root'\nexit 77\n"), code=0)
     assert lines[-2:] == ["3 skipped", "1 passed, 0 failed"], lines
