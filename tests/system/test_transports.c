@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <zmq.h>
+
 #include "harness/relay_process.h"
 
 int
@@ -196,6 +198,33 @@ test_over_tcp(void **state)
     s_run_both(connected, bound);
 }
 
+//  ZeroMQ may be built without it: zmq_has does not say, a socket does.
+static bool
+s_has_ws(void)
+{
+    void *context = zmq_ctx_new();
+    void *socket = zmq_socket(context, ZMQ_PULL);
+    bool has = zmq_bind(socket, "ws://127.0.0.1:*") == 0 || errno != EPROTONOSUPPORT;
+    (void) zmq_close(socket);
+    (void) zmq_ctx_term(context);
+    return has;
+}
+
+static void
+test_over_ws(void **state)
+{
+    char bound[600], connected[600];
+    (void) state;
+    if (!s_has_ws()) {
+        print_message("# needs a ZeroMQ that has ws\n");
+        skip();
+    }
+    int port = child_free_port();
+    (void) snprintf(bound, sizeof bound, "@ws://127.0.0.1:%d", port);
+    (void) snprintf(connected, sizeof connected, ">ws://127.0.0.1:%d", port);
+    s_run_both(connected, bound);
+}
+
 static void
 test_with_the_relay_in_the_producer(void **state)
 {
@@ -254,6 +283,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_over_inproc),
         cmocka_unit_test(test_over_ipc),
         cmocka_unit_test(test_over_tcp),
+        cmocka_unit_test(test_over_ws),
         cmocka_unit_test(test_with_the_relay_in_the_producer),
         cmocka_unit_test(test_with_the_relay_in_the_consumer),
         cmocka_unit_test(test_with_a_relay_in_memory),
