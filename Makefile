@@ -87,7 +87,7 @@ PRELOAD_SRC = $(wildcard tests/preload/*.c)
 EXAMPLES  = $(wildcard examples/*.c examples/*/*.c)
 PUBLIC    = $(wildcard lib/yam.h lib/*/yam_*.h patterns/*/yam_*.h $(foreach name,$(EXTRAS),lib/*/$(name)/yam_*.h \
             patterns/*/$(name)/yam_*.h))
-ALL_SRC   = $(LIB_SRC) $(EXTRA_SRC) $(BIN_SRC) $(TEST_SRC) $(HELP_SRC) $(SIM_SRC) $(PRELOAD_SRC)
+ALL_SRC   = $(LIB_SRC) $(EXTRA_SRC) $(BIN_SRC) $(TEST_SRC) $(HELP_SRC) $(SIM_SRC) $(PRELOAD_SRC) $(wildcard tests/tools/*.c)
 ALL_TEXT  = $(ALL_SRC) $(EXAMPLES) $(wildcard lib/*.h $(addsuffix *.h,$(sort $(dir $(ALL_SRC) $(PUBLIC) $(EXAMPLES)))))
 SCRIPTS   = $(filter-out %.c %.h,$(wildcard tests/system/test_* tests/interop/test_*))
 

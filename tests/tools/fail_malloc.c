@@ -56,7 +56,7 @@ malloc(size_t size)
 }
 
 void *
-realloc(void *memory, size_t size)
+realloc(void *memory, size_t size) // NOLINT(readability-inconsistent-declaration-parameter-name)
 {
     return s_must_fail(__builtin_return_address(0)) ? NULL : __libc_realloc(memory, size);
 }
