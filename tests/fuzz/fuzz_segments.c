@@ -54,7 +54,7 @@ s_name(char *name, uint8_t what)
     case 14:
         return "0000.seg";
     case 15:
-        return "lock";
+        return what % 2 == 0 ? "lock" : YAMI_MARKER_NAME;
     }
 }
 
