@@ -1,10 +1,11 @@
-/*  yami_limits - every limit of the relay's protocol and of a store's entries, in one table.
+/*  yami_limits - every limit on what peers can make a process hold, and on a store's entries, in
+    one table.
 
-    What a frame or an entry may hold, and what peers can make a relay hold, is bounded by one of
-    these, or by an option whose maximum is one of these. patterns/relay/SPEC.md section 12 and
-    SECURITY.md are checked against this file. Not here: how a relay divides its own time and cache
-    (yami_relay_state.h), and what a pattern with frames or rows of its own says of those (its
-    SPEC.md).
+    What a frame or an entry may hold, and what peers can make a relay, a service, a publisher or a
+    subscriber hold, is bounded by one of these, or by an option whose maximum is one of these.
+    patterns/relay/SPEC.md section 12 and SECURITY.md are checked against this file. Not here: how a
+    relay divides its own time and cache (yami_relay_state.h), and what an application asks of
+    itself.
 */
 #ifndef YAMI_LIMITS_H
 #define YAMI_LIMITS_H
@@ -57,6 +58,11 @@
 #define YAMI_LIMIT_WINDOW_BYTES (64u << 20)   //  unconfirmed bytes of one producer
 #define YAMI_LIMIT_SEQUENCE ((uint64_t) INT64_MAX) //  greatest sequence, LSN, number of a segment
 #define YAMI_LIMIT_TIME_MS ((1ll << 53) - 1)       //  greatest time or duration, exact in a double
+
+//  Of patterns without a relay (patterns/topic/SPEC.md, patterns/rpc/SPEC.md).
+#define YAMI_LIMIT_PREFIXES 1024u   //  prefixes whose messages a fast publisher counts
+#define YAMI_LIMIT_GAPS 64u         //  publishers whose numbers a fast subscriber remembers
+#define YAMI_LIMIT_CORRELATION 100u //  bytes of a call's correlation id
 
 //  Parts of a store's entry. Checkpoints have the largest meta: one that does not fit is none, and
 //  without them no space is given back, so this is above what all limits of an owner add up to.

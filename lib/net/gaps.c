@@ -26,7 +26,7 @@ s_find(yami_gaps_t *self, const yami_batch_t *batch, const yami_mark_t *mark)
             oldest = sender;
         }
     }
-    if (self->count < YAMI_GAPS_LIMIT) {
+    if (self->count < YAMI_LIMIT_GAPS) {
         oldest = &self->senders[self->count++];
     }
     *oldest = (yami_gaps_sender_t) {.producer = batch->producer,

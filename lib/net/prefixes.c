@@ -78,7 +78,7 @@ s_link(yami_prefixes_t *self)
 static void
 s_make_room(yami_prefixes_t *self)
 {
-    if (self->count < YAMI_PREFIXES_LIMIT) {
+    if (self->count < YAMI_LIMIT_PREFIXES) {
         return;
     }
     size_t oldest = 0;
@@ -98,7 +98,7 @@ s_insert(yami_prefixes_t *self, const uint8_t *bytes, size_t size, uint64_t sequ
 {
     s_make_room(self);
     if (yami_grow(&self->entries, &self->capacity, self->count + 1, sizeof(void *),
-                  YAMI_PREFIXES_LIMIT) == -1) {
+                  YAMI_LIMIT_PREFIXES) == -1) {
         return NULL;
     }
     yami_prefix_t *entry =

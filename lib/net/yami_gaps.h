@@ -1,6 +1,6 @@
 /*  yami_gaps - sees what is missing in the numbers that senders give their messages. Pure.
 
-    Remembers the latest YAMI_GAPS_LIMIT senders; one heard of again after being forgotten is new,
+    Remembers the latest YAMI_LIMIT_GAPS senders; one heard of again after being forgotten is new,
     and of a new one nothing is missing yet. The numbers are those of a mark (yami_topic_frame.h),
     or for who sees everything the batch's own, which have counted since 0.
 */
@@ -12,9 +12,8 @@
 #include <stdint.h>
 
 #include "yami_batch.h"
+#include "yami_limits.h"
 #include "yami_topic_frame.h"
-
-#define YAMI_GAPS_LIMIT 64
 
 typedef struct {
     yami_id_t producer;
@@ -27,7 +26,7 @@ typedef struct {
 } yami_gaps_sender_t;
 
 typedef struct {
-    yami_gaps_sender_t senders[YAMI_GAPS_LIMIT];
+    yami_gaps_sender_t senders[YAMI_LIMIT_GAPS];
     size_t count;
     uint64_t turn;
 } yami_gaps_t;

@@ -2,7 +2,7 @@
 
     A subscriber to a prefix sees only part of a publisher's sequences, so the publisher counts per
     prefix, and says so in the frames' marks (yami_topic_frame.h). Pure. Invariants:
-    (1) Entries are in the order of their bytes, and each once; count <= YAMI_PREFIXES_LIMIT.
+    (1) Entries are in the order of their bytes, and each once; count <= YAMI_LIMIT_PREFIXES.
     (2) When is_linked, an entry's parent is the longest other entry that is a prefix of it. So of
     any bytes the last entry that does not come behind them, and its ancestors, are all that can be
     prefixes of them.
@@ -16,8 +16,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define YAMI_PREFIXES_LIMIT 1024
 
 typedef struct yami_prefix yami_prefix_t;
 

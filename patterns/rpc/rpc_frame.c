@@ -83,7 +83,7 @@ s_is_text(yami_slice_t slice, size_t limit)
 static bool
 s_is_whole(const yami_rpc_frame_t *self)
 {
-    if (self->correlation.size == 0 || !s_is_text(self->correlation, YAMI_RPC_CORRELATION_LIMIT) ||
+    if (self->correlation.size == 0 || !s_is_text(self->correlation, YAMI_LIMIT_CORRELATION) ||
         !s_is_text(self->id, YAMI_LIMIT_NAME) || !s_is_text(self->text, YAMI_LIMIT_TEXT) ||
         !s_is_text(self->reply_to, YAMI_LIMIT_SUBJECT)) {
         return false;

@@ -42,7 +42,7 @@ struct yam_rpc_request {
     yam_message_t *delivery;  //  owned; a later delivery of the same, which is the one to settle
     yami_block_t *peer;       //  owned; routing id; NULL through a relay
     yami_connection_id_t connection; //  by which it came
-    char correlation[YAMI_RPC_CORRELATION_LIMIT + 1];
+    char correlation[YAMI_LIMIT_CORRELATION + 1];
     char reply_to[YAMI_LIMIT_SUBJECT + 1];
     int64_t deadline_ms; //  INT64_MAX: none
     size_t size;         //  bytes charged

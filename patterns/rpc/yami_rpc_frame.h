@@ -14,9 +14,8 @@
 #include "yami_batch.h"
 #include "yami_block.h"
 
-#define YAMI_RPC_CORRELATION_LIMIT 100u //  bytes of a correlation id
-#define YAMI_RPC_CORRELATION_SIZE 72    //  of one of ours, with its NUL
-#define YAMI_RPC_CALLER_SIZE 33         //  of a caller's id in hexadecimal digits, with its NUL
+#define YAMI_RPC_CORRELATION_SIZE 72 //  of one of ours, with its NUL
+#define YAMI_RPC_CALLER_SIZE 33      //  of a caller's id in hexadecimal digits, with its NUL
 #define YAMI_RPC_HWM                                                                               \
     1000 //  frames in a socket's queue, unless "hwm" says otherwise: they are small
 #define YAMI_RPC_OWN_PROPERTIES 8u //  most properties that are not the application's

@@ -20,8 +20,7 @@ static void
 s_check(const yami_rpc_frame_t *frame)
 {
     YAM_ASSERT(frame->kind >= YAMI_RPC_CALL && frame->kind <= YAMI_RPC_PONG);
-    YAM_ASSERT(frame->correlation.size > 0 &&
-               frame->correlation.size <= YAMI_RPC_CORRELATION_LIMIT);
+    YAM_ASSERT(frame->correlation.size > 0 && frame->correlation.size <= YAMI_LIMIT_CORRELATION);
     YAM_ASSERT(frame->reply_to.size <= YAMI_LIMIT_SUBJECT && frame->text.size <= YAMI_LIMIT_TEXT);
     YAM_ASSERT(frame->deadline_ms >= 0 && frame->deadline_ms <= YAMI_LIMIT_TIME_MS);
 }

@@ -17,6 +17,7 @@
 #include "rpc_fixture.h"
 #include "yami_base.h"
 #include "yami_block.h"
+#include "yami_limits.h"
 #include "yami_rpc_frame.h"
 
 //  A silent server is given up after three heartbeats: soon where one dies, and then one that lives
@@ -263,7 +264,7 @@ s_liar_reply(s_liar_t *self, const char *correlation, const char *body)
 static const char *
 s_liar_take(s_liar_t *self)
 {
-    static char correlations[4][YAMI_RPC_CORRELATION_LIMIT + 1];
+    static char correlations[4][YAMI_LIMIT_CORRELATION + 1];
     static unsigned turn;
     char *correlation = correlations[turn++ % 4];
     s_liar_receive(self, YAMI_RPC_CALL);

@@ -139,7 +139,7 @@ test_each_level_is_documented(void **state)
     {                                                                                              \
 #name, YAMI_LIMIT_##name, true                                                             \
     }
-#define STORE_LIMIT(name)                                                                          \
+#define OTHER_LIMIT(name)                                                                          \
     {                                                                                              \
 #name, YAMI_LIMIT_##name, false                                                            \
     }
@@ -147,7 +147,7 @@ test_each_level_is_documented(void **state)
 static const struct {
     const char *name;
     uint64_t value;
-    bool is_protocol; //  peers can tell
+    bool is_protocol; //  of the relay: its SPEC has it
 } s_limits[] = {
     // clang-format off
     LIMIT(BODY), LIMIT(PROPERTIES), LIMIT(PROPERTY_COUNT), LIMIT(FRAME), LIMIT(BATCH_COUNT),
@@ -159,8 +159,9 @@ static const struct {
     LIMIT(STALE_RANGES), LIMIT(ADMIN_ROWS), LIMIT(ADMIN_REQUESTS), LIMIT(HANDLES), LIMIT(PEERS),
     LIMIT(CHANNELS), LIMIT(GROUPS), LIMIT(PRODUCERS), LIMIT(IN_FLIGHT), LIMIT(PIECES),
     LIMIT(WAITING), LIMIT(WAITING_BYTES), LIMIT(DELAYED), LIMIT(WINDOW_MESSAGES),
-    LIMIT(WINDOW_BYTES), LIMIT(SEQUENCE), LIMIT(TIME_MS), STORE_LIMIT(ENTRY_META),
-    STORE_LIMIT(ENTRY_DATA), STORE_LIMIT(OWN_META),
+    LIMIT(WINDOW_BYTES), LIMIT(SEQUENCE), LIMIT(TIME_MS), OTHER_LIMIT(PREFIXES), OTHER_LIMIT(GAPS),
+    OTHER_LIMIT(CORRELATION), OTHER_LIMIT(ENTRY_META), OTHER_LIMIT(ENTRY_DATA),
+    OTHER_LIMIT(OWN_META),
     // clang-format on
 };
 

@@ -13,6 +13,7 @@
 #include "wire_samples.h"
 #include "yami_base.h"
 #include "yami_gaps.h"
+#include "yami_limits.h"
 #include "yami_prefixes.h"
 #include "yami_topic_frame.h"
 
@@ -236,13 +237,13 @@ test_prefixes_are_bounded_and_the_longest_silent_goes_first(void **state)
 {
     (void) state;
     yami_prefixes_t prefixes = {0};
-    for (unsigned number = 0; number < YAMI_PREFIXES_LIMIT; number++) {
+    for (unsigned number = 0; number < YAMI_LIMIT_PREFIXES; number++) {
         s_subscribe_to_number(&prefixes, number);
     }
-    yami_prefix_add(yami_prefixes_find(&prefixes, "\x00\x00", 2), 1, YAMI_PREFIXES_LIMIT);
-    yami_prefixes_subscribe(&prefixes, (const uint8_t *) "\x00\x01", 2, YAMI_PREFIXES_LIMIT);
-    s_subscribe_to_number(&prefixes, YAMI_PREFIXES_LIMIT);
-    assert_int_equal(prefixes.count, YAMI_PREFIXES_LIMIT);
+    yami_prefix_add(yami_prefixes_find(&prefixes, "\x00\x00", 2), 1, YAMI_LIMIT_PREFIXES);
+    yami_prefixes_subscribe(&prefixes, (const uint8_t *) "\x00\x01", 2, YAMI_LIMIT_PREFIXES);
+    s_subscribe_to_number(&prefixes, YAMI_LIMIT_PREFIXES);
+    assert_int_equal(prefixes.count, YAMI_LIMIT_PREFIXES);
     assert_non_null(yami_prefixes_find(&prefixes, "\x04\x00", 2)); //  1024
     assert_non_null(yami_prefixes_find(&prefixes, "\x00\x00", 2)); //  there was a message
     assert_non_null(yami_prefixes_find(&prefixes, "\x00\x01", 2)); //  it was wanted again
@@ -378,14 +379,14 @@ test_the_table_of_senders_is_bounded_and_forgets_the_quietest(void **state)
     (void) state;
     yami_gaps_t gaps;
     memset(&gaps, 0, sizeof gaps);
-    for (unsigned sender = 0; sender < YAMI_GAPS_LIMIT + 1; sender++) {
+    for (unsigned sender = 0; sender < YAMI_LIMIT_GAPS + 1; sender++) {
         yami_batch_t batch = s_batch((uint8_t) sender, 1, 1, 1);
         assert_int_equal(s_note(&gaps, &batch), 0);
     }
-    assert_int_equal(gaps.count, YAMI_GAPS_LIMIT);
+    assert_int_equal(gaps.count, YAMI_LIMIT_GAPS);
     yami_batch_t forgotten = s_batch(0, 1, 10, 1);
     assert_int_equal(s_note(&gaps, &forgotten), 0);
-    yami_batch_t known = s_batch(YAMI_GAPS_LIMIT, 1, 10, 1);
+    yami_batch_t known = s_batch(YAMI_LIMIT_GAPS, 1, 10, 1);
     assert_int_equal(s_note(&gaps, &known), 8);
 }
 
