@@ -21,9 +21,13 @@ extern "C" {
 typedef void (*yam_confirm_fn)(void *arg, uint64_t first, uint64_t last, yam_status_t status,
                                yam_level_t level, const char *text);
 
-//  Counters since new. Every drop is counted. What ZeroMQ drops for a slow subscriber of a fast
-//  topic the subscriber counts, as gaps, but for a prefix over multicast; in raw framing messages
-//  have no numbers, so that only the publisher's overflows tell.
+//  Counters since new. Every drop of ours is counted. What ZeroMQ drops for a slow subscriber of a
+//  fast topic the subscriber counts, as gaps, with the next frame that comes: what is lost last,
+//  with nothing behind it, shows in the publisher's overflows only. These count the first of a row
+//  of frames that found a queue full, and are all there is in raw framing, where messages have no
+//  numbers. Not counted as gaps: prefixes beyond the 1024 latest of a publisher, or that found no
+//  memory there; publishers beyond the 64 latest of a subscriber; prefixes over multicast, or
+//  behind a proxy that subscribes to others.
 typedef struct {
     uint64_t sent;         //  messages accepted by send
     uint64_t confirmed;    //  sure: confirmed at the relay's level; fast: handed to the transport
