@@ -48,9 +48,14 @@ s_request(int *exit_code_p)
         *exit_code_p = cli_complain(EX_NOINPUT, "%s", yam_error());
         return NULL;
     }
-    int rc = cli_source_next(&source);
-    if (rc != -1) { //  0: nothing is a request, too
-        request = yam_message_new(source.body, rc == 1 ? source.size : 0);
+    int rc = cli_source_next(&source); //  0: interrupted; nothing is a request, too
+    if (rc == 0) {
+        *exit_code_p = cli_complain(EX_TEMPFAIL, "interrupted: the request was not sent");
+        cli_source_close(&source);
+        return NULL;
+    }
+    if (rc == 1) {
+        request = yam_message_new(source.body, source.size);
     }
     if (request != NULL && s_values.id[0] != '\0' &&
         yam_message_set(request, "id", s_values.id) == -1) {

@@ -191,7 +191,10 @@ s_change_all(yam_callback_store_t *store, char **ids, s_change_fn change, const 
             (void) printf("%s %s%s\n", *ids, s_values.is_dry_run ? "would be " : "", done);
         }
     }
-    return exit_code;
+    if (*ids != NULL) {
+        (void) cli_complain(0, "interrupted before %s", *ids);
+    }
+    return *ids != NULL && exit_code == EX_OK ? EX_TEMPFAIL : exit_code;
 }
 
 static int

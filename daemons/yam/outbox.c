@@ -222,6 +222,7 @@ typedef struct {
     size_t id_count;
     int64_t changed;
     int64_t left; //  rows that were not in a state for it, or on their way
+    bool is_cut;  //  a stop was asked for before all were looked at
 } s_job_t;
 
 static int
@@ -248,7 +249,8 @@ s_try(yam_outbox_t *outbox, int64_t id, s_change_fn change)
 static int
 s_change_ids(s_job_t *job, s_change_fn change)
 {
-    for (size_t index = 0; index < job->id_count && !cli_is_stopped(); index++) {
+    size_t index = 0;
+    for (; index < job->id_count && !cli_is_stopped(); index++) {
         int64_t id = job->ids[index];
         int rc = s_values.is_dry_run ? s_try(job->outbox, id, change) : change(job->outbox, id);
         if (rc == -1 && errno != EBUSY) {
@@ -257,6 +259,7 @@ s_change_ids(s_job_t *job, s_change_fn change)
         job->changed += rc == 1 ? 1 : 0;
         job->left += rc == 1 ? 0 : 1;
     }
+    job->is_cut = index < job->id_count;
     return 0;
 }
 
@@ -273,12 +276,13 @@ s_change_all(s_job_t *job, s_change_fn change, int state)
         }
         after = job->id_count > 0 ? job->ids[job->id_count - 1] : after;
     } while (job->id_count == S_PAGE && !cli_is_stopped());
+    job->is_cut = job->is_cut || job->id_count == S_PAGE;
     return 0;
 }
 
 //  Says how many rows there were.
 static int
-s_report(const char *what, int64_t count, int64_t left)
+s_report(const char *what, int64_t count, int64_t left, bool is_cut)
 {
     cli_rows_t *rows = cli_rows_new();
     cli_rows_begin(rows);
@@ -286,6 +290,9 @@ s_report(const char *what, int64_t count, int64_t left)
     cli_rows_number(rows, "left", left);
     cli_rows_bool(rows, "dry-run", s_values.is_dry_run);
     int exit_code = s_print(&rows, true);
+    if (is_cut && exit_code == EX_OK) {
+        return cli_complain(EX_TEMPFAIL, "interrupted: there may be more rows");
+    }
     return exit_code == EX_OK && left > 0 ? EX_TEMPFAIL : exit_code;
 }
 
@@ -301,7 +308,8 @@ s_change(yam_outbox_t *outbox, char **ids, s_change_fn change, int state, const 
     }
     if (exit_code == EX_OK) {
         int rc = s_values.is_all ? s_change_all(job, change, state) : s_change_ids(job, change);
-        exit_code = rc == -1 ? cli_complain_errno() : s_report(what, job->changed, job->left);
+        exit_code =
+            rc == -1 ? cli_complain_errno() : s_report(what, job->changed, job->left, job->is_cut);
     }
     yami_free(job);
     return exit_code;
@@ -361,14 +369,14 @@ s_prune(void *arg, char **ids)
     if (s_values.is_dry_run) {
         return yam_outbox_rows(outbox, -1, NULL, 0, INT64_MAX, s_count_old, &job) == -1
                    ? cli_complain_errno()
-                   : s_report("pruned", job.changed, 0);
+                   : s_report("pruned", job.changed, 0, false);
     }
     int64_t count;
     do {
         count = yam_outbox_prune(outbox, s_values.age_ms, S_PAGE);
         job.changed += count > 0 ? count : 0;
     } while (count == S_PAGE && !cli_is_stopped());
-    return count == -1 ? cli_complain_errno() : s_report("pruned", job.changed, 0);
+    return count == -1 ? cli_complain_errno() : s_report("pruned", job.changed, 0, count == S_PAGE);
 }
 
 //  -- Sending -------------------------------------------------------------------------------------
@@ -376,17 +384,18 @@ s_prune(void *arg, char **ids)
 static int
 s_work(yam_dispatcher_t *dispatcher)
 {
-    while (!cli_is_stopped()) {
+    bool is_sent = false;
+    while (!is_sent && !cli_is_stopped()) {
         if (!s_values.is_once) {
             cli_wait(-1, -1);
-        } else if (yam_dispatcher_flush(dispatcher, S_SLICE_MS) == 0) {
-            break;
+        } else {
+            is_sent = yam_dispatcher_flush(dispatcher, S_SLICE_MS) == 0;
         }
     }
     yam_dispatcher_stats_t stats;
     yam_dispatcher_stats(dispatcher, &stats);
     if (s_values.is_once) {
-        return s_report("delivered", (int64_t) stats.delivered, 0);
+        return s_report("delivered", (int64_t) stats.delivered, 0, !is_sent);
     }
     return EX_OK;
 }

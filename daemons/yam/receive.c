@@ -290,6 +290,18 @@ s_end_idle(s_job_t *job)
     return job->received > 0 ? EX_OK : EX_TEMPFAIL;
 }
 
+//  Ctrl-C ends what has no end of its own.
+static int
+s_end_stopped(const s_job_t *job)
+{
+    if (job->values->count > 0) {
+        return cli_complain(EX_TEMPFAIL, "interrupted after %" PRIu64 " of %" PRId64 " messages",
+                            job->received, job->values->count);
+    }
+    bool is_missing = job->values->wait_ms >= 0 && job->received == 0;
+    return is_missing ? cli_complain(EX_TEMPFAIL, "interrupted before a message came") : EX_OK;
+}
+
 static int
 s_complain_stdout(void)
 {
@@ -328,7 +340,7 @@ s_loop(s_job_t *job)
         }
         cli_wait(fd, patience_ms);
     }
-    return EX_OK;
+    return s_is_done(job) ? EX_OK : s_end_stopped(job);
 }
 
 //  -- Starting ----------------------------------------------------------------------------------

@@ -322,7 +322,11 @@ s_report(s_job_t *job)
         return s_report_refusal(job, stats.refused);
     }
     if (stats.confirmed >= wanted) {
-        return EX_OK;
+        return job->source.is_cut ? cli_complain(EX_TEMPFAIL,
+                                                 "interrupted after %" PRIu64
+                                                 " messages: what came then was not sent",
+                                                 wanted)
+                                  : EX_OK;
     }
     const char *why = job->is_fast ? "is anybody there?" : "is yamd running there?";
     if (cli_is_stopped()) {

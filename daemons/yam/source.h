@@ -7,10 +7,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 typedef struct {
-    FILE *file;      //  owned unless stdin; NULL: bodies are made up
+    int fd;          //  owned unless stdin
+    bool is_made;    //  bodies are made up, and there is no fd
     bool is_whole;   //  one body: the whole file
     int separator;   //  ends a body
     int64_t left;    //  bodies still to come
@@ -18,6 +18,11 @@ typedef struct {
     size_t capacity; //  bytes allocated for body
     size_t size;     //  of the latest body
     uint64_t number; //  of the latest body, 1..
+    char *input;     //  owned; what was read
+    size_t input_size;
+    size_t input_at; //  the next byte in it
+    bool has_ended;  //  there is nothing more to read
+    bool is_cut;     //  a stop was asked for before its end
 } cli_source_t;
 
 //  path "" or "-" is stdin. count -1: all there are. 0, or -1 with errno and a sentence.
@@ -28,8 +33,8 @@ cli_source_open(cli_source_t *self, const char *path, int separator, bool is_who
 int
 cli_source_make(cli_source_t *self, int64_t count, int64_t size_bytes);
 
-//  1 with body and size set, 0 at the end or when a stop was asked for, -1 with errno and a
-//  sentence.
+//  1 with body and size set, 0 at the end or when a stop was asked for (is_cut), -1 with errno and
+//  a sentence.
 int
 cli_source_next(cli_source_t *self);
 

@@ -9,7 +9,7 @@ import subprocess
 
 import outbox_support as outbox
 from yamd_support import (NOINPUT, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, DATAERR, Relay, folder, main,
-                          read_line, refused, rows, spawn, yam)
+                          read_line, refused, rows, spawn, until, yam)
 
 
 def cli(*arguments, **options):
@@ -130,6 +130,34 @@ def test_run_goes_on_until_interrupted():
     process.send_signal(signal.SIGINT)
     assert process.wait(TIMEOUT) == 0
     assert database.number("SELECT count(*) FROM yam_outbox_lane WHERE owner <> 0") == 0
+
+
+def test_interrupted_run_until_nothing_is_left_does_not_look_complete():
+    database = outbox.Database()
+    database.put("orders", [b"x"])
+    process = spawn("yam", "outbox", "run", "--once", "--db", folder("app.db"), "-e", "tcp://127.0.0.1:1",
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    until(lambda: outbox.catches(process, signal.SIGINT), "it never listens for SIGINT")
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == TEMPFAIL and b"interrupted" in errors, (process.returncode, errors)
+    assert [b"delivered", b"0"] in [line.split() for line in output.splitlines()], output
+
+
+def test_interrupted_change_of_rows_does_not_look_complete():
+    database = outbox.Database()
+    for choice in (["1", "2"], ["--all", "--state", "0"]):
+        database.put("orders", [b"x"] * 2)
+        holder = sqlite3.connect(folder("app.db"), isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        process = spawn("yam", "outbox", "cancel", *choice, "--db", folder("app.db"), stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE)
+        until(lambda: outbox.catches(process, signal.SIGTERM), "it never listens for SIGTERM")
+        process.send_signal(signal.SIGTERM)
+        holder.close()
+        _, errors = process.communicate(timeout=TIMEOUT)
+        assert process.returncode == TEMPFAIL and b"interrupted" in errors, (process.returncode, errors)
+    assert [row["state"] for row in listed() if row["id"] in (2, 4)] == ["sending"] * 2  # the last ones
 
 
 def test_database_without_an_outbox_is_left_as_it_is():

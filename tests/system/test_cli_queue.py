@@ -7,8 +7,9 @@ import signal
 import socket
 import subprocess
 
+from outbox_support import catches
 from yamd_support import (DATAERR, IOERR, NOINPUT, NOPERM, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, Relay, folder, main,
-                          read_line, refused, rows, spawn, write)
+                          read_line, refused, rows, spawn, until, write)
 
 LINES = "".join(f"line {number} of a thousand\n" for number in range(1000))
 
@@ -145,6 +146,73 @@ def test_interrupted_pull_ends_cleanly():
     puller.send_signal(signal.SIGINT)
     assert puller.wait(TIMEOUT) == 0
     relay.yam("pull", "q", "--wait", "100ms", code=TEMPFAIL)
+
+
+def interrupted(process, number, output):
+    """Ends it by a signal; what it said. It must not look as if all had been done."""
+    process.send_signal(number)
+    said, errors = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == TEMPFAIL and b"interrupted" in errors, (process.returncode, said, errors)
+    assert output is None or said == output, said
+    return errors
+
+
+def test_interrupted_push_says_that_what_came_then_was_not_sent():
+    relay = Relay()
+    os.mkfifo(folder("fifo"))
+    sent = 0
+    for options in ([], ["-f", folder("fifo")], ["-n", "9"], ["--quiet"]):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            pusher = spawn("yam", "push", "q", "-e", relay.endpoint, *options, stdin=subprocess.PIPE,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            with open(folder("fifo"), "wb") if "-f" in options else pusher.stdin as source:
+                source.write(b"1\n2\nhalf of")
+                source.flush()
+                sent += 2
+                until(lambda: [row["messages"] for row in rows(relay.yam("stat", "--json")[0])] == [sent], "not sent")
+                output = b"" if "--quiet" in options else b"2 confirmed (synced)\n"
+                errors = interrupted(pusher, number, None)
+                assert b"after 2 messages: what came then was not sent" in errors, errors
+    assert rows(relay.yam("stat", "--json")[0])[0]["messages"] == sent
+
+
+def test_interrupted_push_of_messages_made_up_does_not_look_complete():
+    relay = Relay(store=None)
+    pusher = spawn("yam", "push", "q", "-e", relay.endpoint + "?grade=sure&window=1", "-n", "1000000000", "--size", "9",
+                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    until(lambda: rows(relay.yam("stat", "--json")[0]), "nothing is sent")
+    interrupted(pusher, signal.SIGTERM, None)
+
+
+def test_interrupted_call_sends_no_half_of_a_request():
+    relay = Relay(store=None)
+    call = spawn("yam", "call", "q", "-e", relay.endpoint, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                 stderr=subprocess.PIPE)
+    until(lambda: catches(call, signal.SIGINT), "it never listens for SIGINT")
+    with call.stdin as source:
+        source.write(b"half of")
+        source.flush()
+        assert b"the request was not sent" in interrupted(call, signal.SIGINT, b"")
+    assert rows(relay.yam("stat", "--json")[0]) == []
+
+
+def test_interrupted_pull_of_a_count_does_not_look_complete():
+    relay = Relay()
+    puller = spawn("yam", "pull", "q", "-n3", "-e", relay.endpoint, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                   bufsize=0)
+    relay.yam("push", "q", stdin="x\n")
+    assert read_line(puller.stdout) == b"x\n"
+    assert b"after 1 of 3 messages" in interrupted(puller, signal.SIGINT, b"")
+
+
+def test_interrupted_wait_for_a_message_does_not_look_as_if_one_had_come():
+    relay = Relay()
+    relay.yam("push", "q", stdin="x\n")
+    relay.yam("pull", "q", "-n1")
+    puller = spawn("yam", "pull", "q", "--wait", "1h", "-e", relay.endpoint, stdout=subprocess.PIPE,
+                   stderr=subprocess.PIPE)
+    until(lambda: rows(relay.yam("stat", "--json")[0])[0]["consumers"] == 1, "it does not come")
+    assert b"before a message came" in interrupted(puller, signal.SIGTERM, b"")
 
 
 def test_reader_that_goes_away_loses_nothing():
