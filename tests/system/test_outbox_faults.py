@@ -9,8 +9,9 @@ import outbox_support as outbox
 import yamd_support
 from fault_proxy import DOWN, UP, FaultProxy
 from fault_support import CLONE_NEWNS, FalseClock, command, failing_build, need, unshare
-from outbox_support import Scene, wait_for_death
-from yamd_support import IS_SANITIZED, TIMEOUT, folder, hold, leave, main, needs, read, rows, until, write, yam
+from outbox_support import Scene, stop, wait_for_death
+from yamd_support import (IS_SANITIZED, TIMEOUT, folder, hold, is_frozen, leave, main, needs, read, rows, until, write,
+                          yam)
 
 POINTS = ("commit", "committed", "send", "confirm")
 HOUR = 3600
@@ -142,9 +143,70 @@ def test_full_disk_delays_and_loses_nothing():
     scene.database.connection.close()
 
 
+def share_lanes(scene, clock, lease):
+    """Two dispatchers: (who has the lane of orders, who has the others and that clock)."""
+    other = scene.dispatch("--lease", lease)
+    scene.put(channels=["orders"])
+    scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
+    other.send_signal(signal.SIGSTOP)
+    until(lambda: is_frozen(other), "it does not freeze")
+    runner = scene.dispatch("--lease", lease, environment=clock.environment)
+    scene.put(channels=["bills"])
+    scene.database.put("news", [b"x"])
+    scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
+    return other, runner
+
+
+def find_owners(scene):
+    return scene.database.run("SELECT channel, owner FROM yam_outbox_lane ORDER BY channel")
+
+
+def check_leases(scene, before):
+    """After some work each lane has the owner it had."""
+    scene.put()
+    scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
+    assert find_owners(scene) == before, f"a lease has moved: {find_owners(scene)}, not {before}"
+
+
 def test_clocks_that_jump_move_no_lease():
+    scene, clock = Scene(), FalseClock()
+    scene.relay.yam("pub", "news", stdin="x")  # a topic: what goes there as to a queue fails, at the dispatcher's time
+    other, runner = share_lanes(scene, clock, "30m")
+    other.send_signal(signal.SIGCONT)
+    before = find_owners(scene)
+    owners = dict(before)
+    assert 0 != owners["orders"] != owners["bills"] == owners["news"] != 0, owners
+    for seconds in (HOUR, 0, -HOUR, 0):
+        clock.jump(seconds)
+        check_leases(scene, before)
+        scene.database.put("news", [b"x"])
+        scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
+        newest = scene.database.number("SELECT time_ms FROM yam_outbox_failed ORDER BY id DESC LIMIT 1") / 1000
+        assert abs(newest - time.time() - seconds) < 60, "the clock did not jump"
+        check_leases(scene, before)
+    for process in (other, runner):
+        stop(process)
+    scene.database.run("DELETE FROM yam_outbox_row WHERE id IN (SELECT id FROM yam_outbox_failed)")
+    wrong = scene.judge()
+    assert wrong == [], wrong
+
+
+def test_check_sees_a_lease_that_moves():
     scene = Scene()
-    clock = FalseClock()
+    scene.relay.yam("pub", "news", stdin="x")
+    share_lanes(scene, FalseClock(), "100ms")  # who has orders stays frozen, and loses it
+    before = find_owners(scene)
+    try:
+        check_leases(scene, before)
+    except AssertionError as error:
+        assert "a lease has moved" in str(error), error
+        assert dict(find_owners(scene))["orders"] != dict(before)["orders"] != 0
+    else:
+        raise AssertionError("it sees nothing")
+
+
+def test_lanes_of_a_killed_dispatcher_are_taken_in_time_though_clocks_jump():
+    scene, clock = Scene(), FalseClock()
     for seconds in (HOUR, -HOUR):
         runner = scene.dispatch(environment=clock.environment)
         other = scene.dispatch()
