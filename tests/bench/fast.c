@@ -6,7 +6,8 @@
     the subscriber), since a topic may drop what a slow subscriber does not take, and lost messages
     make a run void.
 
-    Over tcp and ipc all of it is measured once more with CURVE, against libzmq with the same keys.
+    Over tcp and ipc all of it is measured once more with CURVE, against libzmq with the same
+    keys, not against CZMQ.
 
     QUICK leaves out ipc, CZMQ, latencies but those of the first size, and of CURVE all but the
     rates of push. More settings: PATTERNS=push,pub  TRANSPORTS=inproc,ipc,tcp  PHASES=rate,latency

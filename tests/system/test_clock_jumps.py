@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A wall clock that jumps an hour either way while messages are leased and wait for their retry: neither moves."""
+"""F10: a wall clock that jumps an hour either way while messages are leased and wait for their retry: neither moves."""
 
 import time
 

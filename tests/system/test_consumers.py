@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Consumers that are killed, frozen, slow: their messages reach others in time, nobody else is blamed or kept waiting."""
+"""F9, F11: consumers that are killed, frozen, slow: their messages reach others in time, nobody else is
+blamed or kept waiting."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-//  A disk that fills up: senders are refused with the reason and keep their messages, consumers
+//  F5: a disk that fills up: senders are refused with the reason and keep their messages, consumers
 //  drain, sending goes on by itself, nothing confirmed is lost. Also a disk that may only be read.
 //  Needs root, for file systems of its own in a mount namespace that goes with the test; skipped
 //  otherwise.

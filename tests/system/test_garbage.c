@@ -1,4 +1,4 @@
-//  Bad input at a live yamd: junk on the port, frames cut, oversized, of other versions, with
+//  F12: bad input at a live yamd: junk on the port, frames cut, oversized, of other versions, with
 //  impossible lengths. Each is answered with its status or ends its own link; all the while a
 //  well-behaved client is served, and memory stays bounded.
 

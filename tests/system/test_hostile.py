@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Hostile peers at a live yamd: what they can make it hold, and how long it bears them.
+"""F12: hostile peers at a live yamd: what they can make it hold, and how long it bears them.
 
 Each case ends with a client that is served as usual, and with what the relay says it did (stat). What others feel of it is
 in test_floods.py.

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""kill -9 at the N-th system call that touches the store: nothing confirmed is lost, and a restart always works.
+"""F1: kill -9 at the N-th system call that touches the store: nothing confirmed is lost, and a restart always works.
 
 YAM_COUNT=N kills so often [40]; YAM_SEED=N makes the same choices again.
 """

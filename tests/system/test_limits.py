@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Descriptors, threads and processes that run out: a clean refusal with its reason, nothing lost, and it works again after."""
+"""F13: descriptors, threads and processes that run out: a clean refusal with its reason, nothing lost, and it works
+again after."""
 
 import os
 import resource

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A live yamd whose n-th allocation fails: it refuses, drops a frame that is asked for again, or ends; nothing confirmed is
+"""F7: a live yamd whose n-th allocation fails: it refuses, drops a frame that is asked for again, or ends; nothing confirmed is
 lost, and a restart works.
 
 Where a peer or a file chose the size it must go on or stop in order; where its own tables grow it may also end at once.

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Links that are cut, reset, stalled, delayed, lossy, or lead nowhere: nothing is lost, nothing is stored twice.
+"""F8: links that are cut, reset, stalled, delayed, lossy, or lead nowhere: nothing is lost, nothing is stored twice.
 
 Through a proxy, and in a network namespace of its own with packet filters.
 """

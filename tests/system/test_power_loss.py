@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Power loss, and a disk that forgets what it could not write: all that was confirmed as synced is there afterwards.
+"""F2, F4: power loss, and a disk that forgets what it could not write: all that was confirmed as synced is there afterwards.
 
 The file systems are ext4 in files. YAM_COUNT=N cuts the power so often [10]; YAM_SEED=N makes the same choices again.
 """

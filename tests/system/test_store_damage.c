@@ -1,4 +1,4 @@
-//  A store damaged while nobody looked: `yam verify` names the range and says so with its exit
+//  F6: a store damaged while nobody looked: `yam verify` names the range and says so with its exit
 //  code, yamd reports it and delivers everything else, as it was and in order. Which messages lie
 //  in which file is read from the files themselves beforehand.
 

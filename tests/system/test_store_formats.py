@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Stores of each format that a release wrote: read back by content, or refused in plain words and left as they are.
+"""F15: stores of each format that a release wrote: read back by content, or refused in plain words and left as they are.
 
 stores/generate makes the folder of the format of this build.
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A sync or write that fails: nothing is confirmed after it, the relay stops and says so, a restart finds what was promised.
+"""F3: a sync or write that fails: nothing is confirmed after it, the relay stops and says so, a restart finds what was promised.
 
 YAM_COUNT=N tries the first N calls of each kind [4].
 """

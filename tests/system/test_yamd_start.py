@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""yamd starting: what it says when it is ready, and why it is not."""
+"""yamd starting: what it says when it is ready, and why it is not; F14: another has its directory."""
 
 import glob
 import os
