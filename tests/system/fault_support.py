@@ -59,7 +59,7 @@ def unshare(flags):
     """Gives this process namespaces of its own; what it mounts goes with it."""
     if _libc.unshare(flags) == -1 or (flags & CLONE_NEWNS and
                                       _libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == -1):
-        leave(f"not here: no namespace of its own: {os.strerror(ctypes.get_errno())}")
+        leave(f"needs a namespace of its own: {os.strerror(ctypes.get_errno())}")
 
 
 def command(*words, **options):

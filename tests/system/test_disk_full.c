@@ -57,7 +57,7 @@ s_wants_to_mount(void)
     }
     bool may_mount =
         unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
-    return may_mount ? NULL : "not here: no namespace of its own";
+    return may_mount ? NULL : "needs a mount namespace of its own";
 }
 
 static void
