@@ -85,6 +85,7 @@ s_take(int fd, const char *path)
     }
     char text[PID_TEXT_SIZE];
     int size = snprintf(text, sizeof text, "%ld\n", (long) getpid());
+    errno = ENOSPC; //  unless a call says otherwise: a short write says nothing
     if (ftruncate(fd, 0) == -1 || pwrite(fd, text, (size_t) size, 0) != size) {
         return yami_fail(errno, "cannot write into %s/lock: %s", path, strerror(errno));
     }

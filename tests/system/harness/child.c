@@ -226,6 +226,10 @@ int
 child_kill(child_t *self)
 {
     int status = 0;
+    if (self->pid <= 0) {
+        errno = ESRCH; //  0 would be the whole group
+        s_die("cannot kill", "a child that was never started");
+    }
     (void) kill(self->pid, SIGKILL);
     while (waitpid(self->pid, &status, 0) == -1 && errno == EINTR) {
     }
