@@ -14,7 +14,9 @@ import statistics
 import struct
 import subprocess
 import sys
+import threading
 import time
+import types
 
 import zmq
 
@@ -111,16 +113,16 @@ def came(results):
     return sum(one[2] - other[2] for one, other in zip(results[1], results[0]))
 
 
-def measure(relay, attacks, count, is_enough, keys=None):
+def measure(relay, attacks, count, is_enough, keys=None, turns=TURNS):
     """Of each of the attacks and each turn (messages per second of a client, seconds that the relay used, what came).
 
-    There are as many turns as it takes until the attack has come: is_enough(results so far).
+    There are so many turns, and as many as it takes until the attack has come: is_enough(results so far).
     """
     results = [[] for _ in attacks]
     end = time.monotonic() + support.TIMEOUT
     with rc.Client(relay.endpoint, rc.Journal("rated", 200, 900), relay.process, keys=keys) as client:
         client.open()
-        while len(results[0]) < TURNS or not is_enough(results):
+        while len(results[0]) < turns or not is_enough(results):
             assert time.monotonic() < end, f"there was no attack: {results}"
             for process, result in zip(attacks, results):
                 before, began = count(), used(relay)
@@ -131,17 +133,28 @@ def measure(relay, attacks, count, is_enough, keys=None):
     return results
 
 
-def check(relay, kind, look, count_of, memory_limit=128 * MIB, most_us=100, keys=None, least=LEAST, has_come=bool):
-    """Attacks as kind's plan says, until more than `least` has come and has_come(row). look(): the relay's row;
-    count_of(row): how much has come so far; where that counts (least > 0), it may cost so much each."""
-    before = memory(relay)
+def check(relay, kind, look, count_of, **limits):
+    """Attacks as kind's plan says."""
     path = support.write("plan", json.dumps(kind))
-    attacks = attack(path, python("-c", SINK)[1], 0), attack(path, relay.endpoint, 1)
+    compare(relay, (attack(path, python("-c", SINK)[1], 0), attack(path, relay.endpoint, 1)), look, count_of, **limits)
+
+
+def compare(relay, attacks, look, count_of, memory_limit=128 * MIB, most_us=100, keys=None, least=LEAST, has_come=bool,
+            turns=TURNS):
+    """Of two attacks, of which the second is at the relay, until more than `least` has come and has_come(row). look():
+    the relay's row; count_of(row): how much has come so far; where that counts (least > 0), it may cost so much each."""
+    before = memory(relay)
 
     def is_enough(results):
         return (not least or came(results) > least) and has_come(look())
 
-    beside, under = results = measure(relay, attacks, lambda: count_of(look()), is_enough, keys)
+    results = measure(relay, attacks, lambda: count_of(look()), is_enough, keys, turns)
+    judge(results, memory(relay) - before, memory_limit, most_us, least)
+
+
+def judge(results, grown, memory_limit, most_us, least):
+    """What SECURITY.md promises; of a sanitizer's relay only that it goes on."""
+    beside, under = results
     speeds = [statistics.median(speed for speed, _, _ in results) for results in (beside, under)]
     # Of turns that follow each other, so that what else the machine has to do is in both; half of them may be wrong.
     shares = [slow / fast for (fast, *_), (slow, *_) in zip(beside, under)]
@@ -149,11 +162,9 @@ def check(relay, kind, look, count_of, memory_limit=128 * MIB, most_us=100, keys
     cost = sum(one[1] - other[1] for one, other in zip(under, beside))
     count = came(results)
     cost_us = 1e6 * cost / max(1, count)
-    grown = memory(relay) - before
     costs = f"{count:.0f} came, {cost_us:.1f} us each" if least else f"{cost:.2f} s of processors"
     print(f"# {speeds[0]:.0f}/s beside it, {speeds[1]:.0f}/s under it: {share:.2f} ({min(shares):.2f} to {max(shares):.2f}); "
           f"{costs}, {grown >> 20} MiB", flush=True)
-    # What SECURITY.md promises; of a sanitizer's relay only that it goes on.
     assert share >= 1 / SHARE, f"shares of each turn: {shares}"
     assert not least or cost_us < most_us or support.IS_SANITIZED, f"{cost_us:.1f} us of processors for each"
     assert grown < SLACK * memory_limit, f"{grown >> 20} MiB"
@@ -168,6 +179,60 @@ def check_flood(kind, prepare=None, count_of=None, **limits):
     frame = len(kind["frames"][0]) / 2 / kind["count"] - 9  # without ZMTP's head
     check(relay, kind, lambda: stat(relay), count_of or (lambda row: row["in-bytes"] / frame), **limits)
     serve(relay)
+
+
+#   -- What the checks see -----------------------------------------------------------------------------------
+
+
+class Freezing:
+    """An attack that stops the relay most of the time."""
+
+    def __init__(self, relay):
+        self.relay, self.thread, self.ends = relay, None, threading.Event()
+
+    def send_signal(self, number):
+        if number == signal.SIGCONT:
+            self.ends.clear()
+            self.thread = threading.Thread(target=self.attack)
+            self.thread.start()
+        else:
+            self.ends.set()
+            self.thread.join()
+
+    def attack(self):
+        while not self.ends.is_set():
+            self.relay.process.send_signal(signal.SIGSTOP)
+            support.hold(0.01)  # it is frozen
+            self.relay.process.send_signal(signal.SIGCONT)
+            support.hold(0.001)  # and hardly ever is not
+
+
+def is_seen(function, *arguments, says, **options):
+    try:
+        function(*arguments, **options)
+    except AssertionError as error:
+        return says in str(error)
+    return False
+
+
+def test_check_sees_a_relay_that_is_held_up():
+    relay = start()
+    idle = types.SimpleNamespace(send_signal=lambda number: None)
+    options = {"least": 0, "turns": 3}
+    assert is_seen(compare, relay, (idle, Freezing(relay)), lambda: stat(relay), lambda row: 0, says="shares", **options)
+    serve(relay)
+
+
+def test_check_sees_costs_and_memory_beyond_their_limits():
+    def measured(speed=1000, seconds=0.002, count=200):
+        return [(speed, seconds, count)] * 25
+
+    limits = {"memory_limit": 128 * MIB, "most_us": 100, "least": LEAST}
+    beside, sound = measured(count=0), measured(900 / SHARE + 100, 0.01)
+    judge((beside, sound), 100 * MIB, **limits)
+    assert is_seen(judge, (beside, measured(900 / SHARE)), 0, says="shares", **limits)
+    assert support.IS_SANITIZED or is_seen(judge, (beside, measured(seconds=0.03)), 0, says="us of processors", **limits)
+    assert is_seen(judge, (beside, sound), SLACK * 128 * MIB, says="MiB", **limits)
 
 
 #   -- Frames ------------------------------------------------------------------------------------------------
@@ -280,5 +345,7 @@ def test_flood_of_handshakes_with_wrong_keys_and_of_recorded_ones():
     scene.serve()
 
 
+if support.IS_SANITIZED:
+    del test_check_sees_a_relay_that_is_held_up  # its client takes too long, and is left one thirtieth
 if __name__ == "__main__":
     support.main(globals())

@@ -9,7 +9,10 @@ import os
 import resource
 import shutil
 import struct
+import subprocess
+import sys
 import time
+import types
 
 import msgpack
 import zmq
@@ -237,6 +240,42 @@ def test_quota_that_is_used_up_refuses_and_goes_on():
         client.drain()
         assert not client.journal.judge(), client.journal.judge()
     assert "store-failed" not in relay.read_log(), relay.read_log()
+
+
+#   -- What the checks see ---------------------------------------------------------------------------------
+
+GROWING = """
+import sys
+print(flush=True)
+kept = []
+for _ in sys.stdin:
+    kept.append(b"x" * (64 << 20))
+    print(flush=True)
+"""
+
+
+def test_check_sees_memory_that_grows():
+    growing = types.SimpleNamespace(process=support.spawn(sys.executable, "-c", GROWING, stdin=subprocess.PIPE,
+                                                          stdout=subprocess.PIPE, bufsize=0))
+    assert support.read_line(growing.process.stdout) == b"\n"
+    before = memory(growing)
+    growing.process.stdin.write(b"\n")
+    assert support.read_line(growing.process.stdout) == b"\n"
+    assert 63 * MIB < memory(growing) - before < 80 * MIB, memory(growing) - before
+
+
+def test_check_sees_a_link_that_nobody_ends():
+    relay = start()
+    raw = Raw(relay)
+    raw.hello()
+    assert not raw.is_ended(0.1)
+    try:
+        wait_for(relay, lambda row: row["connections-ended"] >= 1, "it is ended", timeout=0.1)
+    except AssertionError as error:
+        assert "it is ended: not in time" in str(error), error
+    else:
+        raise AssertionError("it is taken for ended")
+    raw.close()
 
 
 #   -- Limits of the tables --------------------------------------------------------------------------------

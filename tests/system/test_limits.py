@@ -70,6 +70,20 @@ def test_start_with_too_few_threads_is_refused_with_the_reason():
     assert 0 < refusals < len(THREADS), refusals
 
 
+def test_check_sees_refusals_that_are_not_clean():
+    def end(words):
+        return refused_cleanly(spawn("/bin/sh", "-c", words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0),
+                               (b"descriptors",))
+
+    assert end("echo 'too few descriptors' >&2; exit 71") and not end("exit 0")
+    for words in ("echo 'too few descriptors' >&2; kill -SEGV $$", "exit 71", "echo 'descriptors' >&2; exit 127"):
+        try:
+            end(words)
+        except AssertionError:
+            continue
+        raise AssertionError(f"{words} is taken for a refusal")
+
+
 if __name__ == "__main__":
     need(root=True)
     main(globals())
