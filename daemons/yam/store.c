@@ -40,6 +40,10 @@ typedef struct {
     uint64_t bytes;
     uint64_t losses; //  rows of damage: a range that hit several channels has one for each
     uint64_t torn_bytes;
+    uint64_t ranges; //  of damage, as far as it came; the last one is at:
+    uint64_t segment;
+    uint64_t offset;
+    bool is_cut; //  a stop was asked for before the end
 } s_job_t;
 
 //  -- Rows --------------------------------------------------------------------------------------
@@ -64,10 +68,27 @@ s_print_page(s_job_t *job)
                             : cli_rows_print_table(job->rows, stdout);
 }
 
+//  The rows of a range follow each other.
+static void
+s_count_damage(s_job_t *job, const yami_damage_t *damage)
+{
+    bool is_same =
+        job->ranges > 0 && job->segment == damage->segment && job->offset == damage->offset;
+    if (damage->is_torn_tail) {
+        job->torn_bytes += damage->size;
+        return;
+    }
+    job->losses++;
+    job->ranges += is_same ? 0 : 1;
+    job->segment = damage->segment;
+    job->offset = damage->offset;
+}
+
 static void
 s_on_damage(void *arg, const yami_damage_t *damage)
 {
     s_job_t *job = arg;
+    s_count_damage(job, damage);
     cli_rows_begin(job->rows);
     s_text(job, "what", damage->what);
     cli_rows_bool(job->rows, "torn-tail", damage->is_torn_tail);
@@ -79,8 +100,6 @@ s_on_damage(void *arg, const yami_damage_t *damage)
     s_number(job, "channel", damage->channel);
     s_number(job, "first", damage->first);
     s_number(job, "last", damage->last);
-    job->losses += damage->is_torn_tail ? 0 : 1;
-    job->torn_bytes += damage->is_torn_tail ? damage->size : 0;
 }
 
 //  -- Opening -----------------------------------------------------------------------------------
@@ -97,7 +116,15 @@ s_check_directory(const char *path)
                                    : cli_complain(EX_NOINPUT, "%s is not a directory", path);
 }
 
-//  Returns the number of damaged ranges, or -1 after a complaint with *exit_code_p set.
+static bool
+s_must_stop(s_job_t *job)
+{
+    job->is_cut = cli_is_stopped();
+    return job->is_cut;
+}
+
+//  Returns the number of damaged ranges, or -1 after a complaint with *exit_code_p set. When it is
+//  interrupted, those found so far.
 static int64_t
 s_walk(const char *path, yami_replay_fn visit, yami_damage_fn damaged, s_job_t *job,
        int *exit_code_p)
@@ -105,7 +132,10 @@ s_walk(const char *path, yami_replay_fn visit, yami_damage_fn damaged, s_job_t *
     *exit_code_p = s_check_directory(path);
     yami_disk_t *disk = *exit_code_p == EX_OK ? yami_disk_open(path, true) : NULL;
     int64_t count = disk ? yami_segment_log_verify(disk, visit, damaged, job) : -1;
-    if (count == -1 && *exit_code_p == EX_OK && !ferror(stdout) && !cli_is_stopped()) {
+    if (job->is_cut && count == -1) {
+        count = (int64_t) job->ranges;
+        *exit_code_p = count > 0 ? EX_DATAERR : EX_TEMPFAIL;
+    } else if (count == -1 && *exit_code_p == EX_OK && !ferror(stdout)) {
         *exit_code_p = errno == ENOENT ? cli_complain(EX_NOINPUT, "%s: no store there", path)
                                        : cli_complain_errno();
     }
@@ -126,7 +156,7 @@ s_count(void *arg, const yami_entry_t *entry)
     job->entries++;
     job->messages += entry->count;
     job->bytes += entry->meta_size + (entry->data ? entry->data->size : 0);
-    return cli_is_stopped() ? -1 : 0;
+    return s_must_stop(job) ? -1 : 0;
 }
 
 static int
@@ -163,7 +193,10 @@ s_verify(char **operands)
     int64_t count = s_walk(operands[0], s_count, s_on_damage, &job, &exit_code);
     if (count >= 0) {
         int rc = s_values.is_json ? s_print_found_json(&job, count) : s_print_found(&job, count);
-        exit_code = rc == -1 ? EX_IOERR : (count > 0 ? EX_DATAERR : EX_OK);
+        exit_code = rc == -1 ? EX_IOERR : (count > 0 ? EX_DATAERR : exit_code);
+    }
+    if (job.is_cut) {
+        (void) cli_complain(0, "interrupted: what came behind that was not read");
     }
     cli_rows_destroy(&job.rows);
     return exit_code;
@@ -248,13 +281,14 @@ s_visit(void *arg, const yami_entry_t *entry)
     }
     //  JSON flows; a table needs all rows of a page for its columns.
     bool is_page = job->row_count >= S_FLUSH_ROWS;
-    return (is_page && s_print_page(job) == -1) || cli_is_stopped() ? -1 : 0;
+    int rc = is_page ? s_print_page(job) : 0;
+    return s_must_stop(job) || rc == -1 ? -1 : 0;
 }
 
 static void
 s_complain_damage(void *arg, const yami_damage_t *damage)
 {
-    (void) arg;
+    s_count_damage(arg, damage);
     (void) cli_complain(0,
                         "%s: segment %016" PRIx64 ", offset %" PRIu64 ", %" PRIu64
                         " bytes, LSN %" PRIu64 " to %" PRIu64 ", channel %" PRIu32
@@ -270,7 +304,10 @@ s_dump(char **operands)
     int exit_code;
     s_job_t job = {.rows = cli_rows_new()};
     int64_t count = s_walk(operands[0], s_visit, s_complain_damage, &job, &exit_code);
-    if (s_print_page(&job) == -1) {
+    int rc = s_print_page(&job);
+    if (job.is_cut) {
+        (void) cli_complain(0, "interrupted: what came behind that is not shown");
+    } else if (rc == -1) {
         exit_code = EX_IOERR;
     } else if (count > 0) {
         exit_code = EX_DATAERR;
@@ -285,10 +322,9 @@ const cli_command_t cli_verify = {
     1,
     1,
     "check every checksum of a store, offline",
-    "Exit code 0 when nothing is damaged, 65 when something is. A torn tail is what a crash left\n"
-    "behind the last confirmed message, and no damage; 66 when no store is there. The relay "
-    "should\n"
-    "not be running.\n",
+    "Exit code 0 when nothing is damaged, 65 when something is, 66 when no store is there, 75\n"
+    "when it was stopped before it knew. A torn tail is what a crash left behind the last confirmed\n"
+    "message, and no damage. The relay should not be running.\n",
     {s_verify_table, "h=help j=json"},
     &s_values,
     s_verify};

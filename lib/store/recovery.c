@@ -453,9 +453,16 @@ yami_recovery_run(yami_recovery_t *self)
         return -1;
     }
     s_drop_unlisted(self);
-    if (s_replay(self) == -1 || s_find_unlisted(self) == -1 || s_find_gaps(self) == -1 ||
-        s_find_garbage(self) == -1 || yami_recovery_name_missing(self) == -1 ||
-        s_report(self) == -1) {
+    if (s_replay(self) == -1) {
+        int error = errno;
+        if (!self->spares) {
+            (void) s_report(self); //  who only looks hears what was found so far
+        }
+        errno = error;
+        return -1;
+    }
+    if (s_find_unlisted(self) == -1 || s_find_gaps(self) == -1 || s_find_garbage(self) == -1 ||
+        yami_recovery_name_missing(self) == -1 || s_report(self) == -1) {
         return -1;
     }
     yami_checkpoint_trim(&self->checkpoint, self->index); //  (4)

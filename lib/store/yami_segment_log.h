@@ -78,7 +78,8 @@ yami_segment_log_open(yami_disk_t *disk, const yami_log_options_t *options, yami
 //  Reads the whole log read-only: every checksum of every entry. visit (may be NULL) is called for
 //  each valid entry in LSN order, data included; damaged for each bad range, torn tail included.
 //  Returns the number of damaged ranges (torn tail not counted), or -1 with errno: ENOENT when no
-//  file of a store is there, the others as above. disk stays the caller's.
+//  file of a store is there, ECANCELED when visit returned -1 without one, the others as above;
+//  what was damaged so far is told then, too. disk stays the caller's.
 int64_t
 yami_segment_log_verify(yami_disk_t *disk, yami_replay_fn visit, yami_damage_fn damaged, void *arg);
 

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """yam verify, dump and keygen; CURVE from end to end."""
 
 import glob
@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 
-from yamd_support import (CANTCREAT, DATAERR, NOINPUT, OK, UNAVAILABLE, Relay, folder, main, refused, rows, write,
-                          yam)
+from fault_support import strace
+from yamd_support import (BIN, CANTCREAT, DATAERR, NOINPUT, OK, TEMPFAIL, TIMEOUT, UNAVAILABLE, Relay, folder, main,
+                          needs, refused, rows, spawn, write, yam)
 
 
 def filled_store():
@@ -82,6 +84,42 @@ def test_dump_shows_entries_and_bodies():
     bodies = [json.loads(line) for line in yam("dump", folder("store"), "--bodies", "--json")[0].splitlines()]
     assert [row["body"] for row in bodies] == [f"order {number}" for number in range(100)]
     assert "data" in yam("dump", folder("store"))[0]
+
+
+def traced(*arguments, injections=()):
+    """A command of yam with signals at its calls of pread64; returns its exit code, what it said, and how many there were."""
+    process = spawn(*strace(folder("strace.log"), ["pread64"], *injections), os.path.join(BIN, "yam"), *arguments,
+                    environment={"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"},
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    output, errors = process.communicate(timeout=TIMEOUT)
+    with open(folder("strace.log"), encoding="ascii", errors="replace") as log:
+        return process.returncode, output.decode(), errors.decode(), sum("pread64(" in line for line in log)
+
+
+def test_interrupted_look_at_a_store_says_so_with_the_damage_found_so_far():
+    needs(os.access("/usr/bin/strace", os.X_OK), "strace")
+    relay = Relay("--segment-size", "64k")
+    for body in ("first", "second", "third", "fourth"):
+        relay.yam("push", "q", stdin=f"{body}\n" + "x" * 80000)  # each in a segment of its own
+    assert relay.stop() == OK
+    for is_damaged in (False, True):
+        if is_damaged:
+            path, data = next((path, data) for path, data in content().items() if b"second" in data)
+            with open(path, "r+b") as file:
+                file.seek(data.index(b"second"))
+                file.write(b"S")
+        code, *_, calls = traced("verify", folder("store"))
+        assert code == (DATAERR if is_damaged else OK), code
+        for command in ("verify", "dump"):
+            for number in ("SIGINT", "SIGTERM"):  # in the last segment
+                code, output, errors, _ = traced(command, folder("store"),
+                                                 injections=[f"pread64:signal={number}:when={calls - 1}"])
+                assert code == (DATAERR if is_damaged else TEMPFAIL), (code, output, errors)
+                assert f"yam {command}: interrupted" in errors and output, (output, errors)
+                if command == "verify":
+                    assert f", {int(is_damaged)} damaged ranges" in output, output
+                elif is_damaged:
+                    assert "segment 000000000000000" in errors, errors
 
 
 def test_store_whose_only_segment_is_lost_is_refused_and_not_started_empty():
