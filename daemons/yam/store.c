@@ -323,7 +323,8 @@ const cli_command_t cli_verify = {
     1,
     "check every checksum of a store, offline",
     "Exit code 0 when nothing is damaged, 65 when something is, 66 when no store is there, 75\n"
-    "when it was stopped before it knew. A torn tail is what a crash left behind the last confirmed\n"
+    "when it was stopped before it knew. A torn tail is what a crash left behind the last "
+    "confirmed\n"
     "message, and no damage. The relay should not be running.\n",
     {s_verify_table, "h=help j=json"},
     &s_values,

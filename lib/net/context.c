@@ -58,7 +58,7 @@ s_check_threads(pthread_mutex_t *gate)
         (void) pthread_join(threads[index], NULL);
     }
     return rc == 0 ? 0
-                   : yami_fail(rc,
+                   : yami_fail(ENOMEM,
                                "cannot start ZeroMQ's threads: %s (raise the limit of "
                                "threads)",
                                strerror(rc));

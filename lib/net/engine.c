@@ -304,7 +304,8 @@ s_start(yami_engine_t *self)
     int rc = pthread_create(&self->thread, NULL, s_thread, self);
     (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc != 0) {
-        return yami_fail(rc, "cannot start the engine's thread: %s (raise the limit of threads)",
+        return yami_fail(ENOMEM,
+                         "cannot start the engine's thread: %s (raise the limit of threads)",
                          strerror(rc));
     }
     return 0;

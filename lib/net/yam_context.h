@@ -16,7 +16,7 @@ extern "C" {
 
 typedef struct yam yam_t;
 
-//  Starts the engine. NULL with errno EMFILE or EAGAIN (descriptors or threads run out) and a
+//  Starts the engine. NULL with errno EMFILE or ENOMEM (descriptors or threads run out) and a
 //  sentence. The caller owns the result.
 YAM_EXPORT yam_t *
 yam_new(void);

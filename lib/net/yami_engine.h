@@ -37,7 +37,7 @@ struct yami_task {
     bool is_polled;
 };
 
-//  Starts the thread. NULL with errno EMFILE, EAGAIN.
+//  Starts the thread. NULL with errno EMFILE, ENOMEM.
 yami_engine_t *
 yami_engine_new(void);
 

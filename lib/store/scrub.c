@@ -227,7 +227,8 @@ yami_scrub_start(yami_scrub_t *self)
     }
     int rc = pthread_create(&self->thread, NULL, s_run, self);
     if (rc != 0) {
-        return yami_fail(rc, "store: cannot start the scrub's thread (raise the limit on threads)");
+        return yami_fail(ENOMEM,
+                         "store: cannot start the scrub's thread (raise the limit on threads)");
     }
     self->has_thread = true;
     return 0;

@@ -285,8 +285,8 @@ yami_spares_start(yami_spares_t *self)
     }
     int rc = pthread_create(&self->thread, NULL, s_run, self);
     if (rc != 0) {
-        return yami_fail(rc, "store: cannot start the thread that fills spare segments "
-                             "(raise the limit on threads)");
+        return yami_fail(ENOMEM, "store: cannot start the thread that fills spare segments "
+                                 "(raise the limit on threads)");
     }
     self->has_thread = true;
     return 0;

@@ -35,7 +35,7 @@ yami_scrub_destroy(yami_scrub_t **self_p);
 int
 yami_scrub_add(yami_scrub_t *self, const yami_segment_t *segment, uint64_t limit);
 
-//  Begins to read, if there is anything. 0, or -1 with errno EAGAIN (no thread to be had).
+//  Begins to read, if there is anything. 0, or -1 with errno ENOMEM (no thread to be had).
 int
 yami_scrub_start(yami_scrub_t *self);
 

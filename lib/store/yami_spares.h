@@ -30,7 +30,7 @@ yami_spares_destroy(yami_spares_t **self_p);
 int
 yami_spares_adopt(yami_spares_t *self, uint64_t number);
 
-//  Begins to fill. Returns 0, or -1 with errno EAGAIN (no thread to be had).
+//  Begins to fill. Returns 0, or -1 with errno ENOMEM (no thread to be had).
 int
 yami_spares_start(yami_spares_t *self);
 

@@ -83,7 +83,7 @@ yami_relay_commit_new(yami_store_t *store, int wake_fd)
     if (rc != 0) {
         yami_monitor_destroy(&self->monitor);
         yami_free(self);
-        yami_fail(rc, "relay: cannot start the commit thread (raise the limit on threads)");
+        yami_fail(ENOMEM, "relay: cannot start the commit thread (raise the limit on threads)");
         return NULL;
     }
     return self;

@@ -253,7 +253,7 @@ s_start(yami_relay_shell_t *self)
     int rc = pthread_create(&self->thread, NULL, s_run, self);
     if (rc != 0) {
         yami_relay_commit_destroy(&self->commit);
-        return yami_fail(rc, "relay: cannot start its thread (raise the limit on threads)");
+        return yami_fail(ENOMEM, "relay: cannot start its thread (raise the limit on threads)");
     }
     return 0;
 }

@@ -15,7 +15,7 @@
 typedef struct yami_relay_commit yami_relay_commit_t;
 
 //  Starts the thread; store is borrowed. Each time something became durable, or the store failed, 1
-//  is added to the eventfd wake_fd. NULL with errno EAGAIN.
+//  is added to the eventfd wake_fd. NULL with errno ENOMEM.
 yami_relay_commit_t *
 yami_relay_commit_new(yami_store_t *store, int wake_fd);
 

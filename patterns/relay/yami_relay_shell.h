@@ -20,7 +20,7 @@
 typedef struct yami_relay_shell yami_relay_shell_t;
 
 //  Starts both threads. Takes door (bound), core and store in any case; options is borrowed and
-//  changed only through yami_relay_shell_set. NULL with errno EAGAIN or EMFILE and a sentence.
+//  changed only through yami_relay_shell_set. NULL with errno ENOMEM or EMFILE and a sentence.
 yami_relay_shell_t *
 yami_relay_shell_new(yami_relay_door_t *door, yami_relay_core_t *core, yami_store_t *store,
                      yami_relay_options_t *options);
