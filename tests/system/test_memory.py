@@ -6,6 +6,7 @@ Where a peer or a file chose the size it must go on or stop in order; where its 
 YAM_COUNT=N fails so many different ones of each kind [8].
 """
 
+import glob
 import os
 import re
 import signal
@@ -14,7 +15,7 @@ import subprocess
 import relay_client
 from fault_support import OPTIONS, command, finish, live, need
 from relay_client import Gone, Journal
-from yamd_support import BIN, Relay, folder, main
+from yamd_support import BIN, OK, Relay, folder, main
 
 SHORT, LONG = 2, relay_client.PATIENCE  # seconds: what is not answered is asked again; or has to be
 COUNT = int(os.environ.get("YAM_COUNT") or 8)
@@ -73,6 +74,21 @@ def test_allocation_of_a_size_that_others_choose_may_fail():
 
 def test_table_that_cannot_grow_loses_nothing_confirmed():
     fail_each("yami_grow", may_abort=True)
+
+
+def test_check_sees_what_is_lost_and_that_no_allocation_failed():
+    has_failed, code, log = live_short("yami_try_alloc", 1 << 40, "store-0", Journal())
+    assert not has_failed and code == OK, (code, log)
+    journal, relay = Journal(), Relay(*OPTIONS)
+    with relay_client.Client(relay.endpoint, journal, relay.process) as client:
+        client.open(consume=False)
+        for _ in range(3):
+            client.ask(100)
+            client.flush()
+    relay.kill()
+    for path in sorted(glob.glob(folder("store/[0-9a-f]*.seg")))[1:]:
+        os.remove(path)
+    assert any("is missing" in wrong for wrong in finish(journal)), "nothing is missed"
 
 
 if __name__ == "__main__":
