@@ -196,6 +196,7 @@ s_drop_below(yami_relay_core_t *core, yami_relay_channel_t *channel, uint64_t fl
         yami_relay_group_journal(core, group, group_floor, floor - 1);
         yami_relay_group_flush(core, group);
         group->counts.dropped += dropped;
+        core->dropped += dropped;
         yami_relay_say(core, YAMI_LOG_WARN, "relay.retention-dropped",
                        "channel=%s group=%.40s first=%llu last=%llu messages=%llu",
                        channel->name.text, group->name.text, (unsigned long long) group_floor,

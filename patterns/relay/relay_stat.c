@@ -320,18 +320,6 @@ s_lateness(s_rows_t *rows, const yami_relay_core_t *core)
     s_number(rows, "late-max-ms", core->lateness.max);
 }
 
-//  What all groups lost to limits.
-static uint64_t
-s_dropped(const yami_relay_core_t *core)
-{
-    uint64_t dropped = 0;
-    const yami_relay_group_t *group;
-    for (size_t index = 0; (group = yami_relay_map_next(&core->groups, &index)) != NULL;) {
-        dropped += group->counts.dropped;
-    }
-    return dropped;
-}
-
 void
 yami_relay_stat_relay(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
 {
@@ -368,7 +356,7 @@ yami_relay_stat_relay(yami_relay_core_t *core, yami_relay_peer_t *peer, const ya
     s_number(&rows, "out-bytes", core->bytes_out);
     s_number(&rows, "tickets", core->ticket);
     s_number(&rows, "waiting", core->ticket - core->durable);
-    s_number(&rows, "dropped", s_dropped(core));
+    s_number(&rows, "dropped", core->dropped);
     s_number(&rows, "errors", core->errors);
     s_number(&rows, "damaged", core->damaged_ranges + core->scrub.damaged_ranges);
     s_number(&rows, "scrubbed-bytes", core->scrub.read_bytes);

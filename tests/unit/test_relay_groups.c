@@ -112,6 +112,29 @@ test_topic_retention_drops_and_counts(void **state)
 }
 
 static void
+test_dropped_messages_of_a_group_that_is_gone_still_count(void **state)
+{
+    fixture_t *f = *state;
+    f->options.topic_age_ms = 60000;
+    fixture_consumer(f, 2, 6, TOPIC, "t", "", "", YAMI_START_NEW, LEASE_MS);
+    fixture_producer(f, 1, 2, TOPIC, "t", 8, 0, 1);
+    for (uint64_t first = 1; first <= 100; first++) {
+        fixture_publish(f, 1, fixture_batch(2, 8, 1, first, 1, NULL));
+        fixture_settle_down(f);
+        fixture_advance(f, 1000);
+    }
+    fixture_settle_down(f);
+    fixture_admin(f, 1, "stat", NULL, false);
+    uint64_t dropped = fixture_number(f, "dropped");
+    assert_in_range(dropped, 20, 60);
+    fixture_gone(f, 2);
+    fixture_settle_down(f);
+    fixture_admin(f, 1, "stat", NULL, false);
+    assert_int_equal(fixture_number(f, "groups"), 1); //  the queue's
+    assert_int_equal(fixture_number(f, "dropped"), dropped);
+}
+
+static void
 test_drain_delivers_no_more_but_settles(void **state)
 {
     fixture_t *f = *state;
@@ -338,6 +361,7 @@ main(void)
         TEST(test_filter_settles_silently_what_it_does_not_take),
         TEST(test_ephemeral_group_starts_new_and_leaves_no_trace),
         TEST(test_topic_retention_drops_and_counts),
+        TEST(test_dropped_messages_of_a_group_that_is_gone_still_count),
         TEST(test_drain_delivers_no_more_but_settles),
         TEST(test_message_larger_than_max_frame_ends_the_handle),
         TEST(test_purge_makes_acks_stale),
