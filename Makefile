@@ -7,7 +7,7 @@
 #   make layers headers metrics lint fmt                    the parts of check one looks at alone
 #   make examples   examples/*.c against a staged install   make sim        SEEDS=N SEED=K
 #   make fuzz       TARGET=x SECONDS=N, see tests/fuzz     make faults     ROW=kills|power|syncs COUNT=N SEED=K
-#   make coverage planted threads                           make soak       MINUTES=N SEED=K
+#   make coverage planted threads valgrind                  make soak       MINUTES=N SEED=K
 #
 #   SAN=address,undefined or SAN=thread builds into a folder of its own. CC, CFLAGS and LDFLAGS are
 #   honoured; V=1 shows whole commands. Missing Debian packages are installed first; DEPS=no leaves that out.
@@ -124,6 +124,7 @@ all: deps
 check lint fuzz faults soak: PACKAGES += $(CHECK_PACKAGES)
 bench: PACKAGES += liblmdb-dev python3 postgresql redis-server
 bench-plots: PACKAGES += python3 gnuplot-nox
+valgrind: PACKAGES += valgrind python3
 
 deps:
 	@$(if $(filter no,$(DEPS)),:,tests/tools/install_packages $(PACKAGES))
@@ -208,6 +209,24 @@ check_threads = --build $(BUILD)/san-thread \
     'build thread=$(CHECK) BUILD=$(BUILD)/san-thread SAN=thread build $(THREADED_HERE)' $(THREADED_HERE) $(THREADED_DAEMONS)
 threads: deps
 	+@$(RUN) $(check_threads)
+
+#   Memcheck over what reads and writes the bytes of others, of disks and of databases, and over the real programs: it sees what the
+#   sanitizers do not, that bytes nobody wrote decide something, or leave by a system call. Left out: units that fork, that limit time
+#   or count what is allocated, or take minutes. Nothing is suppressed.
+MEMCHECK = valgrind --quiet --error-exitcode=1 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
+MEMCHECKED = $(addprefix $(BUILD)/unit/test_,admin_rows base batch block frame frame_socket message properties raw_framing reader topic_frame \
+             vectors writer disk memory_store scrub segment_format segment_log segment_log_faults segment_log_marker segment_log_names \
+             spares link_core producer_core producer_random consumer_core consumer_limit consumer_random fast_queue fast_topic curve \
+             relay_commit relay_consume relay_delayed relay_delays relay_due relay_end relay_groups relay_produce \
+             relay_random relay_replay relay_restart relay_scrub relay_tables dispatcher inbox outbox outbox_core outbox_damage \
+             outbox_random rpc_core rpc_desk rpc_frame rpc_random callback_core callback_random callback_store callback_wire) \
+             $(addprefix $(BUILD)/fuzz/fuzz_,batch callback config consumer dump endpoint frame journal option outbox prefixes producer \
+             properties relay rows rpc segment_format segments snapshot subject topic)
+.PHONY: valgrind
+valgrind: deps
+	+@$(SUBMAKE) $(MEMCHECKED) $(SIM) $(filter %/yam %/yamd,$(BINS))
+	@STEPS=2000 MEMCHECK='$(MEMCHECK)' $(RUN) --build $(BUILD) tests/system/memcheck.py --under '$(MEMCHECK)' $(MEMCHECKED) \
+	    'simulator=$(MEMCHECK) $(SIM) --seeds 30 --jobs 1'
 
 #   Lines that units and corpus run, by file; fails below 90 percent. What is missing is explained in tests/COVERAGE.md.
 COVERED = $(filter $(BUILD)/coverage/unit/% $(BUILD)/coverage/fuzz/fuzz_%,$(TESTS:$(BUILD)/%=$(BUILD)/coverage/%))

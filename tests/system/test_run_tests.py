@@ -34,6 +34,12 @@ def test_all_that_passes_is_counted_in_the_last_line():
     assert lines[-1] == "4 passed, 0 failed" and "ok (2)" in lines[0], lines
 
 
+def test_programs_run_under_the_words_that_are_said_and_steps_do_not():
+    under = program("under", 'echo "ok 1 - $1"\nexec "$2"\n')
+    lines = run("--under", f"{under} words", program("cases", "echo 'ok 2 - b'\n"), "step=true", code=0)
+    assert lines[-1] == "3 passed, 0 failed", lines
+
+
 def test_failures_are_named_at_the_end():
     lines = run(program("cases", "echo 'ok 1 - a'\necho 'not ok 2 - b'\nexit 1\n"), program("crash", "kill -9 $$\n"),
                 "step=false", code=1)
