@@ -37,6 +37,7 @@ static void
 s_lines(char *text)
 {
     yami_relay_options_t options;
+    memset(&options, 0, sizeof options); //  padding, too: it is compared
     yami_options_init(yami_relay_option_table, &options);
     char *rest = NULL;
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
