@@ -391,6 +391,18 @@ test_oversized_frames_are_refused(void **state)
     garbage_assert_memory();
 }
 
+//  The last one, since nobody takes that message.
+static void
+test_check_sees_a_relay_that_serves_nobody(void **state)
+{
+    (void) state;
+    assert_int_equal(kill(garbage_relay.child.pid, SIGSTOP), 0);
+    bool is_confirmed = garbage_is_confirmed(100);
+    assert_int_equal(kill(garbage_relay.child.pid, SIGCONT), 0);
+    assert_false(is_confirmed);
+    assert_true(garbage_is_confirmed(GARBAGE_PATIENCE_MS));
+}
+
 int
 main(void)
 {
@@ -406,6 +418,7 @@ main(void)
         cmocka_unit_test(test_messages_of_several_parts_are_malformed),
         cmocka_unit_test(test_truncated_frames_are_malformed),
         cmocka_unit_test(test_oversized_frames_are_refused),
+        cmocka_unit_test(test_check_sees_a_relay_that_serves_nobody),
     };
     return cmocka_run_group_tests(tests, garbage_setup, garbage_teardown);
 }

@@ -28,12 +28,18 @@ static long s_memory_kib;
 
 //  -- The well-behaved client ---------------------------------------------------------------------
 
-void
-garbage_serve(void)
+bool
+garbage_is_confirmed(int patience_ms)
 {
     s_served++;
     assert_int_equal(yam_push_send(s_push, &s_served, sizeof s_served), 0);
-    assert_int_equal(yam_push_flush(s_push, GARBAGE_PATIENCE_MS), 0);
+    return yam_push_flush(s_push, patience_ms) == 0;
+}
+
+void
+garbage_serve(void)
+{
+    assert_true(garbage_is_confirmed(GARBAGE_PATIENCE_MS));
     yam_message_t *message = yam_pull_recv(s_pull, GARBAGE_PATIENCE_MS);
     assert_non_null(message);
     assert_int_equal(yam_message_size(message), sizeof s_served);

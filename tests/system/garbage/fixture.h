@@ -21,6 +21,10 @@ garbage_teardown(void **state);
 void
 garbage_serve(void);
 
+//  Whether such a message is confirmed in time.
+bool
+garbage_is_confirmed(int patience_ms);
+
 //  The relay has not grown much since the beginning.
 void
 garbage_assert_memory(void);
