@@ -9,11 +9,12 @@
 
 #include "harness/fuzz.h"
 #include "yami_base.h"
+#include "yami_limits.h"
 #include "yami_prefixes.h"
 #include "yami_topic_frame.h"
 
 #define S_SIZE_LIMIT ((size_t) YAMI_LIMIT_SUBJECT + 1)
-#define S_ROW_LIMIT (YAMI_PREFIXES_LIMIT + 64)
+#define S_ROW_LIMIT (YAMI_LIMIT_PREFIXES + 64)
 #define S_ROWS 3 //  of one input: each takes long
 
 typedef struct {
@@ -26,7 +27,7 @@ typedef struct {
 
 //  The model: in no order.
 typedef struct {
-    s_known_t known[YAMI_PREFIXES_LIMIT];
+    s_known_t known[YAMI_LIMIT_PREFIXES];
     size_t count;
 } s_model_t;
 
@@ -65,7 +66,7 @@ s_goes_before(const s_known_t *one, const s_known_t *other)
 static s_known_t *
 s_place(void)
 {
-    if (s_model.count < YAMI_PREFIXES_LIMIT) {
+    if (s_model.count < YAMI_LIMIT_PREFIXES) {
         return &s_model.known[s_model.count++];
     }
     s_known_t *oldest = &s_model.known[0];
