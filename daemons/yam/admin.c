@@ -126,16 +126,23 @@ s_copy_field(cli_rows_t *rows, const yam_admin_t *admin, size_t row, const char 
     }
 }
 
+//  Whether the rows are a channel's groups.
+static bool
+s_is_of_groups(const yam_admin_request_t *request)
+{
+    return strcmp(request->command, "stat") == 0 && request->channel;
+}
+
 //  What a table shows of the rows, "" for all: of statistics what is looked at first, in 80
 //  columns.
 static const char *
 s_columns(const yam_admin_request_t *request)
 {
-    bool is_group = strcmp(request->command, "stat") == 0 && request->channel;
+    bool is_group = s_is_of_groups(request);
     if (s_values.is_wide || (!is_group && strcmp(request->command, "channels") != 0)) {
         return "";
     }
-    return is_group ? "channel group " S_FIRST_LOOK : "channel kind " S_FIRST_LOOK;
+    return is_group ? "channel group " S_FIRST_LOOK " dropped" : "channel kind " S_FIRST_LOOK;
 }
 
 static int
@@ -188,7 +195,8 @@ s_ask(yam_admin_t *admin, const yam_admin_request_t *request)
         return cli_complain_errno();
     }
     int exit_code = s_print(admin, request);
-    if (exit_code != EX_OK || s_values.is_json || strcmp(request->command, "channels") != 0) {
+    bool is_of_channels = strcmp(request->command, "channels") == 0;
+    if (exit_code != EX_OK || s_values.is_json || (!is_of_channels && !s_is_of_groups(request))) {
         return exit_code;
     }
     const yam_admin_request_t relay = {.command = "stat"};

@@ -59,9 +59,10 @@ def test_stat_fits_a_terminal_and_wide_has_everything():
     relay.yam("pull", "orders", "-n", "1000", "--reject")
     relay.yam("push", "orders", "--delay", "1h", stdin="2\n")
     first_look = ["messages", "leased", "dead", "oldest", "in/s", "out/s", "redelivered"]
-    for words, heading in (["stat"], ["channel", "kind"]), (["stat", "orders"], ["channel", "group"]):
+    for words, heading, more in ((["stat"], ["channel", "kind"], []),
+                                 (["stat", "orders"], ["channel", "group"], ["dropped"])):
         lines = relay.yam(*words)[0].splitlines()
-        assert lines[0].split() == heading + first_look, lines
+        assert lines[0].split() == heading + first_look + more, lines
         assert max(map(len, lines)) <= 80, lines
         wide = relay.yam(*words, "--wide")[0].splitlines()[0].split()
         assert len(wide) == len(set().union(*rows(relay.yam(*words, "--json")[0]))), wide
@@ -69,17 +70,17 @@ def test_stat_fits_a_terminal_and_wide_has_everything():
     assert "late-max" in relay.yam("stat", "--wide", "orders.delayed")[0]
 
 
-def test_stat_ends_with_a_line_of_the_relay():
+def test_stat_of_a_channel_or_all_ends_with_a_line_of_the_relay():
     """What no channel tells; programs read --json, which has no such line."""
     relay = Relay()
     for number in range(5):
         relay.yam("push", f"q{number}", stdin="1\n")
     counters, = rows(relay.yam("stat", "--relay", "--json")[0])
     assert counters["channels"] == 5 and counters["dropped"] == 0 and counters["syncs"] > 1, counters
-    for words in ["stat"], ["stat", "--wide"]:
+    for words in ["stat"], ["stat", "--wide"], ["stat", "q1"], ["stat", "q1", "--wide"]:
         last = relay.yam(*words)[0].splitlines()[-1]
         assert last == f"relay: 5 channels, 1 session, 0 dropped, 0 damaged, {counters['syncs']} syncs", last
-    for words in ["stat", "q1"], ["stat", "--relay"], ["stat", "--json"]:
+    for words in ["stat", "q1", "--json"], ["stat", "--relay"], ["stat", "--json"]:
         assert "relay:" not in relay.yam(*words)[0], words
 
 
