@@ -94,8 +94,9 @@ class Scene:
 
     def in_time(self):
         """Numbers whose confirms the relay had before their checks were due."""
-        due = dict(query("produce", "SELECT id, due_ms FROM plan"))
-        return {number for number, moment in query("consume", "SELECT id, time_ms FROM confirmed") if moment < due[number]}
+        confirmed = query("consume", "SELECT id, time_ms FROM confirmed")
+        due = dict(query("produce", "SELECT id, due_ms FROM plan"))  # looked at later, so that each confirmed one is there
+        return {number for number, moment in confirmed if moment < due[number]}
 
     def left(self):
         """What is under way: in the service's database, or on its way there from the relay, whose queues are empty once it
