@@ -8,8 +8,8 @@ import struct
 import subprocess
 import time
 
-from yamd_support import (OK, TEMPFAIL, TIMEOUT, UNAVAILABLE, Relay, folder, hold, is_frozen, read_line, refused, rows,
-                          spawn, until, yam)
+from yamd_support import (OK, TEMPFAIL, TIMEOUT, UNAVAILABLE, Relay, awaits, folder, hold, is_frozen, read_line, refused,
+                          rows, spawn, until, yam)
 
 BATCH = 40  # rows of one transaction
 FAST = ("--lease", "100ms", "--limit", "300ms", "--poll", "2ms", "--tries", "100")
@@ -194,16 +194,9 @@ def wait_for_death(process):
     assert process.wait(TIMEOUT) == -signal.SIGKILL, process.returncode
 
 
-def catches(process, number):
-    """Whether it has come so far that a signal does not just end it."""
-    with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
-        caught = next(line.split()[1] for line in status if line.startswith("SigCgt:"))
-    return int(caught, 16) >> (number - 1) & 1
-
-
 def stop(runner):
     """Ends a dispatcher, which may have been started just now."""
-    until(lambda: catches(runner, signal.SIGTERM), "it never listens for SIGTERM")
+    until(lambda: awaits(runner, signal.SIGTERM), "it never waits for SIGTERM")
     runner.send_signal(signal.SIGTERM)
     assert runner.wait(TIMEOUT) == 0, runner.returncode
 

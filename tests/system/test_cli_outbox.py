@@ -8,8 +8,8 @@ import sqlite3
 import subprocess
 
 import outbox_support as outbox
-from yamd_support import (NOINPUT, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, DATAERR, Relay, folder, main,
-                          read_line, refused, rows, spawn, until, yam)
+from yamd_support import (NOINPUT, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, DATAERR, Relay, awaits, catches, folder,
+                          main, read_line, refused, rows, spawn, until, yam)
 
 
 def cli(*arguments, **options):
@@ -137,7 +137,7 @@ def test_interrupted_run_until_nothing_is_left_does_not_look_complete():
     database.put("orders", [b"x"])
     process = spawn("yam", "outbox", "run", "--once", "--db", folder("app.db"), "-e", "tcp://127.0.0.1:1",
                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    until(lambda: outbox.catches(process, signal.SIGINT), "it never listens for SIGINT")
+    until(lambda: awaits(process, signal.SIGINT), "it never waits for SIGINT")
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=TIMEOUT)
     assert process.returncode == TEMPFAIL and b"interrupted" in errors, (process.returncode, errors)
@@ -152,7 +152,7 @@ def test_interrupted_change_of_rows_does_not_look_complete():
         holder.execute("BEGIN IMMEDIATE")
         process = spawn("yam", "outbox", "cancel", *choice, "--db", folder("app.db"), stdout=subprocess.PIPE,
                         stderr=subprocess.PIPE)
-        until(lambda: outbox.catches(process, signal.SIGTERM), "it never listens for SIGTERM")
+        until(lambda: catches(process, signal.SIGTERM), "it never listens for SIGTERM")
         process.send_signal(signal.SIGTERM)
         holder.close()
         _, errors = process.communicate(timeout=TIMEOUT)

@@ -7,9 +7,8 @@ import signal
 import socket
 import subprocess
 
-from outbox_support import catches
-from yamd_support import (DATAERR, IOERR, NOINPUT, NOPERM, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, Relay, folder, main,
-                          read_line, refused, rows, spawn, until, write)
+from yamd_support import (DATAERR, IOERR, NOINPUT, NOPERM, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, Relay, awaits, folder,
+                          main, read_line, refused, rows, spawn, until, write)
 
 LINES = "".join(f"line {number} of a thousand\n" for number in range(1000))
 
@@ -151,7 +150,8 @@ def test_interrupted_pull_ends_cleanly():
 def interrupted(process, number, output):
     """Ends it by a signal; what it said. It must not look as if all had been done."""
     process.send_signal(number)
-    said, errors = process.communicate(timeout=TIMEOUT)
+    process.wait(TIMEOUT)  # its input ends after it
+    said, errors = process.communicate()
     assert process.returncode == TEMPFAIL and b"interrupted" in errors, (process.returncode, said, errors)
     assert output is None or said == output, said
     return errors
@@ -188,10 +188,10 @@ def test_interrupted_call_sends_no_half_of_a_request():
     relay = Relay(store=None)
     call = spawn("yam", "call", "q", "-e", relay.endpoint, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                  stderr=subprocess.PIPE)
-    until(lambda: catches(call, signal.SIGINT), "it never listens for SIGINT")
     with call.stdin as source:
         source.write(b"half of")
         source.flush()
+        until(lambda: awaits(call, signal.SIGINT), "it never waits for the other half")
         assert b"the request was not sent" in interrupted(call, signal.SIGINT, b"")
     assert rows(relay.yam("stat", "--json")[0]) == []
 

@@ -62,6 +62,19 @@ def until(look, what, timeout=TIMEOUT):
     return seen
 
 
+def catches(process, number):
+    """Whether it has come so far that a signal does not just end it."""
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
+        caught = next(line.split()[1] for line in status if line.startswith("SigCgt:"))
+    return int(caught, 16) >> (number - 1) & 1
+
+
+def awaits(process, number):
+    """The same, and it is asleep: ThreadSanitizer forgets a signal that comes in the first call of its own that blocks."""
+    with open(f"/proc/{process.pid}/stat", encoding="ascii") as status:
+        return catches(process, number) and status.read().rsplit(") ", 1)[1][0] == "S"
+
+
 def is_frozen(process):
     """Whether SIGSTOP has reached all its threads."""
     states = set()
