@@ -151,7 +151,8 @@ s_start_service(int index)
     assert_memory_equal(line, "ready ", 6);
 }
 
-//  A frozen service keeps its session, and nobody calls in its place but when people say so.
+//  A frozen service keeps its session, for which relay and client have to be patient, and nobody
+//  calls in its place but when people say so.
 static int
 s_setup(void **state)
 {
@@ -161,6 +162,7 @@ s_setup(void **state)
     (void) snprintf(name, sizeof name, "answers-%d", ++number);
     (void) snprintf(s_path, sizeof s_path, "%s/%s.db", child_folder(), name);
     relay_process_init(&s_relay, name);
+    s_relay.options[0] = "--heartbeat=60s";
     assert_true(relay_process_start(&s_relay));
     (void) snprintf(s_endpoint, sizeof s_endpoint, ">%s?grade=sure&heartbeat=60s",
                     s_relay.endpoint);

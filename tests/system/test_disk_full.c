@@ -388,6 +388,7 @@ test_check_sees_a_message_that_is_lost(void **state)
     yam_message_t *message = yam_pull_recv(scene.pull, PATIENCE_MS);
     assert_non_null(message);
     assert_int_equal(yam_pull_ack(scene.pull, &message), 0);
+    assert_int_equal(yam_pull_flush(scene.pull, PATIENCE_MS), 0);
     assert_int_equal(s_take_all(&scene, 1, 3), 1);
     s_close(&scene);
 }

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "garbage/fixture.h"
@@ -396,7 +397,9 @@ static void
 test_check_sees_a_relay_that_serves_nobody(void **state)
 {
     (void) state;
+    siginfo_t stopped;
     assert_int_equal(kill(garbage_relay.child.pid, SIGSTOP), 0);
+    assert_int_equal(waitid(P_PID, (id_t) garbage_relay.child.pid, &stopped, WSTOPPED), 0);
     bool is_confirmed = garbage_is_confirmed(100);
     assert_int_equal(kill(garbage_relay.child.pid, SIGCONT), 0);
     assert_false(is_confirmed);

@@ -20,17 +20,18 @@
 #include "yami_monitor.h"
 
 #define LEASE "lease=6s" //  a machine that stands still for 4 s extends none in time
+#define PATIENT "heartbeat=60s"
 #define HELD_MS 13000    //  more than two of these
 
 static yam_relay_t *s_relay;
-static char s_sure[300]; //  ">endpoint?grade=sure", and patience
+static char s_sure[300]; //  ">endpoint?grade=sure", and patience with servers that are not there
 static yam_pub_t *s_pub; //  owned, as s_pull: of the test that opens it, closed with it
 static yam_pull_t *s_pull;
 
 static void
-s_open_relay(const char *endpoint, const char *directory)
+s_open_relay(const char *endpoint, const char *directory, const char *options)
 {
-    s_relay = yam_relay_new(rpc_yam, endpoint, directory, NULL);
+    s_relay = yam_relay_new(rpc_yam, endpoint, directory, options);
     if (s_relay == NULL) {
         fail_msg("%s", yam_error());
     }
@@ -44,7 +45,7 @@ s_setup(void **state)
     if (rpc_setup(state) == -1) {
         return -1;
     }
-    s_open_relay("@tcp://127.0.0.1:*", NULL);
+    s_open_relay("@tcp://127.0.0.1:*", NULL, NULL);
     return 0;
 }
 
@@ -167,10 +168,14 @@ static void
 test_request_is_kept_for_as_long_as_it_is_held(void **state)
 {
     (void) state;
-    char endpoint[400];
-    (void) snprintf(endpoint, sizeof endpoint, "%s&" LEASE, s_sure);
-    yam_rpc_server_t *server = rpc_serve(endpoint);
-    yam_rpc_t *rpc = rpc_caller_of(s_sure);
+    char servers[400];
+    char callers[400];
+    yam_relay_destroy(&s_relay);
+    s_open_relay("@tcp://127.0.0.1:*", NULL, PATIENT);
+    (void) snprintf(servers, sizeof servers, "%s&" PATIENT "&" LEASE, s_sure);
+    (void) snprintf(callers, sizeof callers, "%s&" PATIENT, s_sure);
+    yam_rpc_server_t *server = rpc_serve(servers);
+    yam_rpc_t *rpc = rpc_caller_of(callers);
     (void) rpc_call(rpc, "hold", -1);
     rpc_wait_held(1);
     rpc_assert_answer(rpc, "echo meanwhile", "meanwhile");
