@@ -8,8 +8,8 @@ import struct
 import subprocess
 import time
 
-from yamd_support import (OK, TEMPFAIL, TIMEOUT, UNAVAILABLE, Relay, awaits, folder, hold, is_frozen, read_line, refused,
-                          rows, spawn, until, yam)
+from yamd_support import (OK, TEMPFAIL, TIMEOUT, UNAVAILABLE, Relay, awaits, folder, freeze, hold, is_frozen, read_line,
+                          refused, rows, spawn, until, yam)
 
 BATCH = 40  # rows of one transaction
 FAST = ("--lease", "100ms", "--limit", "300ms", "--poll", "2ms", "--tries", "100")
@@ -72,6 +72,12 @@ class Database(Tables):
     def run(self, text, values=()):
         return self.connection.execute(text, values).fetchall()
 
+    def freeze(self, process):
+        """Stops it, but not amid a transaction, which would hold up everybody."""
+        self.run("BEGIN IMMEDIATE")
+        freeze(process)
+        self.run("ROLLBACK")
+
     def lane(self, channel):
         self.run("INSERT OR IGNORE INTO yam_outbox_lane (kind, channel, epoch, next, assigned, owner, beat) "
                  "VALUES (1, ?, 1, 1, 0, 0, 0)", (channel,))
@@ -129,6 +135,10 @@ class PostgresDatabase(Tables):
         self.run(f"BEGIN; INSERT INTO yam_outbox_lane (kind, channel) VALUES (1, '{channel}') ON CONFLICT DO NOTHING; "
                  f"INSERT INTO yam_outbox (lane, state, time_ms, record) VALUES {values}; "
                  f"{'ROLLBACK' if rolls_back else 'COMMIT'}")
+
+    def freeze(self, process):
+        """Stops it. The server ends a transaction that holds up others."""
+        freeze(process)
 
     def fly(self, row):
         self.run("INSERT INTO yam_outbox_flight (lane, first, last) VALUES (1, 1, 1); "
@@ -220,12 +230,15 @@ def kill_at_random(scene):
     assert wrong == [], wrong
 
 
-def freeze(scene):
+def sleep_through_lease(scene):
     """A dispatcher sleeps through its lease, and wakes up when another has taken over."""
+    owners = "SELECT lane, owner FROM yam_outbox_lane ORDER BY lane"
     for _ in range(5):
-        frozen = scene.dispatch()
         scene.put()
-        frozen.send_signal(signal.SIGSTOP)
+        before = scene.database.run(owners)
+        frozen = scene.dispatch()
+        until(lambda before=before: scene.database.run(owners) != before, "it takes no lane")
+        scene.database.freeze(frozen)
         scene.put()
         other = scene.dispatch()
         scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)

@@ -8,8 +8,8 @@ import sqlite3
 import subprocess
 
 import outbox_support as outbox
-from yamd_support import (NOINPUT, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, DATAERR, Relay, awaits, catches, folder,
-                          main, read_line, refused, rows, spawn, until, yam)
+from yamd_support import (DATAERR, IS_THREAD_SANITIZED, NOINPUT, TEMPFAIL, TIMEOUT, UNAVAILABLE, USAGE, Relay, Skipped, awaits,
+                          catches, folder, main, read_line, refused, rows, spawn, until, yam)
 
 
 def cli(*arguments, **options):
@@ -145,8 +145,10 @@ def test_interrupted_run_until_nothing_is_left_does_not_look_complete():
 
 
 def test_interrupted_change_of_rows_does_not_look_complete():
+    if IS_THREAD_SANITIZED:
+        raise Skipped("not here: ThreadSanitizer keeps signals back while SQLite waits")
     database = outbox.Database()
-    for choice in (["1", "2"], ["--all", "--state", "0"]):
+    for choice in (["1", "2"], ["--all", "--state", "0", "--from", "3"]):
         database.put("orders", [b"x"] * 2)
         holder = sqlite3.connect(folder("app.db"), isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")

@@ -10,11 +10,11 @@ import yamd_support
 from fault_proxy import DOWN, UP, FaultProxy
 from fault_support import CLONE_NEWNS, FalseClock, command, failing_build, need, unshare
 from outbox_support import Scene, stop, wait_for_death
-from yamd_support import (IS_SANITIZED, TIMEOUT, folder, hold, is_frozen, leave, main, needs, read, rows, until, write,
-                          yam)
+from yamd_support import (IS_SANITIZED, TIMEOUT, folder, hold, leave, main, needs, read, rows, until, write, yam)
 
 POINTS = ("commit", "committed", "send", "confirm")
 HOUR = 3600
+LONG = "30m"
 
 
 def test_dispatcher_killed_between_any_two_steps_stores_everything_once():
@@ -33,7 +33,7 @@ def test_dispatchers_killed_at_random_store_everything_once():
 
 
 def test_frozen_dispatcher_that_wakes_up_late_changes_nothing():
-    outbox.freeze(Scene())
+    outbox.sleep_through_lease(Scene())
 
 
 def test_dispatcher_that_freezes_before_a_transaction_and_loses_its_lane_changes_nothing():
@@ -144,12 +144,11 @@ def test_full_disk_delays_and_loses_nothing():
 
 
 def share_lanes(scene, clock, lease):
-    """Two dispatchers: (who has the lane of orders, who has the others and that clock)."""
-    other = scene.dispatch("--lease", lease)
+    """Two dispatchers: (a frozen one that has the lane of orders, one with that clock and lease that has the others)."""
+    other = scene.dispatch("--lease", LONG)
     scene.put(channels=["orders"])
     scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
-    other.send_signal(signal.SIGSTOP)
-    until(lambda: is_frozen(other), "it does not freeze")
+    scene.database.freeze(other)
     runner = scene.dispatch("--lease", lease, environment=clock.environment)
     scene.put(channels=["bills"])
     scene.database.put("news", [b"x"])
@@ -171,7 +170,7 @@ def check_leases(scene, before):
 def test_clocks_that_jump_move_no_lease():
     scene, clock = Scene(), FalseClock()
     scene.relay.yam("pub", "news", stdin="x")  # a topic: what goes there as to a queue fails, at the dispatcher's time
-    other, runner = share_lanes(scene, clock, "30m")
+    other, runner = share_lanes(scene, clock, LONG)
     other.send_signal(signal.SIGCONT)
     before = find_owners(scene)
     owners = dict(before)

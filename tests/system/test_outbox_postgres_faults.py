@@ -69,7 +69,7 @@ def test_dispatchers_on_postgres_killed_at_random_store_everything_once():
 
 def test_frozen_dispatcher_on_postgres_that_wakes_up_late_changes_nothing():
     with scene() as here:
-        outbox.freeze(here)
+        outbox.sleep_through_lease(here)
 
 
 def test_dispatcher_on_postgres_that_freezes_before_a_transaction_and_loses_its_lane_changes_nothing():

@@ -336,8 +336,8 @@ s_assert_not_begun(child_t *server, const char *endpoint)
     s_freeze(server);
     uint64_t first = s_call_within(rpc, 2, FREEZE_MS / 10);
     uint64_t second = s_call_within(rpc, 3, FREEZE_MS);
-    assert_string_equal(s_judge(rpc, first, 2), "orders: timeout: no answer came in time");
-    assert_string_equal(s_judge(rpc, second, 3), "orders: timeout: no answer came in time");
+    assert_non_null(strstr(s_judge(rpc, first, 2), "in time")); //  no answer, or not even sent
+    assert_non_null(strstr(s_judge(rpc, second, 3), "in time"));
     assert_int_equal(kill(server->pid, SIGCONT), 0);
     s_assert_answered(rpc, s_call(rpc, 4), 4);
     while (strcmp(line, "begun 4") != 0) {

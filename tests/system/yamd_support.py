@@ -17,6 +17,7 @@ import traceback
 
 BIN = os.path.abspath(os.environ.get("YAM_BIN") or os.path.join(os.path.dirname(__file__), "../../build/bin"))
 IS_SANITIZED = "san-" in BIN
+IS_THREAD_SANITIZED = "san-thread" in BIN
 TIMEOUT = 90 if IS_SANITIZED else 30  # seconds; only how a failure shows
 SKIPPED = 77
 
@@ -85,6 +86,11 @@ def is_frozen(process):
         except (FileNotFoundError, ProcessLookupError):
             states.add("ended")  # since it was listed: the next look says of the others
     return states == {"T"}
+
+
+def freeze(process):
+    process.send_signal(signal.SIGSTOP)
+    until(lambda: is_frozen(process), "it does not freeze")
 
 
 def hold(seconds):
