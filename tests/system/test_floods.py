@@ -204,7 +204,7 @@ class Freezing:
     def attack(self):
         while not self.ends.is_set():
             self.relay.process.send_signal(signal.SIGSTOP)
-            support.hold(0.01)  # it is frozen
+            support.hold(0.03)  # it is frozen, for longer than a slow disk takes for what it was told to do
             self.relay.process.send_signal(signal.SIGCONT)
             support.hold(0.001)  # and hardly ever is not
 
@@ -218,9 +218,9 @@ def is_seen(function, *arguments, says, **options):
 
 
 def test_check_sees_a_relay_that_is_held_up():
-    relay = support.Relay(store=None)  # a disk goes on while the relay stands still
+    relay = start()
     idle = types.SimpleNamespace(send_signal=lambda number: None)
-    options = {"least": 0, "turns": 3}
+    options = {"least": 0, "turns": 1}
     assert is_seen(compare, relay, (idle, Freezing(relay)), lambda: stat(relay), lambda row: 0, says="shares", **options)
     serve(relay)
 
