@@ -134,10 +134,10 @@ check: deps
 	+@$(RUN) --build $(BUILD) 'build=$(CHECK) build tests' 'layers=$(CHECK) layers' \
 	    'headers=$(CHECK) headers' 'metrics=$(CHECK) metrics' 'lint=$(CHECK) lint' \
 	    'examples=$(CHECK) examples' $(runnable) \
-	    $(if $(SAN),,$(call check_again,address,undefined) $(check_threads))
-check_again = --build build/san-$(1)-$(2) \
-    'build $(1),$(2)=$(CHECK) build tests SAN=$(1),$(2)' \
-    $(patsubst $(BUILD)/%,build/san-$(1)-$(2)/%,$(runnable))
+	    $(if $(SAN),,$(call check_again,address-undefined) $(check_threads))
+check_again = --build build/san-$(1) \
+    'build $(1)=$(CHECK) build tests SAN=$(subst -,$(COMMA),$(1))' \
+    $(patsubst $(BUILD)/%,build/san-$(1)/%,$(runnable))
 
 demo: deps
 	+@$(SUBMAKE) build examples
@@ -194,8 +194,8 @@ merge:
 	$(FUZZ)/fuzz/fuzz_$(TARGET) -merge=1 -use_counters=0 -use_cmp=0 $(FUZZ)/merged $(FUZZ_CORPUS) $(FUZZ_FOUND)
 	rm -rf $(FUZZ_CORPUS) && cp -r $(FUZZ)/merged $(FUZZ_CORPUS)
 
-#   ThreadSanitizer over the units and those system tests in which clients and a relay are threads of one process, or daemons
-#   meet faults. Left out: thousands of crashes in one thread (three units); scenes like those here that take minutes (kills, delays,
+#   ThreadSanitizer: with WHOLE=yes over the whole suite, which takes most of an hour; else, as in check, over the units and those
+#   system tests in which clients and a relay are threads of one process, or daemons meet faults. Left out of that: thousands of crashes in one thread (three units); scenes like those here that take minutes (kills, delays,
 #   replay, store_damage, outbox, callback and PostgreSQL faults); what is read and written by one thread (command lines, formats,
 #   put); what measures or limits time, memory, threads or system calls (hostile, floods, clock_jumps, limits, memory,
 #   short_transfers); and whole demos, installing.
@@ -208,7 +208,7 @@ THREADED_DAEMONS = $(patsubst %,tests/system/test_%.py,soak cli_queue cli_topic 
 check_threads = --build $(BUILD)/san-thread \
     'build thread=$(CHECK) BUILD=$(BUILD)/san-thread SAN=thread build $(THREADED_HERE)' $(THREADED_HERE) $(THREADED_DAEMONS)
 threads: deps
-	+@$(RUN) $(check_threads)
+	+@$(RUN) $(if $(WHOLE),$(call check_again,thread),$(check_threads))
 
 #   Memcheck over what reads and writes the bytes of others, of disks and of databases, and over the real programs: it sees what the
 #   sanitizers do not, that bytes nobody wrote decide something, or leave by a system call. Left out: units that fork, that limit time
