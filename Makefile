@@ -194,7 +194,7 @@ merge:
 	$(FUZZ)/fuzz/fuzz_$(TARGET) -merge=1 -use_counters=0 -use_cmp=0 $(FUZZ)/merged $(FUZZ_CORPUS) $(FUZZ_FOUND)
 	rm -rf $(FUZZ_CORPUS) && cp -r $(FUZZ)/merged $(FUZZ_CORPUS)
 
-#   ThreadSanitizer: with WHOLE=yes over the whole suite, which takes most of an hour; else, as in check, over the units and those
+#   ThreadSanitizer: with WHOLE=yes over the whole suite, which takes half an hour; else, as in check, over the units and those
 #   system tests in which clients and a relay are threads of one process, or daemons meet faults. Left out of that: thousands of crashes in one thread (three units); scenes like those here that take minutes (kills, delays,
 #   replay, store_damage, outbox, callback and PostgreSQL faults); what is read and written by one thread (command lines, formats,
 #   put); what measures or limits time, memory, threads or system calls (hostile, floods, clock_jumps, limits, memory,

@@ -180,8 +180,7 @@ s_caller(const char *endpoint)
     return s_rpc;
 }
 
-//  A new relay, with this option or NULL. endpoint, of 300 bytes, is that of its clients, with
-//  options of their own.
+//  A new relay; option may be NULL. endpoint, of 300 bytes, is that of its clients, with options.
 static void
 s_start_relay(const char *name, const char *option, const char *options, char *endpoint)
 {
@@ -352,8 +351,7 @@ test_frozen_server_does_not_begin_what_nobody_waits_for_any_more(void **state)
 {
     (void) state;
     child_t server;
-    char endpoint[400];
-    char bound[300];
+    char endpoint[400], bound[300];
     s_start_server(&server, "answer", "@tcp://127.0.0.1:*", bound);
     (void) snprintf(endpoint, sizeof endpoint, ">%s?" PATIENT, bound);
     s_assert_not_begun(&server, endpoint);

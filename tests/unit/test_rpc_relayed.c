@@ -21,7 +21,7 @@
 
 #define LEASE "lease=6s" //  a machine that stands still for 4 s extends none in time
 #define PATIENT "heartbeat=60s"
-#define HELD_MS 13000    //  more than two of these
+#define HELD_MS 13000 //  more than two of these
 
 static yam_relay_t *s_relay;
 static char s_sure[300]; //  ">endpoint?grade=sure", and patience with servers that are not there
