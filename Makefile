@@ -195,10 +195,11 @@ merge:
 	rm -rf $(FUZZ_CORPUS) && cp -r $(FUZZ)/merged $(FUZZ_CORPUS)
 
 #   ThreadSanitizer: with WHOLE=yes over the whole suite, which takes half an hour; else, as in check, over the units and those
-#   system tests in which clients and a relay are threads of one process, or daemons meet faults. Left out of that: thousands of crashes in one thread (three units); scenes like those here that take minutes (kills, delays,
-#   replay, store_damage, outbox, callback and PostgreSQL faults); what is read and written by one thread (command lines, formats,
-#   put); what measures or limits time, memory, threads or system calls (hostile, floods, clock_jumps, limits, memory,
-#   short_transfers); and whole demos, installing.
+#   system tests in which clients and a relay are threads of one process, or daemons meet faults. Left out of that: thousands of
+#   crashes in one thread (three units); scenes like those here that take minutes (kills, delays, replay, store_damage, outbox,
+#   callback and PostgreSQL faults); what is read and written by one thread (command lines, formats, put); what measures or
+#   limits time, memory, threads or system calls (hostile, floods, clock_jumps, limits, memory, short_transfers); and whole
+#   demos, installing.
 THREADED = $(filter-out %/test_segment_log_crash %/test_segment_log_damage %/test_relay_random,$(filter $(BUILD)/unit/%,$(runnable))) \
            $(addprefix $(BUILD)/system/test_,transports relay_close rpc_kills callback_kills callback_answers callback_postgres \
            inbox_postgres inbox_redis outbox_postgres disk_full garbage garbage_sense cli_call) $(BUILD)/fuzz/fuzz_live

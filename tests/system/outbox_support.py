@@ -47,6 +47,8 @@ def compare_dry_runs(database):
 class Tables:
     """What both databases have in common."""
 
+    connection = None  # of SQLite; a server ends a transaction that holds up others
+
     def number(self, text, values=()):
         return self.run(text, values)[0][0]
 
@@ -71,12 +73,6 @@ class Database(Tables):
 
     def run(self, text, values=()):
         return self.connection.execute(text, values).fetchall()
-
-    def freeze(self, process):
-        """Stops it, but not amid a transaction, which would hold up everybody."""
-        self.run("BEGIN IMMEDIATE")
-        freeze(process)
-        self.run("ROLLBACK")
 
     def lane(self, channel):
         self.run("INSERT OR IGNORE INTO yam_outbox_lane (kind, channel, epoch, next, assigned, owner, beat) "
@@ -135,10 +131,6 @@ class PostgresDatabase(Tables):
         self.run(f"BEGIN; INSERT INTO yam_outbox_lane (kind, channel) VALUES (1, '{channel}') ON CONFLICT DO NOTHING; "
                  f"INSERT INTO yam_outbox (lane, state, time_ms, record) VALUES {values}; "
                  f"{'ROLLBACK' if rolls_back else 'COMMIT'}")
-
-    def freeze(self, process):
-        """Stops it. The server ends a transaction that holds up others."""
-        freeze(process)
 
     def fly(self, row):
         self.run("INSERT INTO yam_outbox_flight (lane, first, last) VALUES (1, 1, 1); "
@@ -238,7 +230,7 @@ def sleep_through_lease(scene):
         before = scene.database.run(owners)
         frozen = scene.dispatch()
         until(lambda before=before: scene.database.run(owners) != before, "it takes no lane")
-        scene.database.freeze(frozen)
+        freeze(frozen, scene.database.connection)
         scene.put()
         other = scene.dispatch()
         scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)

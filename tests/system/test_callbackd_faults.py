@@ -2,6 +2,7 @@
 """yam-callbackd whose database is locked, full or of another version, whose clock jumps, that is doubled and frozen, and
 that has the right certificate or none: nothing is forgotten, and nobody is called without reason."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -9,8 +10,8 @@ import time
 
 from callback_support import DELAY, Scene, assert_sound
 from fault_support import CLONE_NEWNS, FalseClock, command, unshare
-from yamd_support import (CANTCREAT, CONFIG, DATAERR, IS_SANITIZED, TIMEOUT, UNAVAILABLE, Relay, Skipped, folder, hold,
-                          is_frozen, main, needs, refused, until, write, yam)
+from yamd_support import (CANTCREAT, CONFIG, DATAERR, IS_SANITIZED, TIMEOUT, UNAVAILABLE, Relay, Skipped, folder, freeze,
+                          hold, main, needs, refused, until, write, yam)
 
 HOUR = 3600
 
@@ -94,36 +95,19 @@ def test_two_services_of_which_one_freezes_and_wakes_up_late_alarm_nobody():
     scene.start("service")
     for _ in range(5):
         scene.wait_for()
-        frozen.send_signal(signal.SIGSTOP)
+        freeze(frozen)
         hold(1)  # it is frozen, for longer than its session lives
         frozen.send_signal(signal.SIGCONT)
     scene.wait_for()
     assert_sound(scene)
 
 
-def freeze(scene):
-    """Freezes the service, but not amid a transaction, which would hold up the others; returns it."""
-    process = scene.processes["service"]
-    database = sqlite3.connect(scene.database, timeout=0, isolation_level=None)
-
-    def freeze_without_lock():
-        process.send_signal(signal.SIGSTOP)
-        until(lambda: is_frozen(process), "it does not freeze")
-        try:
-            return database.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            process.send_signal(signal.SIGCONT)
-            return None
-
-    until(freeze_without_lock, "it always writes")
-    database.close()
-    return process
-
-
 def test_confirms_that_a_frozen_service_has_in_hand_are_waited_for():
     scene = Scene(heartbeat="30s")  # its session does not end
     scene.wait_for()
-    frozen = freeze(scene)
+    frozen = scene.processes["service"]
+    with contextlib.closing(sqlite3.connect(scene.database, timeout=TIMEOUT, isolation_level=None)) as database:
+        freeze(frozen, database)
     until(lambda: dict(scene.waiting("leased")).get("callback.confirms", 0) >= 40, "it gets no confirms")
     scene.start("service")
     scene.wait_for()

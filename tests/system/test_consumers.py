@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from relay_client import ACK, Client, Journal
-from yamd_support import IS_SANITIZED, OK, TIMEOUT, Relay, main, read_line, rows, spawn, until
+from yamd_support import IS_SANITIZED, OK, TIMEOUT, Relay, freeze, main, read_line, rows, spawn, until
 
 HEARTBEAT_MS = 100
 GRACE = TIMEOUT  # seconds a busy machine may add; much less than leases that nothing here may wait for
@@ -67,7 +67,7 @@ def test_killed_consumer_is_found_by_its_heartbeat_and_its_messages_go_on():
 
 def test_frozen_consumer_loses_its_messages_and_its_late_acks_change_nothing():
     relay, journal, holder, grace = hold_some()
-    holder.send_signal(signal.SIGSTOP)
+    freeze(holder)
     take_all(relay, journal, grace)
     assert set(journal.failures.values()) == {0}, "somebody is blamed"
     publish(relay, journal, 10)
@@ -138,7 +138,7 @@ def test_frozen_subscriber_costs_its_window_and_delays_nobody():
     relay.yam("pub", "news", "--whole", stdin="x" * size)
     for subscriber in subscribers.values():
         assert read_line(subscriber.stdout) == b"1\n"
-    subscribers["frozen"].send_signal(signal.SIGSTOP)
+    freeze(subscribers["frozen"])
     before = memory_kib(relay.process)
     publisher = spawn("yam", "pub", "news", "-e", relay.endpoint, "-n", str(count - 1), "--size", str(size), "--quiet",
                       stdout=subprocess.DEVNULL)

@@ -10,7 +10,7 @@ import yamd_support
 from fault_proxy import DOWN, UP, FaultProxy
 from fault_support import CLONE_NEWNS, FalseClock, command, failing_build, need, unshare
 from outbox_support import Scene, stop, wait_for_death
-from yamd_support import (IS_SANITIZED, TIMEOUT, folder, hold, leave, main, needs, read, rows, until, write, yam)
+from yamd_support import (IS_SANITIZED, TIMEOUT, folder, freeze, hold, leave, main, needs, read, rows, until, write, yam)
 
 POINTS = ("commit", "committed", "send", "confirm")
 HOUR = 3600
@@ -148,7 +148,7 @@ def share_lanes(scene, clock, lease):
     other = scene.dispatch("--lease", LONG)
     scene.put(channels=["orders"])
     scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
-    scene.database.freeze(other)
+    freeze(other, scene.database.connection)
     runner = scene.dispatch("--lease", lease, environment=clock.environment)
     scene.put(channels=["bills"])
     scene.database.put("news", [b"x"])

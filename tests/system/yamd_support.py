@@ -88,9 +88,14 @@ def is_frozen(process):
     return states == {"T"}
 
 
-def freeze(process):
+def freeze(process, database=None):
+    """Stops it; not amid a transaction, which would hold up everybody, if it writes to the database of that SQLite connection."""
+    if database:
+        database.execute("BEGIN IMMEDIATE")
     process.send_signal(signal.SIGSTOP)
     until(lambda: is_frozen(process), "it does not freeze")
+    if database:
+        database.execute("ROLLBACK")
 
 
 def hold(seconds):
