@@ -111,6 +111,17 @@ yami_checkpoint_trim(const yami_checkpoint_t *self, yami_index_t *index)
     }
 }
 
+uint64_t
+yami_checkpoint_floor(const yami_checkpoint_t *self, uint32_t channel)
+{
+    for (size_t floor = 0; floor < self->floor_count; floor++) {
+        if (self->floors[floor].channel == channel) {
+            return self->floors[floor].sequence;
+        }
+    }
+    return 0;
+}
+
 void
 yami_checkpoint_clear(yami_checkpoint_t *self)
 {

@@ -19,6 +19,23 @@ yami_recovery_last(const yami_recovery_t *self)
     return NULL;
 }
 
+const yami_found_t *
+yami_recovery_find(const yami_recovery_t *self, uint64_t number)
+{
+    size_t low = 0;
+    size_t high = self->found_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (self->found[middle].number < number) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    bool is_found = low < self->found_count && self->found[low].number == number;
+    return is_found ? &self->found[low] : NULL;
+}
+
 int
 yami_recovery_add_damage(yami_recovery_t *self, const yami_damage_t *damage)
 {
@@ -277,29 +294,11 @@ s_replay(yami_recovery_t *self)
     return 0;
 }
 
-//  The file of that number, or NULL.
-static const yami_found_t *
-s_find(const yami_recovery_t *self, uint64_t number)
-{
-    size_t low = 0;
-    size_t high = self->found_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (self->found[middle].number < number) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    bool is_found = low < self->found_count && self->found[low].number == number;
-    return is_found ? &self->found[low] : NULL;
-}
-
 //  Reports a segment that should be there, unless it is, or was given back.
 static int
 s_add_missing(yami_recovery_t *self, uint64_t number, uint64_t first_lsn, uint64_t last_lsn)
 {
-    const yami_found_t *found = s_find(self, number);
+    const yami_found_t *found = yami_recovery_find(self, number);
     if ((found && (found->is_given_back || found->segment)) || s_is_trimmed(self, number)) {
         return 0;
     }
@@ -384,7 +383,7 @@ s_find_garbage(yami_recovery_t *self)
 static bool
 s_counts(const yami_recovery_t *self, const yami_damage_t *damage)
 {
-    const yami_found_t *found = s_find(self, damage->segment);
+    const yami_found_t *found = yami_recovery_find(self, damage->segment);
     if (found && found->is_given_back) {
         return false;
     }

@@ -40,6 +40,10 @@ yami_checkpoint_decode(yami_checkpoint_t *self, const uint8_t *bytes, size_t siz
 void
 yami_checkpoint_trim(const yami_checkpoint_t *self, yami_index_t *index);
 
+//  How far a channel was trimmed; 0: not.
+uint64_t
+yami_checkpoint_floor(const yami_checkpoint_t *self, uint32_t channel);
+
 //  Frees; safe twice.
 void
 yami_checkpoint_clear(yami_checkpoint_t *self);

@@ -149,9 +149,14 @@ yami_recovery_name_entry(yami_recovery_t *self, const yami_found_t *found,
 int
 yami_recovery_name_rest(yami_recovery_t *self, const yami_found_t *found, bool is_from_start);
 
-//  The same for gaps that segments which are missing left between others.
+//  The same for what channels miss between segments, or before their first: those that are missing
+//  held it, or such as lost their footer with their end.
 int
 yami_recovery_name_missing(yami_recovery_t *self);
+
+//  The file of that number, or NULL.
+const yami_found_t *
+yami_recovery_find(const yami_recovery_t *self, uint64_t number);
 
 //  The last one that is a segment, or NULL.
 yami_found_t *

@@ -350,6 +350,67 @@ test_missing_middle_segment_is_reported_and_the_others_kept(void **state)
     }
 }
 
+//  What the ranges name is what is missing: each sequence, and no other.
+static void
+s_check_named(const log_model_t *model, const s_seen_t *seen, uint64_t segment)
+{
+    bool is_named[3][400] = {{false}};
+    for (size_t index = 0; index < seen->damage_count; index++) {
+        const yami_damage_t *damage = &seen->damages[index];
+        assert_int_equal(damage->segment, segment);
+        assert_false(damage->is_torn_tail);
+        for (uint64_t sequence = damage->first; sequence <= damage->last && damage->last > 0;
+             sequence++) {
+            assert_true(damage->channel < 3 && sequence < 400);
+            is_named[damage->channel][sequence] = true;
+        }
+    }
+    size_t at = 0;
+    for (size_t index = 0; index < model->count; index++) {
+        const log_model_entry_t *entry = &model->entries[index];
+        bool is_there = at < seen->count && seen->lsns[at] == entry->lsn;
+        for (uint64_t sequence = entry->base; sequence < entry->base + entry->count; sequence++) {
+            assert_int_equal(is_named[entry->channel][sequence], !is_there);
+        }
+        at += is_there ? 1 : 0;
+    }
+    assert_int_equal(at, seen->count);
+}
+
+//  Nothing of a segment is left behind some offset, its footer neither: what it held there was
+//  named by LSNs only, unless its header told.
+static void
+test_segment_that_lost_its_end_names_each_message_of_it(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(1);
+    log_model_t model;
+    s_build_large(&model, disk, false);
+    assert_int_equal(model.store->ops->close(&model.store), 0);
+    size_t size = 0;
+    assert_non_null(sim_disk_bytes(disk, SEGMENT_2, &size));
+    for (size_t cut = 0; cut < 2 * size; cut += 331) {
+        sim_disk_t *copy = sim_disk_clone(disk, 1);
+        if (cut < size) {
+            sim_disk_resize(copy, SEGMENT_2, cut);
+        } else {
+            memset(sim_disk_bytes(copy, SEGMENT_2, &size) + cut - size, 0, 2 * size - cut);
+        }
+        for (int is_open = 0; is_open < 2; is_open++) {
+            s_seen_t seen = {.model = &model};
+            yami_store_t *store = is_open ? s_open(copy, &model.options, &seen) : NULL;
+            assert_true(is_open ? store != NULL : s_verify(copy, &seen) > 0);
+            s_check_named(&model, &seen, 2);
+            if (store) {
+                assert_int_equal(store->ops->close(&store), 0);
+            }
+        }
+        sim_disk_destroy(&copy);
+    }
+    log_model_clear(&model);
+    sim_disk_destroy(&disk);
+}
+
 static void
 test_missing_first_segment_is_reported(void **state)
 {
@@ -364,6 +425,7 @@ test_missing_first_segment_is_reported(void **state)
     assert_int_equal(seen.damages[0].segment, 1);
     assert_int_equal(seen.damages[0].first_lsn, 1);
     assert_int_equal(seen.damages[0].last_lsn, seen.lsns[0] - 1);
+    s_check_named(&model, &seen, 1);
     log_model_clear(&model);
     sim_disk_destroy(&copy);
     sim_disk_destroy(&disk);
@@ -537,6 +599,44 @@ test_damage_beside_settled_channels_names_only_what_is_lost(void **state)
     }
 }
 
+//  A segment that lost its end, and its footer, stands before one that was given back: what that
+//  held was settled, and is not lost.
+static void
+test_what_was_given_back_is_not_named_with_the_damage_before_it(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(1);
+    log_model_t model;
+    log_model_init(&model, disk);
+    assert_true(log_model_open(&model));
+    s_append(model.store, 3, 1, 1, 300); //  never settled: it keeps the segment
+    uint64_t durable = 0, base = 1, floor = 0;
+    size_t size = 0;
+    for (; !sim_disk_bytes(disk, "0000000000000004.seg", &size); base += 5) {
+        floor = sim_disk_bytes(disk, SEGMENT_3, &size) ? floor : base + 5; //  not yet begun
+        s_append(model.store, 1, base, 5, 6000);
+        assert_int_equal(model.store->ops->commit(model.store, &durable), 1);
+    }
+    model.store->ops->trim(model.store, 1, floor);
+    yami_entry_t checkpoint = {.kind = YAMI_ENTRY_CHECKPOINT};
+    assert_int_equal(model.store->ops->append(model.store, &checkpoint), 0);
+    assert_int_equal(model.store->ops->commit(model.store, &durable), 1);
+    model.store->ops->trim(model.store, 1, floor);
+    assert_int_equal(model.store->ops->close(&model.store), 0);
+    assert_null(sim_disk_bytes(disk, SEGMENT_2, &size));
+    sim_disk_bytes(disk, SEGMENT_1, &size);
+    sim_disk_resize(disk, SEGMENT_1, size / 2);
+    s_seen_t seen = {0};
+    assert_true(s_verify(disk, &seen) > 0);
+    for (size_t index = 0; index < seen.damage_count; index++) {
+        assert_int_equal(seen.damages[index].segment, 1);
+        uint64_t last = seen.damages[index].last; //  of the entry whose header is left
+        assert_true(last == 0 || last == seen.damages[index].first + 4);
+    }
+    log_model_clear(&model);
+    sim_disk_destroy(&disk);
+}
+
 static void
 test_nothing_readable_is_an_error_not_an_empty_store(void **state)
 {
@@ -627,11 +727,13 @@ main(void)
         cmocka_unit_test(test_zeroed_page_in_the_middle_loses_only_what_it_held),
         cmocka_unit_test(test_damage_before_the_checkpoint_is_found_by_read_and_named),
         cmocka_unit_test(test_missing_middle_segment_is_reported_and_the_others_kept),
+        cmocka_unit_test(test_segment_that_lost_its_end_names_each_message_of_it),
         cmocka_unit_test(test_missing_first_segment_is_reported),
         cmocka_unit_test(test_damaged_footer_trailer_or_header_costs_no_entry),
         cmocka_unit_test(test_damaged_checkpoint_falls_back_to_the_one_before),
         cmocka_unit_test(test_lost_sequences_are_named_when_the_header_is_gone),
         cmocka_unit_test(test_damage_beside_settled_channels_names_only_what_is_lost),
+        cmocka_unit_test(test_what_was_given_back_is_not_named_with_the_damage_before_it),
         cmocka_unit_test(test_nothing_readable_is_an_error_not_an_empty_store),
         cmocka_unit_test(test_another_format_version_is_refused_in_plain_words),
         cmocka_unit_test(

@@ -6,8 +6,9 @@
 
 #include "../harness/relay_process.h"
 
-#define COUNT 400 //  messages, numbered from 1; their numbers are also the channel's sequences
-#define AT_ONCE 8 //  messages between two flushes: no batch is longer
+#define COUNT 400      //  messages, numbered from 1; their numbers are also the channel's sequences
+#define AT_ONCE 8      //  messages between two flushes: no batch is longer
+#define BODY_SIZE 1500 //  none is larger
 #define SEGMENT_LIMIT 64
 #define PATH_SIZE 700
 
@@ -26,11 +27,9 @@ extern size_t damage_segment_count;
 int
 damage_setup(void **state);
 
-//  A segment in the middle that has messages; the last that has at least five.
+//  A segment in the middle that has messages.
 damage_segment_t *
 damage_middle(void);
-damage_segment_t *
-damage_final(void);
 
 //  A copy of the store, for a relay that is not started yet.
 void
@@ -59,8 +58,8 @@ damage_verify(const relay_process_t *relay, const damage_segment_t *segment, boo
 void
 damage_receive(const relay_process_t *relay, bool *received);
 
-//  The relay starts, says what is damaged, delivers all but some of first..last (exactly those in
-//  lost, unless that is NULL), and works on as if nothing had been.
+//  The relay starts, says what is damaged, delivers all but exactly those in lost, all of them of
+//  first..last, and works on as if nothing had been.
 void
 damage_assert_serves_the_rest(relay_process_t *relay, const bool *lost, unsigned first,
                               unsigned last, bool must_report);
