@@ -88,6 +88,8 @@
 #define YAMI_BUG_MARKED_TOO_EARLY 36
 //  messages that there is no memory to read are taken for lost
 #define YAMI_BUG_UNREAD_TAKEN_FOR_LOST 37
+//  a write that moved a part is taken for a whole one
+#define YAMI_BUG_PART_TAKEN_FOR_WHOLE 38
 
 //  The build says which one, with -DYAMI_PLANTED_BUG=YAMI_BUG_NAME.
 #ifndef YAMI_PLANTED_BUG

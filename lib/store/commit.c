@@ -139,8 +139,8 @@ s_flush(yami_commit_t *self)
     if (self->vector_count == 0) {
         return 0;
     }
-    int rc = self->disk->pwritev(self->disk, self->file, self->vector, self->vector_count,
-                                 self->vector_offset);
+    int rc = yami_disk_write(self->disk, self->file, self->vector, self->vector_count,
+                             self->vector_offset);
     self->vector_count = 0;
     if (rc == -1) {
         //  Only where the file system copies on write: these bytes were never taken, so writing
@@ -304,7 +304,7 @@ s_write_trailer(yami_commit_t *self, const yami_commit_item_t *item)
     uint8_t *trailer =
         yami_commit_queue_image(&self->writing, item) + item->image_size + item->padding_size;
     struct iovec vector = {.iov_base = trailer, .iov_len = YAMI_TRAILER_SIZE};
-    int rc = self->disk->pwritev(self->disk, self->file, &vector, 1, item->number);
+    int rc = yami_disk_write(self->disk, self->file, &vector, 1, item->number);
     return rc == -1 && errno == ENOSPC ? 1 : rc;
 }
 

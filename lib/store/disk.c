@@ -61,54 +61,19 @@ s_close(yami_disk_t *disk, int file)
     return close(file) == -1 && errno != EINTR ? -1 : 0;
 }
 
-static int
-s_pwritev(yami_disk_t *disk, int file, struct iovec *vector, int count, uint64_t offset)
+static int64_t
+s_pwritev(yami_disk_t *disk, int file, const struct iovec *vector, int count, uint64_t offset)
 {
     (void) disk;
-    while (count > 0) {
-        ssize_t written = pwritev(file, vector, count, (off_t) offset);
-        if (written == -1 && errno == EINTR) {
-            continue;
-        }
-        if (written <= 0) {
-            errno = written == 0 ? EIO : errno;
-            return s_failed();
-        }
-        offset += (uint64_t) written;
-        size_t left = (size_t) written;
-        while (count > 0 && left >= vector->iov_len) {
-            left -= vector->iov_len;
-            vector++;
-            count--;
-        }
-        if (count > 0) {
-            vector->iov_base = (uint8_t *) vector->iov_base + left;
-            vector->iov_len -= left;
-        }
-    }
-    return 0;
+    ssize_t written = pwritev(file, vector, count, (off_t) offset);
+    return written == -1 ? s_failed() : written;
 }
 
 static int64_t
 s_pread(yami_disk_t *disk, int file, void *buffer, size_t size, uint64_t offset)
 {
     (void) disk;
-    size_t done = 0;
-    while (done < size) {
-        ssize_t count =
-            pread(file, (uint8_t *) buffer + done, size - done, (off_t) (offset + done));
-        if (count == -1 && errno == EINTR) {
-            continue;
-        }
-        if (count == -1) {
-            return yami_fail(errno, "store: reading failed (%s)", strerror(errno));
-        }
-        if (count == 0) {
-            break;
-        }
-        done += (size_t) count;
-    }
-    return (int64_t) done;
+    return pread(file, buffer, size, (off_t) offset);
 }
 
 //  Not retried, whatever errno says.

@@ -25,7 +25,7 @@ yami_marker_write(yami_disk_t *disk)
         return -1;
     }
     struct iovec vector = {.iov_base = text, .iov_len = sizeof text - 1};
-    int rc = disk->pwritev(disk, file, &vector, 1, 0);
+    int rc = yami_disk_write(disk, file, &vector, 1, 0);
     rc = rc == 0 ? disk->sync_file(disk, file) : rc;
     int error = errno;
     (void) disk->close(disk, file);

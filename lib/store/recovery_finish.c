@@ -19,13 +19,13 @@ s_copy(yami_disk_t *disk, int from, uint64_t offset, uint64_t size, int to, uint
     int rc = buffer ? 0 : -1;
     while (size > 0 && rc == 0) {
         size_t part = size < COPY_CHUNK ? (size_t) size : COPY_CHUNK;
-        int64_t count = disk->pread(disk, from, buffer, part, offset);
+        int64_t count = yami_disk_read(disk, from, buffer, part, offset);
         if (count <= 0) {
             rc = count == 0 ? 0 : -1;
             break;
         }
         struct iovec vector = {.iov_base = buffer, .iov_len = (size_t) count};
-        rc = disk->pwritev(disk, to, &vector, 1, to_offset);
+        rc = yami_disk_write(disk, to, &vector, 1, to_offset);
         offset += (uint64_t) count;
         to_offset += (uint64_t) count;
         size -= (uint64_t) count;
@@ -102,7 +102,7 @@ s_write_end(yami_recovery_t *self, const yami_segment_t *segment, int file)
     struct iovec vector = {.iov_base = bytes, .iov_len = span + YAMI_TRAILER_SIZE};
     yami_disk_t *disk = self->disk;
     uint64_t end = segment->end + vector.iov_len;
-    int rc = disk->pwritev(disk, file, &vector, 1, segment->end);
+    int rc = yami_disk_write(disk, file, &vector, 1, segment->end);
     rc = rc == 0 ? disk->sync_file(disk, file) : rc;
     rc = rc == 0 ? disk->truncate(disk, file, end) : rc;
     rc = rc == 0 ? disk->sync_file(disk, file) : rc;

@@ -117,7 +117,7 @@ s_fill(yami_segment_reader_t *self, yami_segment_t *segment, uint64_t offset, si
     if (yami_segment_reader_open(self, segment) == -1) {
         return -1;
     }
-    int64_t count = self->disk->pread(self->disk, segment->file, self->window, size, offset);
+    int64_t count = yami_disk_read(self->disk, segment->file, self->window, size, offset);
     if (count < 0) {
         return -1;
     }
@@ -189,7 +189,7 @@ s_copy(yami_segment_reader_t *self, yami_segment_t *segment, uint64_t offset, ui
         return -1;
     }
     int64_t count =
-        self->disk->pread(self->disk, segment->file, bytes + part, size - part, offset + part);
+        yami_disk_read(self->disk, segment->file, bytes + part, size - part, offset + part);
     if (count < 0) {
         return -1;
     }

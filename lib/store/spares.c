@@ -135,7 +135,7 @@ s_write_zeros(yami_spares_t *self, int file, uint64_t size)
         uint64_t left = size - offset;
         struct iovec vector = {.iov_base = self->zeros,
                                .iov_len = left < chunk ? (size_t) left : chunk};
-        if (self->disk->pwritev(self->disk, file, &vector, 1, offset) == -1) {
+        if (yami_disk_write(self->disk, file, &vector, 1, offset) == -1) {
             return -1;
         }
         bool is_step_done = (offset + chunk) % FILL_STEP == 0;

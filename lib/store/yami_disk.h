@@ -4,8 +4,8 @@
     directory the disk was opened on, never paths. Every function returns 0 (or what it says), or -1
     with errno. No function retries a failed sync: after a failed fsync the kernel may have dropped
     the pages and the next one lies.
-    pwritev and pread are complete: they loop over short transfers; a short pread at the end of the
-    file returns what there is.
+    pwritev and pread are those of the kernel and may move a part; the log calls yami_disk_write and
+    yami_disk_read, which go on until all is moved.
 */
 #ifndef YAMI_DISK_H
 #define YAMI_DISK_H
@@ -21,10 +21,11 @@ struct yami_disk {
     //  Opens name; creates it (exclusively) when create. Returns a file handle >= 0.
     int (*open)(yami_disk_t *self, const char *name, bool create, bool read_only);
     int (*close)(yami_disk_t *self, int file);
-    //  Writes all of vector (its items may be changed) at offset.
-    int (*pwritev)(yami_disk_t *self, int file, struct iovec *vector, int count, uint64_t offset);
-    //  Reads up to size bytes at offset; returns how many, less than size only at the end of the
-    //  file.
+    //  Writes some of vector at offset; returns how many bytes. EINTR: none, to be called again.
+    int64_t (*pwritev)(yami_disk_t *self, int file, const struct iovec *vector, int count,
+                       uint64_t offset);
+    //  Reads up to size bytes at offset; returns how many, 0 only at the end of the file. EINTR as
+    //  above.
     int64_t (*pread)(yami_disk_t *self, int file, void *buffer, size_t size, uint64_t offset);
     int (*sync_data)(yami_disk_t *self, int file); //  fdatasync
     int (*sync_file)(yami_disk_t *self, int file); //  fsync: size and times, too
@@ -39,6 +40,14 @@ struct yami_disk {
     int64_t (*free_bytes)(yami_disk_t *self);
     void (*destroy)(yami_disk_t **self_p);
 };
+
+//  Writes all of vector (its items may be changed) at offset. After a failure any part may be there.
+int
+yami_disk_write(yami_disk_t *self, int file, struct iovec *vector, int count, uint64_t offset);
+
+//  Reads up to size bytes at offset; returns how many, less than size only where the file ends.
+int64_t
+yami_disk_read(yami_disk_t *self, int file, void *buffer, size_t size, uint64_t offset);
 
 //  Whether error says that something ran out that may come back by itself: space, or descriptors.
 //  What failed so changed nothing and may be tried again.

@@ -101,7 +101,7 @@ s_write_file(yami_disk_t *disk, const char *name, const uint8_t *bytes, size_t s
         return; //  twice the same name
     }
     struct iovec vector = {(void *) bytes, size};
-    YAM_ASSERT(size == 0 || disk->pwritev(disk, file, &vector, 1, 0) == 0);
+    YAM_ASSERT(size == 0 || yami_disk_write(disk, file, &vector, 1, 0) == 0);
     YAM_ASSERT(disk->truncate(disk, file, size + zeros) == 0);
     YAM_ASSERT(disk->sync_file(disk, file) == 0);
     YAM_ASSERT(disk->close(disk, file) == 0);

@@ -17,13 +17,14 @@
         [FAULT_DISK_ERROR] = 4, [FAULT_DISK_FULL] = 3, [FAULT_NO_FILES] = 3, [FAULT_CLOCK] = 3,    \
         [FAULT_CUT] = 8, [FAULT_HALF_OPEN] = 6, [FAULT_UNREACHABLE] = 3, [FAULT_SLOW] = 4,         \
         [FAULT_CHAOS] = 4, [FAULT_CLIENT_CRASH] = 12, [FAULT_CLIENT_FREEZE] = 6,                   \
-        [FAULT_CLIENT_LEAVE] = 5, [FAULT_NO_MEMORY] = 6                                            \
+        [FAULT_CLIENT_LEAVE] = 5, [FAULT_NO_MEMORY] = 6, [FAULT_DISK_PARTS] = 4                    \
     }
 #define RELAY_FAULTS                                                                               \
     {                                                                                              \
         [FAULT_RELAY_KILL] = 3, [FAULT_RELAY_POWER] = 6, [FAULT_RELAY_STEP] = 20,                  \
         [FAULT_RELAY_DISK] = 20, [FAULT_RELAY_PROMISE] = 20, [FAULT_DISK_SLOW] = 10,               \
-        [FAULT_RECOVERY] = 5, [FAULT_CUT] = 2, [FAULT_CLIENT_CRASH] = 4, [FAULT_NO_MEMORY] = 6     \
+        [FAULT_RECOVERY] = 5, [FAULT_CUT] = 2, [FAULT_CLIENT_CRASH] = 4, [FAULT_NO_MEMORY] = 6,    \
+        [FAULT_DISK_PARTS] = 10                                                                    \
     }
 #define SEGMENT_FAULTS                                                                             \
     {                                                                                              \
@@ -134,7 +135,7 @@ const scenario_t scenario_table[] = {
     },
     {
         .name = "disk",
-        .what = "the disk fails, fills up, has no descriptors; a full channel refuses",
+        .what = "the disk fails, moves parts, fills up, has no descriptors; a full channel refuses",
         .channels = {{"q", QUEUE}},
         .producers = {{0, "a", 100, 8, 6000, 12000}, {0, NULL, 40, 4, 8000, 2000}},
         .consumers = {{0, "", 20, 8, 6000, 20, 5, 10, 10, 5, false}, UNDERTAKER(0)},
@@ -144,6 +145,7 @@ const scenario_t scenario_table[] = {
         .window = 60,
         .limit = 40,
         .weights = {[FAULT_DISK_ERROR] = 10,
+                    [FAULT_DISK_PARTS] = 15,
                     [FAULT_DISK_FULL] = 20,
                     [FAULT_NO_FILES] = 15,
                     [FAULT_NO_MEMORY] = 10,
@@ -281,6 +283,7 @@ scenario_fault_name(fault_type_t type)
         [FAULT_RELAY_STOP] = "relay-stop",
         [FAULT_RELAY_FREEZE] = "relay-freeze",
         [FAULT_DISK_ERROR] = "disk-error",
+        [FAULT_DISK_PARTS] = "disk-parts",
         [FAULT_DISK_FULL] = "disk-full",
         [FAULT_NO_FILES] = "no-files",
         [FAULT_NO_MEMORY] = "no-memory",

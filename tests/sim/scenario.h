@@ -25,6 +25,7 @@ typedef enum {
     FAULT_RELAY_FREEZE,  //  SIGSTOP, SIGCONT
     FAULT_DISK_ERROR,    //  one operation fails with EIO
     FAULT_DISK_SLOW,     //  writing and syncing take long
+    FAULT_DISK_PARTS,    //  reading and writing move a part, for a while
     FAULT_DISK_FULL,     //  for a while
     FAULT_NO_FILES,      //  EMFILE for a while
     FAULT_NO_MEMORY,     //  allocations of one step of the relay fail

@@ -161,6 +161,7 @@ s_end_disk_fault(void *arg, uint64_t what)
     s_simulation_t *self = arg;
     sim_disk_set_free(self->relay.disk, -1);
     sim_disk_deny_opens(self->relay.disk, 0);
+    sim_disk_move_parts(self->relay.disk, false);
 }
 
 static void
@@ -176,6 +177,9 @@ s_disk_fault(s_simulation_t *self, fault_type_t type, uint64_t *random_p)
         self->relay.slow_disk_us = s_until(self, random_p, 1000);
         self->relay.slow_disk_by_us = world_between(random_p, 5000, 200000);
         return;
+    case FAULT_DISK_PARTS:
+        sim_disk_move_parts(disk, true);
+        break;
     case FAULT_DISK_FULL:
         sim_disk_set_free(disk, world_between(random_p, 0, 3 * SEGMENT_BYTES));
         break;

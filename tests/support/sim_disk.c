@@ -11,6 +11,7 @@
 #include "yami_base.h"
 
 #define SECTOR 512U
+#define FEW_BYTES 64
 #define NAME_SIZE 64
 #define NAME_HISTORY 8
 #define HANDLE_LIMIT 256
@@ -45,6 +46,7 @@ struct sim_disk {
     int open_error; //  of every open; 0: they work
     bool has_failed;
     bool ignores_syncs;
+    bool moves_parts;
     int64_t free_bytes; //  negative: no limit
 };
 
@@ -320,6 +322,12 @@ sim_disk_ignore_syncs(sim_disk_t *self, bool ignores)
     self->ignores_syncs = ignores;
 }
 
+void
+sim_disk_move_parts(sim_disk_t *self, bool moves_parts)
+{
+    self->moves_parts = moves_parts;
+}
+
 bool
 sim_disk_has_failed(const sim_disk_t *self)
 {
@@ -482,33 +490,58 @@ s_take_space(sim_disk_t *self, const s_file_t *file, size_t end)
     return 0;
 }
 
-static int
-s_pwritev(yami_disk_t *disk, int handle, struct iovec *vector, int count, uint64_t offset)
+//  How much of size bytes a call moves: all, or when calls are short any part, often a few bytes;
+//  -1 with EINTR: none.
+static int64_t
+s_part(sim_disk_t *self, size_t size)
+{
+    if (!self->moves_parts || size == 0) {
+        return (int64_t) size;
+    }
+    uint64_t mood = sim_disk_draw(self, 8);
+    if (mood == 0) {
+        errno = EINTR;
+        return -1;
+    }
+    uint64_t most = mood < 4 && size > FEW_BYTES ? FEW_BYTES : size;
+    return (int64_t) (1 + sim_disk_draw(self, most));
+}
+
+static void
+s_store(s_file_t *file, const struct iovec *vector, size_t size, uint64_t offset)
+{
+    uint64_t end = offset + size;
+    if (end > file->seen_size) {
+        s_resize(file, end);
+    }
+    s_mark(file, offset, end);
+    for (; offset < end; vector++) {
+        size_t part = vector->iov_len < end - offset ? vector->iov_len : end - offset;
+        memcpy(file->seen + offset, vector->iov_base, part);
+        offset += part;
+    }
+}
+
+static int64_t
+s_pwritev(yami_disk_t *disk, int handle, const struct iovec *vector, int count, uint64_t offset)
 {
     sim_disk_t *self = s_world(disk);
     s_file_t *file = s_handle(self, handle);
-    size_t end = offset;
+    size_t size = 0;
     for (int index = 0; index < count; index++) {
-        end += vector[index].iov_len;
+        size += vector[index].iov_len;
     }
     int rc = s_step(self, true);
     bool is_dying = rc == -1 && self->operations == self->die_at;
-    if (rc == 0) {
-        rc = s_take_space(self, file, end);
+    int64_t part = rc == 0 ? s_part(self, size) : (int64_t) size;
+    if (part == -1 || (rc == 0 && s_take_space(self, file, offset + (size_t) part) == -1)) {
+        return -1;
     }
     if (rc == 0 || is_dying) { //  the last write of a dying process may get through
-        if (end > file->seen_size) {
-            s_resize(file, end);
-        }
-        s_mark(file, offset, end);
-        for (int index = 0; index < count; index++) {
-            memcpy(file->seen + offset, vector[index].iov_base, vector[index].iov_len);
-            offset += vector[index].iov_len;
-        }
+        s_store(file, vector, (size_t) part, offset);
     }
-    memset(vector, 0xff, (size_t) count * sizeof *vector); //  may be changed, says the contract
     errno = is_dying ? EIO : errno;
-    return rc;
+    return rc == -1 ? -1 : part;
 }
 
 static int64_t
@@ -520,11 +553,11 @@ s_pread(yami_disk_t *disk, int handle, void *buffer, size_t size, uint64_t offse
         return -1;
     }
     size_t left = offset < file->seen_size ? file->seen_size - offset : 0;
-    size_t count = size < left ? size : left;
-    if (count > 0) {
-        memcpy(buffer, file->seen + offset, count);
+    int64_t part = s_part(self, size < left ? size : left);
+    if (part > 0) {
+        memcpy(buffer, file->seen + offset, (size_t) part);
     }
-    return (int64_t) count;
+    return part;
 }
 
 static int

@@ -63,6 +63,11 @@ sim_disk_deny_opens(sim_disk_t *self, int error);
 void
 sim_disk_ignore_syncs(sim_disk_t *self, bool ignores);
 
+//  From now on a call that reads or writes may move a part of what it is asked to, or say EINTR and
+//  move nothing; false: each moves all.
+void
+sim_disk_move_parts(sim_disk_t *self, bool moves_parts);
+
 //  Whether a planned failure has happened.
 bool
 sim_disk_has_failed(const sim_disk_t *self);

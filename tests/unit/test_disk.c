@@ -59,11 +59,11 @@ test_file_is_written_read_renamed_and_removed(void **state)
     char hello[] = "hello ";
     char world[] = "world";
     struct iovec vector[2] = {{.iov_base = hello, .iov_len = 6}, {.iov_base = world, .iov_len = 5}};
-    assert_int_equal(disk->pwritev(disk, file, vector, 2, 4), 0);
+    assert_int_equal(yami_disk_write(disk, file, vector, 2, 4), 0);
     assert_int_equal(disk->sync_data(disk, file), 0);
     assert_int_equal(disk->size(disk, file), 15);
     char bytes[32];
-    assert_int_equal(disk->pread(disk, file, bytes, sizeof bytes, 4), 11); //  up to the end
+    assert_int_equal(yami_disk_read(disk, file, bytes, sizeof bytes, 4), 11); //  up to the end
     assert_memory_equal(bytes, "hello world", 11);
     assert_int_equal(disk->truncate(disk, file, 9), 0);
     assert_int_equal(disk->sync_file(disk, file), 0);
