@@ -15,6 +15,7 @@
 #define MAGIC_ENTRY 0x454d4159U   //  "YAME"
 #define MAGIC_TRAILER 0x544d4159U //  "YAMT"
 
+#define ENTRY_START_SIZE 8 //  magic and salt
 #define ENTRY_BEHIND_AT 52
 #define ENTRY_BODY_CRC_AT 56
 #define ENTRY_CRC_AT 60
@@ -171,9 +172,18 @@ yami_entry_header_decode(const uint8_t *bytes, yami_entry_header_t *header)
 }
 
 bool
-yami_entry_header_begins(const uint8_t *bytes, uint32_t salt)
+yami_entry_header_begins(const uint8_t *bytes, size_t size, uint32_t salt)
 {
-    return yami_get_u32(bytes) == MAGIC_ENTRY && yami_get_u32(bytes + 4) == salt;
+    uint8_t start[ENTRY_START_SIZE];
+    yami_put_u32(start, MAGIC_ENTRY);
+    yami_put_u32(start + 4, salt);
+    if (size >= ENTRY_START_SIZE && memcmp(bytes, start, ENTRY_START_SIZE) == 0) {
+        return true;
+    }
+    return size >= YAMI_ENTRY_HEADER_SIZE &&
+           yami_get_u32(bytes + ENTRY_CRC_AT) ==
+               yami_crc32c(yami_crc32c(0, start, ENTRY_START_SIZE), bytes + ENTRY_START_SIZE,
+                           ENTRY_CRC_AT - ENTRY_START_SIZE);
 }
 
 uint64_t

@@ -60,12 +60,14 @@ s_step_over(yami_segment_scan_t *self, yami_scan_item_t *item, const char *what)
         s_bad(self, item, self->end, self->last_lsn > 0 ? self->last_lsn + 1 : 0, what);
         return 0;
     }
-    const uint8_t *bytes = yami_segment_reader_peek(self->reader, self->segment, self->offset, 8);
+    size_t size = self->end - self->offset;
+    size = size < YAMI_ENTRY_HEADER_SIZE ? size : YAMI_ENTRY_HEADER_SIZE;
+    const uint8_t *bytes =
+        yami_segment_reader_peek(self->reader, self->segment, self->offset, size);
     if (!bytes && errno != ENODATA) {
         return -1;
     }
-    bool is_torn = bytes ? yami_entry_header_begins(bytes, self->segment->header.salt)
-                         : self->offset < self->end;
+    bool is_torn = !bytes || yami_entry_header_begins(bytes, size, self->segment->header.salt);
     if (is_torn) {
         s_bad(self, item, self->end, self->next_lsn > 0 ? self->next_lsn + 1 : 0, what);
     }

@@ -89,10 +89,10 @@ yami_entry_header_finish(uint8_t *bytes, uint32_t behind, uint32_t body_crc);
 int
 yami_entry_header_decode(const uint8_t *bytes, yami_entry_header_t *header);
 
-//  Whether the bytes start like an entry with this salt, whatever the rest: the sign of a torn
-//  write.
+//  Whether the bytes were an entry's with this salt: they start like one, whatever the rest, which
+//  is the sign of a torn write; or the header is sound but for its magic and salt.
 bool
-yami_entry_header_begins(const uint8_t *bytes, uint32_t salt);
+yami_entry_header_begins(const uint8_t *bytes, size_t size, uint32_t salt);
 
 //  Bytes an entry takes in the file, alignment included.
 uint64_t

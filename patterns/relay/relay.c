@@ -123,7 +123,7 @@ s_damaged(void *arg, const yami_damage_t *damage)
 {
     yam_relay_t *self = arg;
     if (damage->is_torn_tail) {
-        yami_log(YAMI_LOG_INFO, "store.torn-tail", "segment=%llu offset=%llu bytes=%llu",
+        yami_log(YAMI_LOG_WARN, "store.torn-tail", "segment=%llu offset=%llu bytes=%llu",
                  (unsigned long long) damage->segment, (unsigned long long) damage->offset,
                  (unsigned long long) damage->size);
         return;

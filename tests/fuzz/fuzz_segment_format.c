@@ -30,7 +30,7 @@ s_headers(uint8_t *bytes)
     }
     yami_entry_header_t entry;
     if (yami_entry_header_decode(bytes, &entry) == 0) {
-        YAM_ASSERT(yami_entry_header_begins(bytes, entry.salt));
+        YAM_ASSERT(yami_entry_header_begins(bytes, YAMI_ENTRY_HEADER_SIZE, entry.salt));
         YAM_ASSERT(yami_entry_span(entry.meta_size, entry.data_size) >= YAMI_ENTRY_HEADER_SIZE);
         yami_entry_header_encode(again, &entry);
         yami_entry_header_finish(again, entry.behind, entry.body_crc);

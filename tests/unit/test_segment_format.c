@@ -72,8 +72,9 @@ test_entry_header_round_trip_and_every_bit(void **state)
     yami_entry_header_encode(bytes, &header);
     yami_entry_header_finish(bytes, 7, 0xfeedbeef);
     assert_memory_equal(bytes, "YAME\x05\0\0\0\x12\0\0\0\x09\0\0\0\xe8\x03", 18);
-    assert_true(yami_entry_header_begins(bytes, 5));
-    assert_false(yami_entry_header_begins(bytes, 6));
+    assert_true(yami_entry_header_begins(bytes, 8, 5));
+    assert_false(yami_entry_header_begins(bytes, 7, 5));
+    assert_false(yami_entry_header_begins(bytes, sizeof bytes, 6));
     yami_entry_header_t decoded;
     assert_int_equal(yami_entry_header_decode(bytes, &decoded), 0);
     assert_int_equal(decoded.lsn, 1000);

@@ -23,6 +23,7 @@
 #define SEGMENT_2 "0000000000000002.seg"
 #define SEGMENT_3 "0000000000000003.seg"
 #define DAMAGE_LIMIT 64
+#define ENTRIES_OF_COMMIT 3 //  in the small log
 
 //  What opening or verifying delivered and reported.
 typedef struct {
@@ -146,6 +147,54 @@ test_one_bit_flipped_anywhere_is_found_and_only_its_entry_lost(void **state)
         assert_int_equal(store->ops->close(&store), 0);
         sim_disk_destroy(&copy);
     }
+    log_model_clear(&model);
+    sim_disk_destroy(&disk);
+}
+
+//  Of a log that a crash left, what nothing later proves durable is a torn tail: told with its
+//  range as damage is, and the log ends before it.
+static void
+s_check_flip_of_open(const log_model_t *model, const s_seen_t *seen, uint64_t offset)
+{
+    if (offset < s_offset(model, model->count - ENTRIES_OF_COMMIT)) {
+        s_check_flip(model, seen, offset);
+        return;
+    }
+    assert_int_equal(seen->damage_count, 1);
+    assert_int_equal(seen->torn_count, 1);
+    assert_true(seen->damages[0].offset <= offset &&
+                offset < seen->damages[0].offset + seen->damages[0].size);
+    assert_true(seen->count >= model->count - ENTRIES_OF_COMMIT && seen->count < model->count);
+    assert_int_equal(seen->damages[0].offset, s_offset(model, seen->count));
+    assert_true(offset < s_offset(model, seen->count + 1));
+}
+
+static void
+test_one_bit_flipped_anywhere_in_a_log_that_a_crash_left_is_told(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(1);
+    log_model_t model;
+    s_build_small(&model, disk);
+    uint64_t end = s_offset(&model, model.count);
+    for (uint64_t offset = 0; offset < end; offset++) {
+        for (unsigned bit = 0; bit < 8; bit++) {
+            sim_disk_t *copy = sim_disk_clone(disk, offset); //  not closed: no footer
+            size_t size = 0;
+            sim_disk_bytes(copy, SEGMENT_1, &size)[offset] ^= (uint8_t) (1U << bit);
+            s_seen_t seen = {.model = &model};
+            assert_int_equal(s_verify(copy, &seen),
+                             offset < s_offset(&model, model.count - ENTRIES_OF_COMMIT) ? 1 : 0);
+            s_check_flip_of_open(&model, &seen, offset);
+            seen = (s_seen_t) {.model = &model};
+            yami_store_t *store = s_open(copy, &model.options, &seen);
+            assert_non_null(store);
+            s_check_flip_of_open(&model, &seen, offset);
+            assert_int_equal(store->ops->close(&store), 0);
+            sim_disk_destroy(&copy);
+        }
+    }
+    assert_int_equal(model.store->ops->close(&model.store), 0);
     log_model_clear(&model);
     sim_disk_destroy(&disk);
 }
@@ -722,6 +771,7 @@ main(void)
     (void) mallopt(M_MMAP_THRESHOLD, 64 << 20);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_bit_flipped_anywhere_is_found_and_only_its_entry_lost),
+        cmocka_unit_test(test_one_bit_flipped_anywhere_in_a_log_that_a_crash_left_is_told),
         cmocka_unit_test(test_refuse_damage_refuses_to_open),
         cmocka_unit_test(test_cut_at_every_offset_of_the_tail_ends_the_log_there),
         cmocka_unit_test(test_zeroed_page_in_the_middle_loses_only_what_it_held),
