@@ -41,7 +41,7 @@ struct yami_disk {
     void (*destroy)(yami_disk_t **self_p);
 };
 
-//  Writes all of vector (its items may be changed) at offset. After a failure any part may be there.
+//  Writes all of vector (its items may be changed) at offset. Of what failed any part may be there.
 int
 yami_disk_write(yami_disk_t *self, int file, struct iovec *vector, int count, uint64_t offset);
 
