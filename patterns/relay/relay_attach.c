@@ -32,8 +32,8 @@ s_new(yami_relay_core_t *core, yami_relay_peer_t *peer, yami_relay_channel_t *ch
 static uint32_t
 s_take_epoch(yami_relay_core_t *core, yami_relay_producer_t *producer, uint64_t wanted)
 {
-    uint64_t epoch = wanted == 0 ? (uint64_t) producer->epoch + 1 : wanted;
-    if (epoch < producer->epoch || epoch > UINT32_MAX) {
+    uint64_t epoch = wanted == 0 ? yami_relay_producer_next_epoch(core, producer) : wanted;
+    if (epoch < producer->epoch || epoch == 0 || epoch > UINT32_MAX) {
         return 0;
     }
     if (epoch > producer->epoch) {

@@ -42,7 +42,8 @@ s_free(yami_relay_core_t *core, yami_relay_producer_t *producer)
     yami_free(producer);
 }
 
-//  Never stored anything, nor did one of its name before: nobody misses it.
+//  Never stored anything, nor did one of its name before: nobody misses it. An epoch that it was
+//  given is not given again, see next_epoch.
 static bool
 s_is_blank(const yami_relay_producer_t *producer)
 {
@@ -88,6 +89,14 @@ yami_relay_producer_get(yami_relay_core_t *core, yami_relay_channel_t *channel, 
     TAILQ_INSERT_TAIL(&core->producers, producer, of_age);
     core->producer_count++;
     return producer;
+}
+
+uint32_t
+yami_relay_producer_next_epoch(const yami_relay_core_t *core, const yami_relay_producer_t *producer)
+{
+    bool is_full = core->producer_count >= YAMI_LIMIT_PRODUCERS;
+    uint32_t last = producer->epoch == 0 && is_full ? 1 : producer->epoch;
+    return last < UINT32_MAX ? last + 1 : 0;
 }
 
 void

@@ -168,6 +168,13 @@ yami_relay_producer_t *
 yami_relay_producer_get(yami_relay_core_t *core, yami_relay_channel_t *channel,
                         const yami_id_t *id);
 
+//  The epoch of its next incarnation; 0 when there are no more. In a full table, which stays full
+//  over restarts, even the first one is 2: whoever was forgotten before it was idle for long (and
+//  this one may have been) had 1.
+uint32_t
+yami_relay_producer_next_epoch(const yami_relay_core_t *core,
+                               const yami_relay_producer_t *producer);
+
 //  Remembers that a batch up to last was appended; last 0: that the epoch was given.
 void
 yami_relay_producer_stored(yami_relay_core_t *core, yami_relay_producer_t *producer, uint32_t epoch,

@@ -354,6 +354,70 @@ test_disk_that_stands_still_refuses_before_memory_is_full(void **state)
     assert_int_equal(f->core->waiting_bytes, 0);
 }
 
+//  Producers that stored something just now; of those there were before, all are kept.
+static void
+s_fill_producers(const fixture_t *f)
+{
+    yami_relay_channel_t *channel = yami_relay_channel_find(f->core, "q", 1);
+    for (uint32_t number = 0; f->core->producer_count < YAMI_LIMIT_PRODUCERS; number++) {
+        yami_id_t id = {.bytes = {0xff}};
+        memcpy(id.bytes + 1, &number, sizeof number);
+        yami_relay_producer_t *producer = yami_relay_producer_get(f->core, channel, &id);
+        yami_relay_producer_stored(f->core, producer, 1, 1, f->wall_ms);
+        producer->durable = 1;
+    }
+}
+
+//  Attaches producer id by a link of its own, which then breaks when it is not to stay.
+static void
+s_attach_once(fixture_t *f, uint64_t peer, uint8_t id, uint32_t epoch, bool stays)
+{
+    fixture_hello(f, peer);
+    fixture_producer(f, peer, 1, QUEUE, "q", id, epoch, 1);
+    fixture_settle_down(f);
+    fixture_expect(f, peer, YAMI_FRAME_ATTACHED);
+    if (!stays) {
+        fixture_gone(f, peer);
+    }
+}
+
+//  A newcomer took the place of one that had an epoch and no message stored yet. The next of its
+//  name got the same epoch, and messages of the one were confirmed as duplicates of the other's.
+static void
+s_forget_and_give_again(bool restarts)
+{
+    fixture_t *f = fixture_new();
+    s_attach_once(f, 1, 9, 0, false);
+    assert_int_equal(f->frame.epoch, 1);
+    s_fill_producers(f);
+    s_attach_once(f, 2, 10, 1, false); //  9 is forgotten for it
+    if (restarts) {
+        fixture_checkpoint(f);
+        fixture_durable(f);
+        fixture_restart(f);
+    }
+    s_attach_once(f, 3, 9, 0, true); //  and this one for 9
+    uint32_t epoch = (uint32_t) f->frame.epoch;
+    fixture_publish(f, 3, fixture_batch(1, 9, epoch, 1, 10, NULL));
+    fixture_settle_down(f);
+    fixture_expect(f, 3, YAMI_FRAME_CONFIRM);
+    fixture_hello(f, 1);
+    fixture_producer(f, 1, 1, QUEUE, "q", 9, 1, 1);
+    fixture_settle_down(f);
+    fixture_expect(f, 1, YAMI_FRAME_DETACHED);
+    assert_int_equal(f->frame.status, YAM_STATUS_FENCED);
+    assert_int_equal(f->core->producer_count, YAMI_LIMIT_PRODUCERS);
+    fixture_free(&f);
+}
+
+static void
+test_epoch_of_a_producer_that_was_forgotten_is_given_to_nobody_else(void **state)
+{
+    (void) state;
+    s_forget_and_give_again(false);
+    s_forget_and_give_again(true);
+}
+
 int
 main(void)
 {
@@ -371,6 +435,7 @@ main(void)
         TEST(test_clock_jumps_do_not_move_leases_and_retries),
         TEST(test_disk_that_stands_still_refuses_before_memory_is_full),
         cmocka_unit_test(test_checkpoint_with_many_failed_messages_is_written_and_read),
+        cmocka_unit_test(test_epoch_of_a_producer_that_was_forgotten_is_given_to_nobody_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
