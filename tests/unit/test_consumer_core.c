@@ -271,6 +271,50 @@ test_fenced_error_counts_as_stale(void **state)
 }
 
 static void
+test_errors_that_say_the_attachment_is_gone_begin_a_new_session(void **state)
+{
+    (void) state;
+    static const struct {
+        yam_status_t status;
+        uint32_t handle;
+        bool is_gone;
+    } cases[] = {{YAM_STATUS_UNKNOWN, YAMI_CLIENT_HANDLE + 1, false},
+                 {YAM_STATUS_UNKNOWN, YAMI_CLIENT_HANDLE, true},
+                 {YAM_STATUS_STORAGE_FAILED, YAMI_CLIENT_HANDLE, true}};
+    consumer_attach(1);
+    for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
+        consumer_frame((yami_frame_t) {.type = YAMI_FRAME_ERROR,
+                                       .handle = cases[index].handle,
+                                       .status = cases[index].status});
+        bool is_gone = consumer_core.state == YAMI_CONSUMER_DETACHED;
+        assert_int_equal(is_gone, cases[index].is_gone);
+        assert_int_equal(consumer_core.storage_failed,
+                         cases[index].status == YAM_STATUS_STORAGE_FAILED);
+        consumer_now += 1000;
+        if (is_gone) {
+            consumer_attach(1);
+        }
+    }
+}
+
+static void
+test_frames_for_another_handle_and_deliveries_without_a_batch_change_nothing(void **state)
+{
+    (void) state;
+    consumer_attach(1);
+    consumer_deliver(5, 1, 1);
+    consumer_ack(1);
+    assert_int_equal(consumer_send(), YAMI_FRAME_ACK);
+    consumer_frame(
+        (yami_frame_t) {.type = YAMI_FRAME_ACKED, .handle = YAMI_CLIENT_HANDLE + 1, .serial = 1});
+    assert_int_equal(consumer_core.unresolved, 1);
+    consumer_frame((yami_frame_t) {.type = YAMI_FRAME_DELIVER, .token = 6, .first = 2, .last = 2});
+    assert_int_equal(consumer_core.dropped_count, 1);
+    consumer_recv_none();
+    assert_int_equal(consumer_core.state, YAMI_CONSUMER_ATTACHED);
+}
+
+static void
 test_cumulative_acked_resolves_all_before(void **state)
 {
     (void) state;
@@ -532,6 +576,8 @@ main(void)
         TEST(test_forgotten_messages_give_their_credit_back_after_two_leases),
         TEST(test_lost_session_makes_its_messages_stale),
         TEST(test_fenced_error_counts_as_stale),
+        TEST(test_errors_that_say_the_attachment_is_gone_begin_a_new_session),
+        TEST(test_frames_for_another_handle_and_deliveries_without_a_batch_change_nothing),
         TEST(test_cumulative_acked_resolves_all_before),
         TEST(test_serials_without_an_answer_stay_bounded),
         TEST(test_malformed_batch_is_dropped_and_nacked),

@@ -223,6 +223,11 @@ test_limits_hold_and_any_bytes_are_refused_or_parsed(void **state)
     text[255] = 'a';
     text[256] = '\0';
     assert_int_equal(yami_endpoint_parse(&endpoint, text, false), -1);
+    memset(text, 'a', sizeof text);
+    memcpy(text, "tcp://x:1?relay=", 16);
+    text[16 + 1024] = '\0';
+    assert_int_equal(yami_endpoint_parse(&endpoint, text, false), -1);
+    assert_non_null(strstr(yam_error(), "longer than 1023 bytes at column 17"));
     static const char alphabet[] = "@>tcpi:/,?&=an1-rlsugdew";
     for (int round = 0; round < 20000; round++) {
         uint8_t random[40];

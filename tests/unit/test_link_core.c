@@ -168,6 +168,22 @@ test_any_bytes_are_a_sign_of_life(void **state)
     assert_int_equal(yami_link_core_turn(&s_link, START + 3 * HEARTBEAT), YAMI_LINK_NOTHING);
 }
 
+//  Else a relay could have its clients do nothing but greet.
+static void
+test_interval_of_the_relay_has_a_least_value(void **state)
+{
+    (void) state;
+    assert_int_equal(yami_link_core_restart(&s_link, START), YAMI_LINK_NOTHING); //  there is none
+    assert_int_equal(s_send(START), YAMI_FRAME_HELLO);
+    yami_frame_t frame = {.type = YAMI_FRAME_WELCOME,
+                          .session = s_link.session,
+                          .heartbeat_ms = 1,
+                          .max_frame = YAMI_LIMIT_FRAME};
+    assert_int_equal(yami_link_core_frame(&s_link, START, &frame), YAMI_LINK_STARTED);
+    assert_int_equal(yami_link_core_turn(&s_link, START + 20), YAMI_LINK_NOTHING);
+    assert_int_equal(s_link.state, YAMI_LINK_UP);
+}
+
 static void
 test_nothing_sent_for_an_interval_sends_a_heartbeat(void **state)
 {
@@ -348,6 +364,7 @@ main(void)
         TEST(test_hello_to_an_absent_relay_waits_for_the_socket_alone),
         TEST(test_silence_of_three_intervals_closes_the_socket),
         TEST(test_any_bytes_are_a_sign_of_life),
+        TEST(test_interval_of_the_relay_has_a_least_value),
         TEST(test_nothing_sent_for_an_interval_sends_a_heartbeat),
         TEST(test_no_session_says_hello_at_once_with_a_new_session),
         TEST(test_storm_of_no_session_errors_sends_one_hello_per_gap),

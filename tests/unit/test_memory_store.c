@@ -78,6 +78,10 @@ test_entries_are_read_after_commit_until_trimmed(void **state)
     s_expect(store, 1, 1, 0);
     assert_int_equal(s_append(store, 1, 100, 5, 10), -1);
     assert_int_equal(errno, EINVAL);
+    yami_entry_t large = {.kind = 18, .channel = 1, .base = 101, .count = 1, .meta = ""};
+    large.meta_size = YAMI_LIMIT_ENTRY_META + 1;
+    assert_int_equal(store->ops->append(store, &large), -1);
+    assert_int_equal(errno, EMSGSIZE);
     assert_int_equal(s_append(store, 1, 101, 5, 10), 0);
     assert_false(store->ops->wants_checkpoint(store));
     assert_int_equal(store->ops->close(&store), 0);

@@ -520,6 +520,58 @@ test_fenced_is_final(void **state)
 }
 
 static void
+test_errors_end_the_session_or_the_producer(void **state)
+{
+    (void) state;
+    static const struct {
+        yam_status_t status;
+        uint32_t handle;
+        int state;
+    } cases[] = {{YAM_STATUS_UNKNOWN, YAMI_CLIENT_HANDLE, YAMI_PRODUCER_DETACHED},
+                 {YAM_STATUS_UNKNOWN, YAMI_CLIENT_HANDLE + 1, YAMI_PRODUCER_ATTACHED},
+                 {YAM_STATUS_STORAGE_FAILED, 0, YAMI_PRODUCER_DETACHED},
+                 {YAM_STATUS_FENCED, YAMI_CLIENT_HANDLE, YAMI_PRODUCER_FINAL}};
+    for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
+        yami_producer_core_clear(&s_core);
+        s_init("");
+        s_attach();
+        s_publish(1);
+        s_frame((yami_frame_t) {.type = YAMI_FRAME_ERROR,
+                                .handle = cases[index].handle,
+                                .status = cases[index].status});
+        assert_int_equal(s_core.state, cases[index].state);
+        assert_int_equal(s_core.storage_failed, cases[index].status == YAM_STATUS_STORAGE_FAILED);
+        s_now += 1000;
+        if (s_core.state == YAMI_PRODUCER_DETACHED) {
+            s_attach();
+            s_expect_batch(1);
+        }
+    }
+}
+
+static void
+test_frames_for_another_handle_or_epoch_change_nothing(void **state)
+{
+    (void) state;
+    s_attach();
+    s_publish(1);
+    s_frame((yami_frame_t) {.type = YAMI_FRAME_CONFIRM,
+                            .handle = YAMI_CLIENT_HANDLE + 1,
+                            .epoch = s_core.epoch,
+                            .sequence = 10,
+                            .level = YAM_LEVEL_SYNCED});
+    s_frame((yami_frame_t) {.type = YAMI_FRAME_REFUSE,
+                            .epoch = s_core.epoch + 1,
+                            .first = 1,
+                            .last = 10,
+                            .status = YAM_STATUS_FENCED});
+    s_expect_no_outcome();
+    assert_int_equal(s_core.state, YAMI_PRODUCER_ATTACHED);
+    s_confirm(10);
+    s_expect_outcome(1, 10, YAM_STATUS_OK);
+}
+
+static void
 test_detached_is_final_or_tried_again_by_its_status(void **state)
 {
     (void) state;
@@ -700,6 +752,8 @@ main(void)
         TEST(test_refused_batch_goes_again_in_a_new_session),
         TEST(test_storage_failure_keeps_everything_for_the_next_session),
         TEST(test_fenced_is_final),
+        TEST(test_errors_end_the_session_or_the_producer),
+        TEST(test_frames_for_another_handle_or_epoch_change_nothing),
         TEST(test_detached_is_final_or_tried_again_by_its_status),
         TEST(test_credit_is_never_exceeded),
         TEST(test_one_batch_alone_may_exceed_what_is_left),

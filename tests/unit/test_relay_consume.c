@@ -345,6 +345,34 @@ test_dead_letter_at_the_limit_and_redriven(void **state)
     assert_int_equal(fixture_number(f, "messages"), 0);
 }
 
+static void
+test_dead_letters_go_to_the_channel_that_is_named(void **state)
+{
+    fixture_t *f = *state;
+    fixture_credit(f, 2, 5, 1000, PLENTY);
+    consume_publish(f, 1, 1);
+    fixture_settle_down(f);
+    assert_int_equal(s_fail_for_good(f), 5);
+    fixture_consumer(f, 2, 6, QUEUE, "other", "", "", 0, LEASE_MS);
+    fixture_credit(f, 2, 6, 1, PLENTY);
+    fixture_settle_down(f);
+    yami_frame_t frame = {.type = YAMI_FRAME_ADMIN,
+                          .present =
+                              YAMI_F_SERIAL | YAMI_F_COMMAND | YAMI_F_CHANNEL | YAMI_F_TARGET,
+                          .serial = 1,
+                          .command = yami_slice_text("redrive"),
+                          .channel = yami_slice_text("q"),
+                          .target = yami_slice_text("other")};
+    fixture_send(f, 1, &frame);
+    fixture_settle_down(f);
+    fixture_expect(f, 1, YAMI_FRAME_REPLY);
+    assert_int_equal(fixture_number(f, "messages"), 1);
+    consume_expect_deliver(f, 2, 1, 1, 1, 0);
+    assert_int_equal(f->frame.handle, 6);
+    assert_string_equal(fixture_body(f, 1), "9.1");
+    fixture_expect_none(f, 2, YAMI_FRAME_DELIVER);
+}
+
 //  Whatever prefix of the journal survives, the message is in exactly one of the two channels.
 static void
 test_dead_letter_is_one_write(void **state)
@@ -431,6 +459,7 @@ main(void)
         TEST(test_release_and_gone_return_without_blame),
         TEST(test_returned_ones_come_before_new_ones),
         TEST(test_dead_letter_at_the_limit_and_redriven),
+        TEST(test_dead_letters_go_to_the_channel_that_is_named),
         TEST(test_dead_letter_is_one_write),
         TEST(test_reject_without_room_waits_for_room),
         TEST(test_dead_letters_have_no_dead_letters),

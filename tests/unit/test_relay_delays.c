@@ -125,6 +125,34 @@ test_those_of_an_id_are_found_from_the_last_to_the_first(void **state)
 }
 
 static void
+test_those_that_wait_are_kept_in_order_when_most_have_ended(void **state)
+{
+    (void) state;
+    yami_relay_delays_t delays = {0};
+    for (uint64_t sequence = 1; sequence <= 6000; sequence++) {
+        yami_relay_delay_t delay = {.sequence = sequence,
+                                    .due_ms = 10000 - (int64_t) sequence,
+                                    .id_hash = (uint32_t) (sequence % 3)};
+        assert_true(yami_relay_delays_reserve(&delays, 1));
+        yami_relay_delays_add(&delays, &delay);
+    }
+    assert_int_equal(yami_relay_delays_end(&delays, 3, 5997), 5995);
+    yami_relay_delays_check(&delays);
+    assert_int_equal(delays.waiting, 5);
+    assert_int_equal(delays.count, 5); //  of them alone
+    assert_int_equal(yami_relay_delays_from(&delays, 3)->sequence, 5998);
+    assert_int_equal(yami_relay_delays_by_id(&delays, 2, 5999)->sequence, 2);
+    s_add(&delays, 6001, 10000, 1);
+    static const uint64_t order[] = {6000, 5999, 5998, 2, 1, 6001};
+    for (size_t index = 0; index < sizeof order / sizeof order[0]; index++) {
+        assert_int_equal(yami_relay_delays_earliest(&delays)->sequence, order[index]);
+        assert_int_equal(yami_relay_delays_end(&delays, order[index], order[index]), 1);
+        yami_relay_delays_check(&delays);
+    }
+    yami_relay_delays_clear(&delays);
+}
+
+static void
 test_without_memory_nothing_changes(void **state)
 {
     (void) state;
@@ -265,6 +293,7 @@ main(void)
         cmocka_unit_test(test_one_that_ended_hides_no_earlier_one_that_comes_later),
         cmocka_unit_test(test_what_is_picked_waits_out_of_line_until_it_is_put_back),
         cmocka_unit_test(test_those_of_an_id_are_found_from_the_last_to_the_first),
+        cmocka_unit_test(test_those_that_wait_are_kept_in_order_when_most_have_ended),
         cmocka_unit_test(test_without_memory_nothing_changes),
         cmocka_unit_test(test_random_operations_agree_with_an_array),
     };

@@ -204,6 +204,41 @@ test_purge_makes_acks_stale(void **state)
 }
 
 static void
+test_group_that_is_not_there_or_not_durable_cannot_be_removed(void **state)
+{
+    fixture_t *f = *state;
+    fixture_consumer(f, 2, 6, TOPIC, "t", "", "", 0, LEASE_MS);
+    fixture_settle_down(f);
+    static const char *const groups[] = {"", "nope"};
+    for (size_t index = 0; index < sizeof groups / sizeof groups[0]; index++) {
+        yami_frame_t frame = {.type = YAMI_FRAME_ADMIN,
+                              .present =
+                                  YAMI_F_SERIAL | YAMI_F_COMMAND | YAMI_F_CHANNEL | YAMI_F_GROUP,
+                              .serial = 9,
+                              .command = yami_slice_text("remove"),
+                              .channel = yami_slice_text("t"),
+                              .group = yami_slice_text(groups[index])};
+        fixture_send(f, 1, &frame);
+        fixture_settle_down(f);
+        fixture_expect(f, 1, YAMI_FRAME_REPLY);
+        assert_int_equal(f->frame.status, YAM_STATUS_UNKNOWN);
+    }
+    fixture_expect_none(f, 2, YAMI_FRAME_DETACHED);
+}
+
+static void
+test_bad_names_of_groups_and_filters_are_refused(void **state)
+{
+    fixture_t *f = *state;
+    fixture_consumer(f, 2, 6, TOPIC, "t", ".a", "", 0, LEASE_MS);
+    fixture_expect(f, 2, YAMI_FRAME_DETACHED);
+    assert_int_equal(f->frame.status, YAM_STATUS_MALFORMED);
+    fixture_consumer(f, 2, 6, TOPIC, "t", "a", "eu.>.x", 0, LEASE_MS);
+    fixture_expect(f, 2, YAMI_FRAME_DETACHED);
+    assert_int_equal(f->frame.status, YAM_STATUS_MALFORMED);
+}
+
+static void
 test_peek_shows_without_leasing(void **state)
 {
     fixture_t *f = *state;
@@ -220,6 +255,31 @@ test_peek_shows_without_leasing(void **state)
     assert_int_equal(f->frame.status, YAM_STATUS_UNKNOWN);
     fixture_admin(f, 1, "dance", "q", false);
     assert_int_equal(f->frame.status, YAM_STATUS_UNKNOWN);
+}
+
+static void
+test_peek_begins_within_a_batch_and_passes_damage(void **state)
+{
+    fixture_t *f = *state;
+    consume_publish(f, 1, 3);
+    consume_publish(f, 4, 3);
+    consume_publish(f, 7, 3);
+    fixture_settle_down(f);
+    f->entries[f->entry_count - 2].is_damaged = true;
+    yami_frame_t frame = {.type = YAMI_FRAME_ADMIN,
+                          .present =
+                              YAMI_F_SERIAL | YAMI_F_COMMAND | YAMI_F_CHANNEL | YAMI_F_SEQUENCE,
+                          .serial = 1,
+                          .command = yami_slice_text("peek"),
+                          .channel = yami_slice_text("q"),
+                          .sequence = 3};
+    fixture_send(f, 1, &frame);
+    fixture_settle_down(f);
+    fixture_expect(f, 1, YAMI_FRAME_REPLY);
+    yami_reader_t reader;
+    yami_reader_init(&reader, f->frame.rows.data, f->frame.rows.size);
+    assert_int_equal(yami_reader_array(&reader), 4); //  3, 7, 8, 9
+    assert_int_equal(fixture_number(f, "sequence"), 3);
 }
 
 static void
@@ -365,7 +425,10 @@ main(void)
         TEST(test_drain_delivers_no_more_but_settles),
         TEST(test_message_larger_than_max_frame_ends_the_handle),
         TEST(test_purge_makes_acks_stale),
+        TEST(test_group_that_is_not_there_or_not_durable_cannot_be_removed),
+        TEST(test_bad_names_of_groups_and_filters_are_refused),
         TEST(test_peek_shows_without_leasing),
+        TEST(test_peek_begins_within_a_batch_and_passes_damage),
         TEST(test_damage_is_reported_with_its_range_and_passed),
         TEST(test_missing_entries_are_lost_too),
         TEST(test_messages_that_cannot_be_read_now_are_not_lost),

@@ -479,6 +479,49 @@ test_handles_are_limited(void **state)
     assert_int_equal(f->frame.status, YAM_STATUS_LIMIT);
 }
 
+//  Producer number of many attaches with that epoch, and leaves. The status it is told.
+static yam_status_t
+s_come_and_go(fixture_t *f, uint32_t number, uint32_t epoch)
+{
+    yami_frame_t attach = {.type = YAMI_FRAME_ATTACH,
+                           .handle = 1,
+                           .present = YAMI_F_ROLE | YAMI_F_KIND | YAMI_F_CHANNEL | YAMI_F_PRODUCER |
+                                      YAMI_F_EPOCH | YAMI_F_FIRST,
+                           .role = YAMI_ROLE_PRODUCER,
+                           .kind = QUEUE,
+                           .channel = yami_slice_text("q"),
+                           .epoch = epoch,
+                           .first = 1};
+    memcpy(attach.producer.bytes, &number, sizeof number);
+    fixture_send(f, 1, &attach);
+    yami_frame_t detach = {.type = YAMI_FRAME_DETACH, .handle = 1};
+    fixture_send(f, 1, &detach);
+    fixture_durable(f);
+    fixture_expect(f, 1, YAMI_FRAME_DETACHED);
+    yam_status_t status = (yam_status_t) f->frame.status;
+    fixture_forget(f);
+    return status;
+}
+
+static void
+test_who_was_idle_for_long_or_never_stored_makes_room_for_other_producers(void **state)
+{
+    fixture_t *f = *state;
+    f->is_unchecked = true;
+    f->options.producer_idle_ms = 10000;
+    assert_int_equal(s_come_and_go(f, 0, 1), YAM_STATUS_OK); //  has stored nothing
+    for (uint32_t number = 1; number < YAMI_LIMIT_PRODUCERS; number++) {
+        assert_int_equal(s_come_and_go(f, number, 2), YAM_STATUS_OK); //  did, in an earlier epoch
+    }
+    assert_int_equal(s_come_and_go(f, YAMI_LIMIT_PRODUCERS, 2), YAM_STATUS_OK);
+    assert_int_equal(s_come_and_go(f, 0, 2), YAM_STATUS_LIMIT);
+    assert_int_equal(s_come_and_go(f, 1, 1), YAM_STATUS_FENCED); //  known as ever
+    f->wall_ms += 10000;
+    assert_int_equal(s_come_and_go(f, 0, 2), YAM_STATUS_OK);
+    assert_int_equal(s_come_and_go(f, 1, 1), YAM_STATUS_OK); //  was forgotten
+    yami_relay_core_check(f->core);
+}
+
 static void
 test_garbage_is_answered_then_closed(void **state)
 {
@@ -591,6 +634,7 @@ main(void)
         TEST(test_handle_in_use_ends_both),
         TEST(test_detach_comes_after_the_confirms),
         TEST(test_handles_are_limited),
+        TEST(test_who_was_idle_for_long_or_never_stored_makes_room_for_other_producers),
         TEST(test_garbage_is_answered_then_closed),
         TEST(test_silent_peer_is_gone_and_idle_peer_hears_heartbeats),
         TEST(test_new_hello_ends_the_old_session),

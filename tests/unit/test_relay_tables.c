@@ -1,4 +1,4 @@
-//  What the relay core stands on: the map, the pieces, the options.
+//  What the relay core stands on: the map, the pieces, the tickets, the options.
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +16,7 @@
 #include "yami_relay_map.h"
 #include "yami_relay_options.h"
 #include "yami_relay_pieces.h"
+#include "yami_relay_tickets.h"
 
 #define UNIVERSE 400
 
@@ -152,6 +153,23 @@ test_a_million_pieces_stay_quick(void **state)
 }
 
 static void
+test_tickets_keep_their_order_when_they_begin_anew_in_their_array(void **state)
+{
+    (void) state;
+    yami_relay_tickets_t tickets;
+    yami_relay_tickets_init(&tickets);
+    for (uint64_t ticket = 1; ticket <= 1000; ticket++) {
+        assert_true(yami_relay_tickets_push(&tickets, ticket, 10 * ticket));
+        if (ticket > 3) {
+            assert_int_equal(yami_relay_tickets_pop(&tickets, 10 * ticket - 25), ticket - 3);
+        }
+    }
+    assert_true(tickets.capacity < 100);
+    assert_int_equal(yami_relay_tickets_pop(&tickets, UINT64_MAX), 1000);
+    yami_relay_tickets_clear(&tickets);
+}
+
+static void
 test_backoff_takes_units_and_refuses_nonsense(void **state)
 {
     (void) state;
@@ -204,6 +222,7 @@ main(void)
         cmocka_unit_test(test_map_agrees_with_an_array),
         cmocka_unit_test(test_pieces_agree_with_an_array),
         cmocka_unit_test(test_a_million_pieces_stay_quick),
+        cmocka_unit_test(test_tickets_keep_their_order_when_they_begin_anew_in_their_array),
         cmocka_unit_test(test_backoff_takes_units_and_refuses_nonsense),
         cmocka_unit_test(test_options_have_sound_defaults),
     };

@@ -167,6 +167,33 @@ test_flipped_bit_that_open_did_not_read_is_told_as_verify_tells_it(void **state)
     s_end(&model, disk);
 }
 
+//  Opening has read it, so it costs nothing; what else is damaged is told, without a channel.
+static void
+test_footer_that_goes_bad_while_the_log_is_open_hides_no_damage(void **state)
+{
+    (void) state;
+    log_model_t model;
+    sim_disk_t *disk = s_build(&model);
+    for (unsigned ranges = 0; ranges < 2; ranges++) {
+        s_damages_t at_start = {0};
+        s_damages_t told = {0};
+        sim_disk_t *copy = sim_disk_clone(disk, 1);
+        yami_store_t *store = s_open(copy, &model.options, &at_start);
+        yami_trailer_t trailer;
+        size_t size = 0;
+        uint8_t *bytes = sim_disk_bytes(copy, SEGMENT_1, &size);
+        assert_int_equal(yami_trailer_decode(bytes + size - YAMI_TRAILER_SIZE, &trailer), 0);
+        bytes[trailer.footer_offset + 20] ^= 1;
+        bytes[YAMI_SEGMENT_HEADER_SIZE + 1000] ^= ranges;
+        assert_int_equal(s_scrub(store, &told).damaged_ranges, ranges);
+        assert_int_equal(at_start.count, 0);
+        assert_int_equal(told.count, ranges);
+        assert_int_equal(store->ops->close(&store), 0);
+        sim_disk_destroy(&copy);
+    }
+    s_end(&model, disk);
+}
+
 //  A page that hit several entries, and so several channels.
 static void
 test_zeroed_page_is_told_once_for_each_channel(void **state)
@@ -391,6 +418,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sound_log_is_read_to_its_end_and_nothing_told),
         cmocka_unit_test(test_flipped_bit_that_open_did_not_read_is_told_as_verify_tells_it),
+        cmocka_unit_test(test_footer_that_goes_bad_while_the_log_is_open_hides_no_damage),
         cmocka_unit_test(test_zeroed_page_is_told_once_for_each_channel),
         cmocka_unit_test(test_small_log_is_read_before_open_returns),
         cmocka_unit_test(test_segment_recycled_meanwhile_is_not_told),

@@ -196,6 +196,42 @@ test_what_cannot_be_appended_changes_nothing(void **state)
     s_stop(&model, &disk);
 }
 
+static void
+test_segments_of_an_impossible_size_are_refused(void **state)
+{
+    (void) state;
+    static const uint64_t sizes[] = {0, 1, UINT64_MAX};
+    for (size_t index = 0; index < sizeof sizes / sizeof sizes[0]; index++) {
+        sim_disk_t *disk = sim_disk_new(7);
+        log_model_t model;
+        log_model_init(&model, disk);
+        model.options.segment_bytes = sizes[index];
+        errno = 0;
+        assert_false(log_model_open(&model));
+        assert_int_equal(errno, EINVAL);
+        assert_non_null(strstr(yam_error(), "are possible"));
+        s_stop(&model, &disk);
+    }
+}
+
+static void
+test_more_segments_than_files_may_be_open_are_read(void **state)
+{
+    (void) state;
+    sim_disk_t *disk;
+    log_model_t model;
+    s_start(&model, &disk);
+    while (s_stats(&model).segments <= 70) {
+        assert_int_equal(log_model_append(&model, 1, 1, 0, 30000), 0);
+        assert_int_equal(log_model_commit(&model), 1);
+    }
+    s_reopen(&model);
+    for (int round = 0; round < 2; round++) {
+        log_model_read_all(&model);
+    }
+    s_stop(&model, &disk);
+}
+
 //  A queue that is kept short: forty segments' worth goes through, four files do.
 static void
 test_trimmed_segments_are_used_again(void **state)
@@ -526,6 +562,8 @@ main(void)
         cmocka_unit_test(test_rare_channel_is_read_among_many_entries_of_others),
         cmocka_unit_test(test_entry_larger_than_a_segment_gets_a_segment_of_its_own),
         cmocka_unit_test(test_what_cannot_be_appended_changes_nothing),
+        cmocka_unit_test(test_segments_of_an_impossible_size_are_refused),
+        cmocka_unit_test(test_more_segments_than_files_may_be_open_are_read),
         cmocka_unit_test(test_trimmed_segments_are_used_again),
         cmocka_unit_test(test_any_unneeded_segment_is_given_back_not_only_the_oldest),
         cmocka_unit_test(test_space_is_kept_until_a_checkpoint_stands_for_it),
