@@ -364,66 +364,6 @@ test_damage_before_the_checkpoint_is_found_by_read_and_named(void **state)
     sim_disk_destroy(&disk);
 }
 
-//  Reads a channel of a live log in which one entry's header is bad. Returns how many sequences are
-//  lost; the rest is whole.
-static uint64_t
-s_count_lost(const log_model_t *model, uint32_t channel)
-{
-    yami_store_t *store = model->store;
-    uint64_t lost = 0;
-    for (uint64_t sequence = 1; sequence < model->next[channel];) {
-        yami_entry_t entry;
-        yami_damage_t damage = {0};
-        if (store->ops->read(store, channel, sequence, &entry, &damage) == 0) {
-            assert_int_equal(entry.base, sequence);
-            log_model_compare(model, &entry);
-            sequence += entry.count;
-            yami_store_release(&entry);
-        } else {
-            assert_int_equal(errno, EBADMSG);
-            assert_string_equal(damage.what, "entry header");
-            assert_int_equal(damage.first, sequence);
-            assert_true(damage.last >= damage.first);
-            lost += damage.last - damage.first + 1;
-            sequence = damage.last + 1;
-        }
-    }
-    return lost;
-}
-
-//  In a segment that is full, and in the one that is written.
-static void
-test_header_that_goes_bad_while_the_log_is_open_loses_its_entry_only(void **state)
-{
-    (void) state;
-    for (int rounds = 4; rounds <= 20; rounds += 16) {
-        for (size_t index = 0; index < 12; index++) {
-            sim_disk_t *disk = sim_disk_new(index);
-            log_model_t model;
-            log_model_init(&model, disk);
-            model.options.cache_bytes = 0;
-            assert_true(log_model_open(&model));
-            for (int round = 0; round < rounds; round++) {
-                assert_int_equal(log_model_append(&model, 1, 3, 20, 6000), 0);
-                assert_int_equal(log_model_append(&model, 2, 1, 0, 64), 0);
-                assert_int_equal(log_model_append(&model, 0, 0, 33, 0), 0);
-                assert_int_equal(log_model_commit(&model), 1);
-            }
-            yami_store_stats_t stats;
-            model.store->ops->stats(model.store, &stats);
-            assert_int_equal(stats.segments > 1, rounds > 4);
-            size_t size = 0;
-            sim_disk_bytes(disk, SEGMENT_1, &size)[s_offset(&model, index) + 9] ^= 1;
-            uint32_t hit = model.entries[index].channel;
-            assert_int_equal(s_count_lost(&model, 1), hit == 1 ? 3 : 0);
-            assert_int_equal(s_count_lost(&model, 2), hit == 2 ? 1 : 0);
-            assert_int_equal(s_count_lost(&model, 1), hit == 1 ? 3 : 0); //  as before
-            log_model_clear(&model);
-            sim_disk_destroy(&disk);
-        }
-    }
-}
-
 static void
 test_missing_middle_segment_is_reported_and_the_others_kept(void **state)
 {
@@ -836,7 +776,6 @@ main(void)
         cmocka_unit_test(test_cut_at_every_offset_of_the_tail_ends_the_log_there),
         cmocka_unit_test(test_zeroed_page_in_the_middle_loses_only_what_it_held),
         cmocka_unit_test(test_damage_before_the_checkpoint_is_found_by_read_and_named),
-        cmocka_unit_test(test_header_that_goes_bad_while_the_log_is_open_loses_its_entry_only),
         cmocka_unit_test(test_missing_middle_segment_is_reported_and_the_others_kept),
         cmocka_unit_test(test_segment_that_lost_its_end_names_each_message_of_it),
         cmocka_unit_test(test_missing_first_segment_is_reported),
