@@ -10,6 +10,7 @@ void
 yami_relay_reply(yami_relay_core_t *core, uint64_t peer, uint64_t serial, yam_status_t status,
                  const char *text, yami_writer_t *rows, uint32_t row_count)
 {
+    core->refusals += status != YAM_STATUS_OK ? 1 : 0;
     yami_frame_t frame = yami_relay_frame(YAMI_FRAME_REPLY, 0);
     frame.present = YAMI_F_SERIAL | YAMI_F_STATUS | YAMI_F_TEXT;
     frame.serial = serial;

@@ -8,6 +8,14 @@
 
 #define S_LEASE_MIN_MS 10
 
+static void
+s_refuse(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame,
+         yam_status_t status, const char *text)
+{
+    core->refusals++;
+    yami_relay_detached(core, peer, frame->handle, status, text);
+}
+
 static yami_relay_handle_t *
 s_new(yami_relay_core_t *core, yami_relay_peer_t *peer, yami_relay_channel_t *channel,
       const yami_frame_t *frame)
@@ -69,13 +77,12 @@ s_attach_producer(yami_relay_core_t *core, yami_relay_peer_t *peer, yami_relay_c
 {
     yami_relay_producer_t *producer = yami_relay_producer_get(core, channel, &frame->producer);
     if (producer == NULL) {
-        yami_relay_detached(core, peer, frame->handle, YAM_STATUS_LIMIT, "too many producers");
+        s_refuse(core, peer, frame, YAM_STATUS_LIMIT, "too many producers");
         return;
     }
     uint32_t epoch = s_take_epoch(core, producer, frame->epoch);
     if (epoch == 0) {
-        yami_relay_detached(core, peer, frame->handle, YAM_STATUS_FENCED,
-                            "a newer epoch of this producer exists");
+        s_refuse(core, peer, frame, YAM_STATUS_FENCED, "a newer epoch of this producer exists");
         return;
     }
     yami_relay_handle_t *handle = s_new(core, peer, channel, frame);
@@ -190,7 +197,7 @@ s_attach_consumer(yami_relay_core_t *core, yami_relay_peer_t *peer, yami_relay_c
     const char *text;
     yami_relay_group_t *group = s_group(core, channel, frame, &status, &text);
     if (group == NULL) {
-        yami_relay_detached(core, peer, frame->handle, status, text);
+        s_refuse(core, peer, frame, status, text);
         return;
     }
     yami_relay_handle_t *handle = s_new(core, peer, channel, frame);
@@ -256,21 +263,22 @@ yami_relay_attach(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_f
 {
     yami_relay_handle_t *old = yami_relay_handle_get(peer, frame->handle);
     if (old != NULL) { //  which of both is meant by what follows, nobody could say
+        core->refusals++;
         yami_relay_handle_end(core, old, YAM_STATUS_CONFLICT, "this handle is in use");
         return;
     }
     const char *text;
     yam_status_t status = s_refusal(core, peer, frame, &text);
     if (status != YAM_STATUS_OK) {
-        yami_relay_detached(core, peer, frame->handle, status, text);
+        s_refuse(core, peer, frame, status, text);
         return;
     }
     yami_relay_channel_t *channel =
         yami_relay_channel_find(core, frame->channel.data, frame->channel.size);
     if (channel != NULL && channel->kind != (int) frame->kind) {
-        yami_relay_detached(core, peer, frame->handle, YAM_STATUS_CONFLICT,
-                            channel->kind == YAMI_KIND_QUEUE ? "the channel is a queue"
-                                                             : "the channel is a topic");
+        s_refuse(core, peer, frame, YAM_STATUS_CONFLICT,
+                 channel->kind == YAMI_KIND_QUEUE ? "the channel is a queue"
+                                                  : "the channel is a topic");
         return;
     }
     if (channel == NULL) {
@@ -278,8 +286,7 @@ yami_relay_attach(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_f
                                          (int) frame->kind, NULL);
     }
     if (channel == NULL) {
-        yami_relay_detached(core, peer, frame->handle, YAM_STATUS_LIMIT,
-                            "too many channels or groups");
+        s_refuse(core, peer, frame, YAM_STATUS_LIMIT, "too many channels or groups");
     } else if (frame->role == YAMI_ROLE_PRODUCER) {
         s_attach_producer(core, peer, channel, frame);
     } else {

@@ -15,7 +15,7 @@ yami_relay_admin(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_fr
 uint64_t
 yami_relay_admin_share(const yami_relay_core_t *core, uint64_t total);
 
-//  rows (may be NULL) holds row_count maps; cleared.
+//  rows (may be NULL) holds row_count maps; cleared. Any status but OK counts as a refusal.
 void
 yami_relay_reply(yami_relay_core_t *core, uint64_t peer, uint64_t serial, yam_status_t status,
                  const char *text, yami_writer_t *rows, uint32_t row_count);

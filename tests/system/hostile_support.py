@@ -1,5 +1,6 @@
 """hostile_support - what tests of hostile peers share: a relay's row and memory, somebody well-behaved, bytes on a port."""
 
+import os
 import select
 import socket
 import struct
@@ -23,6 +24,15 @@ def start(*arguments, **options):
 def memory(relay, name="VmHWM"):
     with open(f"/proc/{relay.process.pid}/status", encoding="ascii") as file:
         return next(int(line.split()[1]) << 10 for line in file if line.startswith(name + ":"))
+
+
+def used(relay):
+    """Seconds of processors that the relay's threads have used."""
+    total = 0
+    for task in os.listdir(f"/proc/{relay.process.pid}/task"):
+        with open(f"/proc/{relay.process.pid}/task/{task}/schedstat", encoding="ascii") as file:
+            total += int(file.read().split()[0])
+    return total / 1e9
 
 
 def stat(relay):

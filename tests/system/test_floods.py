@@ -22,7 +22,8 @@ import zmq
 
 import relay_client as rc
 import yamd_support as support
-from hostile_support import FRAME, GREETING_BYTES, HELLO, MIB, READY, SLACK, memory, serve, start, stat, wait_for, zmtp
+from hostile_support import (FRAME, GREETING_BYTES, HELLO, MIB, READY, SLACK, memory, serve, start, stat, used, wait_for,
+                             zmtp)
 from replay_support import Scene
 
 RATE = int(os.environ.get("YAM_RATE") or 10000)
@@ -97,15 +98,6 @@ def per_second(client, count):
         client.send()
         client.until(lambda: len(client.journal.settled) == client.journal.asked == client.journal.confirmed)
     return 3 * count / (time.monotonic() - began)
-
-
-def used(relay):
-    """Seconds of processors that the relay's threads have used."""
-    total = 0
-    for task in os.listdir(f"/proc/{relay.process.pid}/task"):
-        with open(f"/proc/{relay.process.pid}/task/{task}/schedstat", encoding="ascii") as file:
-            total += int(file.read().split()[0])
-    return total / 1e9
 
 
 def came(results):
@@ -249,7 +241,9 @@ def test_flood_of_garbage_ends_its_links():
 
 
 def test_flood_of_attach():
-    check_flood(flood(attach(7), rc.control(rc.DETACH, 7)))
+    """One in three is refused."""
+    check_flood(flood(attach(7), rc.control(rc.DETACH, 7), attach(8, "no name")),
+                has_come=lambda row: row["refusals"] > LEAST / 4)
 
 
 def many_channels(relay):
@@ -264,7 +258,9 @@ def many_channels(relay):
 
 
 def test_flood_of_admin():
-    check_flood(flood(*(rc.control(rc.ADMIN, serial=1, command=command) for command in ("channels", "stat"))), many_channels)
+    """Nearly all of it is refused."""
+    check_flood(flood(*(rc.control(rc.ADMIN, serial=1, command=command) for command in ("channels", "stat"))), many_channels,
+                has_come=lambda row: row["refusals"] > LEAST / 2)
 
 
 def test_flood_of_acks_for_the_leases_of_others():

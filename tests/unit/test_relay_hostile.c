@@ -162,6 +162,7 @@ test_requests_without_end_are_refused_until_the_next_second(void **state)
         refused += f->frame.status == YAM_STATUS_LIMIT ? 1 : 0;
     }
     assert_in_range(refused, 1000 - 128, 999);
+    assert_int_equal(f->core->refusals, refused);
     fixture_admin(f, 3, "stat", "q", false); //  somebody else may still ask
     assert_int_equal(f->frame.status, YAM_STATUS_OK);
     fixture_advance(f, 1000);
@@ -216,6 +217,7 @@ test_link_with_many_requests_under_way_leaves_room_to_others(void **state)
         refused += fixture_take(f, 2, YAMI_FRAME_REPLY) ? 1 : 0;
     }
     assert_int_equal(refused, 100 - YAMI_LIMIT_ADMIN_REQUESTS / 2);
+    assert_int_equal(f->core->refusals, refused);
     s_ask_to_peek(f, 3);
     assert_false(fixture_take(f, 3, YAMI_FRAME_REPLY)); //  not refused
     fixture_settle_down(f);
@@ -244,6 +246,35 @@ test_answers_to_many_peeks_are_made_in_many_turns(void **state)
         assert_true(bytes <= YAMI_RELAY_TURN_BYTES + YAMI_LIMIT_REPLY);
     }
     assert_int_equal(answers, YAMI_LIMIT_ADMIN_REQUESTS / 2);
+}
+
+//  What the relay says of itself.
+static int64_t
+s_refusals(fixture_t *f)
+{
+    fixture_admin(f, 3, "stat", NULL, false);
+    return fixture_number(f, "refusals");
+}
+
+//  A peer could try a hundred thousand names, and nothing showed it.
+static void
+test_refused_attaches_and_requests_are_counted(void **state)
+{
+    fixture_t *f = *state;
+    assert_int_equal(s_refusals(f), 0);
+    fixture_consumer(f, 2, 5, TOPIC, "q", "", "", 0, 1000000); //  of the other kind
+    fixture_consumer(f, 2, 5, QUEUE, "a name", "", "", 0, 1000000);
+    fixture_consumer(f, 2, 5, QUEUE, "q", "group", "", 0, 1000000);
+    fixture_producer(f, 2, 5, QUEUE, "q.dead", 8, 0, 1);
+    fixture_producer(f, 1, 2, QUEUE, "q", 9, 2, 1);
+    fixture_producer(f, 2, 5, QUEUE, "q", 9, 1, 1); //  fenced
+    assert_int_equal(s_refusals(f), 5);
+    fixture_consumer(f, 2, 5, QUEUE, "q", "", "", 0, 1000000);
+    assert_int_equal(s_refusals(f), 5);
+    fixture_consumer(f, 2, 5, QUEUE, "q", "", "", 0, 1000000); //  in use
+    fixture_admin(f, 2, "nonsense", NULL, false);
+    fixture_admin(f, 2, "purge", "nowhere", false);
+    assert_int_equal(s_refusals(f), 8);
 }
 
 //  A full settle frame of which nothing is held.
@@ -342,6 +373,8 @@ main(void)
             test_messages_of_a_broken_link_do_not_wait_for_the_next_second, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown(test_requests_without_end_are_refused_until_the_next_second,
                                         s_setup, s_teardown),
+        cmocka_unit_test_setup_teardown(test_refused_attaches_and_requests_are_counted, s_setup,
+                                        s_teardown),
         cmocka_unit_test_setup_teardown(test_others_may_ask_beside_links_that_ask_without_end,
                                         s_setup, s_teardown),
         cmocka_unit_test_setup_teardown(
