@@ -22,6 +22,7 @@ class _Connection:
     def __init__(self, proxy, client, relay):
         self.proxy, self.sockets = proxy, {UP: (client, relay), DOWN: (relay, client)}
         self.flows = {UP: threading.Event(), DOWN: threading.Event()}
+        self.held = {UP: 0, DOWN: 0}  # bytes taken and not yet forwarded
         self.budget = proxy.next_budget()
         self.chunks = 0  # from the client, so far
         self.said = bytearray()  # by the client, if the proxy records
@@ -37,7 +38,9 @@ class _Connection:
                 if direction == UP:
                     data = self._maltreat(source, data)
                 time.sleep(self.proxy.delay)  # this is the fault, not a wait
+                self.held[direction] = len(data)
                 self.flows[direction].wait()
+                self.held[direction] = 0
                 if self.budget is not None and len(data) >= self.budget:
                     target.sendall(data[:self.budget])
                     self.proxy.cuts += 1
@@ -117,3 +120,8 @@ class FaultProxy:
         for connection in list(self.connections):
             for direction in directions:
                 connection.flows[direction].clear()
+
+    def holds(self, direction):
+        """Whether something has come that a stalled connection keeps."""
+        return any(connection.held[direction] and not connection.flows[direction].is_set()
+                   for connection in list(self.connections))

@@ -35,25 +35,26 @@ def used(relay):
     return total / 1e9
 
 
+def ask(relay, link):
+    """The relay's own row; None when so many rows are asked for that this one is for later."""
+    link.send(rc.control(rc.ADMIN, serial=1, command="stat"))
+    while link.poll(support.TIMEOUT * 1000):
+        frame = link.recv()
+        if frame[5] == rc.REPLY:
+            reply = msgpack.unpackb(frame[16:])
+            assert "rows" in reply or reply["status"] == rc.LIMIT, reply
+            return msgpack.unpackb(reply["rows"])[0] if "rows" in reply else None
+    assert relay.process.poll() is None, f"the relay has ended: {relay.read_log()[-500:]}"
+    raise AssertionError("no answer to stat")
+
+
 def stat(relay):
     """The relay's own row."""
     with zmq.Context.instance().socket(zmq.DEALER) as link:
         link.linger = 0
         link.connect(relay.endpoint)
         link.send(rc.control(rc.HELLO, session=1, name="asks", max_frame=FRAME, heartbeat_ms=60000))
-        link.send(rc.control(rc.ADMIN, serial=1, command="stat"))
-        while link.poll(support.TIMEOUT * 1000):
-            frame = link.recv()
-            if frame[5] != rc.REPLY:
-                continue
-            reply = msgpack.unpackb(frame[16:])
-            if "rows" in reply:
-                return msgpack.unpackb(reply["rows"])[0]
-            assert reply["status"] == rc.LIMIT, reply  # so many rows were asked for: later
-            link.poll(100)
-            link.send(rc.control(rc.ADMIN, serial=1, command="stat"))
-    assert relay.process.poll() is None, f"the relay has ended: {relay.read_log()[-500:]}"
-    raise AssertionError("no answer to stat")
+        return support.until(lambda: ask(relay, link), "others ask for so much that there is no answer to stat")
 
 
 def wait_for(relay, is_true, what, timeout=support.TIMEOUT):

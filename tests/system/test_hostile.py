@@ -110,16 +110,15 @@ def fill(relay, queue, mebibytes):
 
 
 def settle(relay, raw):
-    """Until what waits to be sent has been the same for a second."""
-    last, since = None, time.monotonic()
+    """Until what waits to be sent was the same in so many answers of the relay, each of which took it some turns."""
+    last, count = None, 0
 
     def is_settled():
-        nonlocal last, since
+        nonlocal last, count
         raw.pretend()
-        now = stat(relay)["unsent-bytes"]
-        if now != last:
-            last, since = now, time.monotonic()
-        return time.monotonic() - since >= 1
+        before, last = last, stat(relay)["unsent-bytes"]
+        count = count + 1 if last == before else 0
+        return count == 30
 
     support.until(is_settled, lambda: f"{last} bytes, and it still changes")
 

@@ -78,11 +78,12 @@ def test_rows_that_are_sent_and_never_arrive_are_sent_again():
     scene = Scene()
     proxy = FaultProxy(scene.endpoint)
     scene.put()
-    runner = scene.dispatch(endpoint=proxy.endpoint)
+    runner = scene.dispatch("--limit", LONG, endpoint=proxy.endpoint)  # so it waits for the confirm
     scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
     proxy.stall(UP)
     scene.put()
-    hold(0.5)  # all is on its way, and stays there
+    scene.database.wait("SELECT total(count) FROM yam_outbox_flight", 2 * outbox.BATCH)
+    until(lambda: proxy.holds(UP), "nothing is on its way")
     runner.kill()
     wait_for_death(runner)
     wrong = scene.judge()
