@@ -25,7 +25,7 @@ yami_batch_write_head(uint8_t *at, const yami_batch_t *head, uint32_t count, siz
     YAM_ASSERT(count > 0 && count <= YAMI_LIMIT_BATCH_COUNT);
     YAM_ASSERT(payload_size <= YAMI_LIMIT_FRAME - YAMI_BATCH_HEADER_SIZE);
     YAM_ASSERT((head->flags & ~YAMI_BATCH_NO_CRC) == 0);
-    YAM_ASSERT(head->first_sequence > 0 && head->first_sequence <= YAMI_LIMIT_SEQUENCE - count);
+    YAM_ASSERT(yami_batch_is_run(head->first_sequence, count));
     uint32_t payload_crc = head->flags & YAMI_BATCH_NO_CRC
                                ? 0
                                : yami_crc32c(0, at + YAMI_BATCH_HEADER_SIZE, payload_size);
@@ -51,7 +51,7 @@ s_head_is_sound(const yami_batch_t *self, const uint8_t *at, size_t size)
            yami_get_u32(at + 8) == size - YAMI_BATCH_HEADER_SIZE && self->count > 0 &&
            self->count <= YAMI_LIMIT_BATCH_COUNT &&
            self->count <= (size - YAMI_BATCH_HEADER_SIZE) / YAMI_RECORD_HEADER_SIZE &&
-           self->first_sequence > 0 && self->first_sequence <= YAMI_LIMIT_SEQUENCE - self->count;
+           yami_batch_is_run(self->first_sequence, self->count);
 }
 
 int

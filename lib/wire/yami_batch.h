@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "yami_block.h"
+#include "yami_limits.h"
 #include "yami_reader.h"
 
 #define YAMI_BATCH_MAGIC 0x424D4159u //  "YAMB" read as little-endian u32
@@ -47,6 +48,14 @@ typedef struct {
     uint64_t first_sequence; //  the producer's, > 0
     yami_slice_t payload;    //  the records, borrowed
 } yami_batch_t;
+
+//  Whether count messages from first on have numbers: 1..YAMI_LIMIT_SEQUENCE - 1.
+static inline bool
+yami_batch_is_run(uint64_t first, uint64_t count)
+{
+    return first > 0 && count > 0 && count < YAMI_LIMIT_SEQUENCE &&
+           first <= YAMI_LIMIT_SEQUENCE - count;
+}
 
 typedef struct {
     uint8_t flags;

@@ -92,7 +92,7 @@ s_has_place(const yami_relay_core_t *core, yami_relay_channel_t *channel, uint64
             return false;
         }
     }
-    return channel->next <= YAMI_LIMIT_SEQUENCE - count;
+    return yami_batch_is_run(channel->next, count);
 }
 
 //  Why no more messages can be delayed just now, or OK: then there is a channel for them, and

@@ -31,6 +31,7 @@ s_write(yami_relay_move_t *self)
     yami_block_t *block = yami_builder_finish(&self->builder, &head);
     if (block == NULL) {
         core->errors++; //  they stay where they are
+        yami_builder_clear(&self->builder);
         return;
     }
     YAM_ASSERT(count == self->ranges.total);

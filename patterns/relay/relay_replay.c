@@ -132,7 +132,7 @@ s_group(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_channel_t *ch
     uint64_t next = yami_reader_uint(reader);
     if (reader->failed || number == 0 || number >= YAMI_RELAY_EPHEMERAL || next == 0 ||
         name.size > YAMI_LIMIT_NAME || filter.size > YAMI_LIMIT_SUBJECT ||
-        next >= YAMI_LIMIT_SEQUENCE) {
+        next > YAMI_LIMIT_SEQUENCE) {
         yami_reader_fail(reader);
         return;
     }
@@ -206,9 +206,8 @@ s_data(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_channel_t *cha
     uint32_t epoch;
     yami_id_t id = s_producer(reader, &epoch);
     uint64_t first = yami_reader_uint(reader);
-    if (reader->failed || entry->count == 0 || first == 0 ||
-        first >= YAMI_LIMIT_SEQUENCE - entry->count || entry->base == 0 ||
-        entry->base >= YAMI_LIMIT_SEQUENCE - entry->count) {
+    if (reader->failed || !yami_batch_is_run(first, entry->count) ||
+        !yami_batch_is_run(entry->base, entry->count)) {
         yami_reader_fail(reader);
         return;
     }
@@ -315,8 +314,7 @@ s_move(yami_relay_core_t *core, yami_reader_t *reader, yami_relay_channel_t *cha
 {
     (void) yami_reader_uint(reader);
     yami_relay_group_t *group = yami_relay_map_get(&core->groups, yami_reader_uint(reader));
-    if (reader->failed || entry->count == 0 || entry->base == 0 ||
-        entry->base >= YAMI_LIMIT_SEQUENCE - entry->count) {
+    if (reader->failed || !yami_batch_is_run(entry->base, entry->count)) {
         yami_reader_fail(reader);
         return;
     }

@@ -277,7 +277,7 @@ s_read_channel(yami_relay_core_t *core, yami_reader_t *reader)
     channel->total_bytes = yami_reader_uint(reader);
     uint32_t mark_count = yami_reader_array(reader) / 3;
     if (mark_count > YAMI_RELAY_MARKS || channel->first > channel->next || channel->first == 0 ||
-        channel->next >= YAMI_LIMIT_SEQUENCE) {
+        channel->next > YAMI_LIMIT_SEQUENCE) {
         yami_reader_fail(reader);
         return;
     }

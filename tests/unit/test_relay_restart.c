@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "yami_alloc_test.h"
 #include "yami_base.h"
 #include "yami_relay_parts.h"
 
@@ -418,6 +419,71 @@ test_epoch_of_a_producer_that_was_forgotten_is_given_to_nobody_else(void **state
     s_forget_and_give_again(true);
 }
 
+//  Numbers end somewhere; what the decoder takes there is stored, so it must be read back, too.
+static void
+test_batch_with_the_last_numbers_there_are_is_read_back(void **state)
+{
+    (void) state;
+    fixture_t *f = fixture_new();
+    fixture_hello(f, 1);
+    fixture_producer(f, 1, 1, QUEUE, "q", 9, 0, YAMI_LIMIT_SEQUENCE - 2);
+    fixture_publish(f, 1, fixture_batch(1, 9, 1, YAMI_LIMIT_SEQUENCE - 2, 2, NULL));
+    fixture_producer(f, 1, 2, QUEUE, "d", 8, 0, YAMI_LIMIT_SEQUENCE - 1);
+    fixture_publish(f, 1,
+                    fixture_batch_due(2, 8, 1, YAMI_LIMIT_SEQUENCE - 1, 1, NULL, f->wall_ms + 500));
+    fixture_durable(f);
+    fixture_expect(f, 1, YAMI_FRAME_CONFIRM);
+    fixture_restart(f);
+    fixture_checkpoint(f);
+    fixture_restart(f);
+    fixture_advance(f, 1000);
+    fixture_hello(f, 2);
+    fixture_consumer(f, 2, 1, QUEUE, "q", "", "", 0, 30000);
+    fixture_consumer(f, 2, 2, QUEUE, "d", "", "", 0, 30000);
+    fixture_credit(f, 2, 1, 10, PLENTY);
+    fixture_credit(f, 2, 2, 10, PLENTY);
+    fixture_settle_down(f);
+    fixture_expect(f, 2, YAMI_FRAME_DELIVER);
+    assert_int_equal(f->frame.last, 2);
+    fixture_expect(f, 2, YAMI_FRAME_DELIVER);
+    fixture_free(&f);
+}
+
+//  The copy of what is moved to one channel finds no memory: it stays, and what goes to another
+//  channel goes alone.
+static void
+test_move_without_memory_leaves_its_messages_and_the_next_goes_on(void **state)
+{
+    fixture_t *f = *state;
+    fixture_producer(f, 1, 11, QUEUE, "from", 11, 0, 1);
+    fixture_producer(f, 1, 12, QUEUE, "one", 12, 0, 1);
+    fixture_producer(f, 1, 13, QUEUE, "two", 13, 0, 1);
+    fixture_publish(f, 1, fixture_batch(11, 11, 1, 1, 2, NULL));
+    fixture_settle_down(f);
+    yami_relay_channel_t *from = yami_relay_channel_find(f->core, "from", 4);
+    yami_relay_channel_t *one = yami_relay_channel_find(f->core, "one", 3);
+    yami_relay_channel_t *two = yami_relay_channel_find(f->core, "two", 3);
+    static const uint8_t body[2000];
+    yami_record_t record = {.priority = YAMI_PRIORITY_DEFAULT, .body = {body, sizeof body}};
+    yami_relay_effects_t effects;
+    yami_relay_effects_init(&effects);
+    f->core->effects = &effects;
+    yami_relay_move_t move;
+    yami_relay_move_start(&move, f->core, TAILQ_FIRST(&from->groups), NULL);
+    assert_true(yami_relay_move_add(&move, one, 1, &record));
+    yami_alloc_fail_above(sizeof body);
+    (void) yami_relay_move_add(&move, two, 2, &record); //  sends off the first, which fails
+    yami_alloc_fail_above(0);
+    assert_true(yami_relay_move_add(&move, two, 2, &record));
+    yami_relay_move_finish(&move);
+    f->core->effects = NULL;
+    yami_relay_effects_clear(&effects);
+    assert_int_equal(yami_relay_channel_depth(from), 1);
+    assert_int_equal(yami_relay_channel_depth(one), 0);
+    assert_int_equal(yami_relay_channel_depth(two), 1);
+    yami_relay_core_check(f->core);
+}
+
 int
 main(void)
 {
@@ -434,6 +500,8 @@ main(void)
         TEST(test_clock_set_back_over_a_restart_makes_no_retry_wait_longer),
         TEST(test_clock_jumps_do_not_move_leases_and_retries),
         TEST(test_disk_that_stands_still_refuses_before_memory_is_full),
+        TEST(test_move_without_memory_leaves_its_messages_and_the_next_goes_on),
+        cmocka_unit_test(test_batch_with_the_last_numbers_there_are_is_read_back),
         cmocka_unit_test(test_checkpoint_with_many_failed_messages_is_written_and_read),
         cmocka_unit_test(test_epoch_of_a_producer_that_was_forgotten_is_given_to_nobody_else),
     };
