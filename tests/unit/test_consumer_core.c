@@ -4,6 +4,7 @@
 #include "consumer/consumer_fixture.h"
 
 #include <errno.h>
+#include <string.h>
 
 static void
 test_only_the_delivered_part_of_a_batch_is_handed_out(void **state)
@@ -363,6 +364,43 @@ test_malformed_batch_is_dropped_and_nacked(void **state)
     consumer_expect_range(0, 5, 10, 12);
 }
 
+//  The checksum is right, and the first record is not: the relay counts a failure of what is never
+//  settled.
+static void
+test_malformed_records_are_dropped_and_not_settled(void **state)
+{
+    (void) state;
+    consumer_attach(1);
+    for (uint64_t first = 1; first <= 2; first++) {
+        yami_block_t *block = consumer_batch(1, 3);
+        yami_frame_t frame = {.type = YAMI_FRAME_DELIVER,
+                              .handle = YAMI_CLIENT_HANDLE,
+                              .token = first,
+                              .base = 1,
+                              .first = first,
+                              .last = 3};
+        yami_delivery_t delivery;
+        assert_int_equal(yami_delivery_decode(&delivery, &frame, block), 0);
+        uint8_t records[128];
+        assert_true(delivery.batch.payload.size <= sizeof records);
+        memcpy(records, delivery.batch.payload.data, delivery.batch.payload.size);
+        records[0] = 200; //  a body larger than the batch
+        delivery.batch.payload.data = records;
+        yami_consumer_core_deliver(&consumer_core, consumer_now, &frame, &delivery, true);
+        consumer_recv_none();
+        yami_consumer_core_check(&consumer_core);
+        yami_block_unref(&block);
+        assert_int_equal(consumer_core.dropped_count, first);
+    }
+    assert_int_equal(consumer_core.gone_messages, 5);
+    assert_int_equal(consumer_core.leases.count, 0);
+    assert_int_equal(consumer_core.unresolved, 0);
+    consumer_deliver(3, 4, 1);
+    consumer_ack(4);
+    assert_int_equal(consumer_send(), YAMI_FRAME_ACK);
+    consumer_expect_range(0, 3, 4, 4);
+}
+
 static void
 test_delivery_that_comes_twice_is_taken_once(void **state)
 {
@@ -581,6 +619,7 @@ main(void)
         TEST(test_cumulative_acked_resolves_all_before),
         TEST(test_serials_without_an_answer_stay_bounded),
         TEST(test_malformed_batch_is_dropped_and_nacked),
+        TEST(test_malformed_records_are_dropped_and_not_settled),
         TEST(test_delivery_that_comes_twice_is_taken_once),
         TEST(test_malformed_batch_that_comes_twice_is_not_waited_for_twice),
         TEST(test_relay_that_floods_loses_its_session),

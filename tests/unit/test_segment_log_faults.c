@@ -349,7 +349,7 @@ test_header_that_goes_bad_while_the_log_is_open_loses_its_entry_only(void **stat
 {
     (void) state;
     for (int rounds = 4; rounds <= 20; rounds += 16) {
-        for (size_t index = 0; index < 12; index++) {
+        for (size_t index = 0; index <= 12; index++) {
             sim_disk_t *disk = sim_disk_new(index);
             log_model_t model;
             log_model_init(&model, disk);
@@ -361,6 +361,8 @@ test_header_that_goes_bad_while_the_log_is_open_loses_its_entry_only(void **stat
                 assert_int_equal(log_model_append(&model, 0, 0, 33, 0), 0);
                 assert_int_equal(log_model_commit(&model), 1);
             }
+            assert_int_equal(log_model_append(&model, 1, 3, 20, 6000), 0); //  nothing is behind it
+            assert_int_equal(log_model_commit(&model), 1);
             yami_store_stats_t stats;
             model.store->ops->stats(model.store, &stats);
             assert_int_equal(stats.segments > 1, rounds > 4);

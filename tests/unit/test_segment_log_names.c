@@ -211,6 +211,76 @@ test_durable_segment_under_a_wrong_name_is_damage_and_its_entries_are_kept(void 
     log_model_read_all(&f->model);
 }
 
+typedef struct {
+    const log_model_t *model;
+    size_t count; //  entries replayed
+    size_t headers;
+    size_t others;
+} s_seen_t;
+
+static int
+s_visit(void *arg, const yami_entry_t *entry)
+{
+    s_seen_t *seen = arg;
+    log_model_compare(seen->model, entry);
+    seen->count++;
+    return 0;
+}
+
+static void
+s_note(void *arg, const yami_damage_t *damage)
+{
+    s_seen_t *seen = arg;
+    assert_int_equal(damage->segment, 2);
+    if (strcmp(damage->what, "segment header") == 0) {
+        seen->headers++;
+    } else {
+        seen->others++;
+    }
+}
+
+//  One in the middle, from another store, or without anything in it.
+static void
+test_file_that_is_not_ours_is_damage_and_nothing_in_it_is_replayed(void **state)
+{
+    s_fixture_t *f = *state;
+    sim_disk_t *other = sim_disk_new(2);
+    s_fixture_t stranger = {.disk = other};
+    s_open_new(&stranger);
+    s_append(f, 2);
+    s_append(&stranger, 2);
+    for (int count = 0; count < 3; count++) {
+        s_append(f, 1);
+        s_append(&stranger, 1);
+    }
+    assert_int_equal(f->model.store->ops->close(&f->model.store), 0);
+    assert_int_equal(stranger.model.store->ops->close(&stranger.model.store), 0);
+    for (int is_zero = 0; is_zero < 2; is_zero++) {
+        sim_disk_t *copy = sim_disk_clone(f->disk, 1);
+        size_t size = 0;
+        size_t strange_size = 0;
+        uint8_t *bytes = sim_disk_bytes(copy, SEGMENT_2, &size);
+        const uint8_t *strange = sim_disk_bytes(other, SEGMENT_2, &strange_size);
+        assert_int_equal(size, strange_size);
+        if (is_zero) {
+            memset(bytes, 0, size);
+        } else {
+            memcpy(bytes, strange, size);
+        }
+        s_seen_t seen = {.model = &f->model};
+        yami_store_t *store =
+            yami_segment_log_open(sim_disk_attach(copy), &f->model.options, s_visit, s_note, &seen);
+        assert_non_null(store);
+        assert_int_equal(seen.count, 3); //  two lie in each segment
+        assert_int_equal(seen.headers, 1);
+        assert_int_equal(seen.others, 0);
+        assert_int_equal(store->ops->close(&store), 0);
+        sim_disk_destroy(&copy);
+    }
+    log_model_clear(&stranger.model);
+    sim_disk_destroy(&other);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
 
 int
@@ -222,6 +292,7 @@ main(void)
         TEST(test_earlier_try_to_begin_a_segment_of_that_number_is_not_replayed),
         cmocka_unit_test(test_segment_without_entries_is_followed_by_one_that_is_sound),
         TEST(test_durable_segment_under_a_wrong_name_is_damage_and_its_entries_are_kept),
+        TEST(test_file_that_is_not_ours_is_damage_and_nothing_in_it_is_replayed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
