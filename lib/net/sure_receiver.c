@@ -377,10 +377,9 @@ s_parse_start(yami_consumer_config_t *config, const char *start)
     return 0;
 }
 
-//  0, or -1 with errno EINVAL and a sentence.
-static int
-s_configure(yami_consumer_config_t *config, int kind, const char *channel,
-            const yami_endpoint_options_t *options)
+int
+yami_sure_receiver_configure(yami_consumer_config_t *config, int kind, const char *channel,
+                             const yami_endpoint_options_t *options)
 {
     *config = (yami_consumer_config_t) {
         .kind = kind,
@@ -430,7 +429,7 @@ yami_sure_receiver_new(yam_t *yam, int kind, const char *channel, const yami_end
 {
     const yami_endpoint_options_t *options = &endpoint->options;
     yami_consumer_config_t config;
-    if (s_configure(&config, kind, channel, options) == -1) {
+    if (yami_sure_receiver_configure(&config, kind, channel, options) == -1) {
         return NULL;
     }
     yami_sure_receiver_t *self = yami_alloc(sizeof *self);

@@ -48,6 +48,11 @@ typedef struct {
     yami_log_site_t log_site;
 } yami_sure_receiver_t;
 
+//  What the core is to do for these options. 0, or -1 with errno EINVAL and a sentence.
+int
+yami_sure_receiver_configure(yami_consumer_config_t *config, int kind, const char *channel,
+                             const yami_endpoint_options_t *options);
+
 //  Under the lock: makes (2) true again.
 void
 yami_sure_receiver_signal(yami_sure_receiver_t *self);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "yam_status.h"
 #include "yami_base.h"
 #include "yami_bytes.h"
 #include "yami_frame_table.h"
@@ -92,6 +93,10 @@ s_is_complete(const yami_frame_t *self, const yami_frame_rule_t *rule)
     }
     if (rule->handle != YAMI_HANDLE_ANY &&
         (self->handle != 0) != (rule->handle == YAMI_HANDLE_REQUIRED)) {
+        return false;
+    }
+    bool is_refusal = self->type == YAMI_FRAME_REFUSE || self->type == YAMI_FRAME_ERROR;
+    if (is_refusal && self->status == YAM_STATUS_OK) {
         return false;
     }
     bool has_both = (self->present & YAMI_F_FIRST) && (self->present & YAMI_F_LAST);

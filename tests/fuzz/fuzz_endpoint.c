@@ -1,12 +1,17 @@
-//  Endpoint strings: any text gives addresses and options in their ranges, or a sentence.
+//  Endpoint strings: any text gives addresses and options in their ranges, or a sentence; and so
+//  does what a sure receiver makes of the options.
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "harness/fuzz.h"
 #include "yam_error.h"
 #include "yami_base.h"
 #include "yami_endpoint.h"
+#include "yami_limits.h"
+#include "yami_sure_receiver.h"
 
 static void
 s_check(const yami_endpoint_t *endpoint, size_t length)
@@ -28,6 +33,33 @@ s_check(const yami_endpoint_t *endpoint, size_t length)
     }
 }
 
+static void
+s_configure(const yami_endpoint_options_t *options, int kind)
+{
+    char sequence[32];
+    yami_consumer_config_t config;
+    if (yami_sure_receiver_configure(&config, kind, "orders", options) == -1) {
+        YAM_ASSERT(errno == EINVAL && *yam_error());
+        return;
+    }
+    YAM_ASSERT(strcmp(config.group, options->group) == 0);
+    YAM_ASSERT(strcmp(config.filter, options->subject) == 0);
+    (void) snprintf(sequence, sizeof sequence, "%" PRIu64, config.sequence);
+    switch (config.start) {
+    case YAMI_START_SEQUENCE:
+        YAM_ASSERT(config.sequence > 0 && config.sequence <= YAMI_LIMIT_SEQUENCE);
+        YAM_ASSERT(strcmp(options->start, sequence) == 0);
+        break;
+    case YAMI_START_NEW:
+        YAM_ASSERT(!*options->start || strcmp(options->start, "new") == 0);
+        YAM_ASSERT(*options->start || (kind == YAMI_KIND_TOPIC && !*config.group));
+        break;
+    default:
+        YAM_ASSERT(config.start == YAMI_START_FIRST);
+        YAM_ASSERT(!*options->start || strcmp(options->start, "first") == 0);
+    }
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -39,6 +71,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     errno = 0;
     if (yami_endpoint_parse(&endpoint, text, binds) == 0) {
         s_check(&endpoint, strlen(text));
+        s_configure(&endpoint.options, YAMI_KIND_QUEUE);
+        s_configure(&endpoint.options, YAMI_KIND_TOPIC);
     } else {
         YAM_ASSERT(errno == EINVAL && *yam_error());
     }

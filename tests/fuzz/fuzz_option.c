@@ -1,16 +1,23 @@
 //  Options of a relay, "name=value" by lines, and a command line made of the same: a value that is
-//  taken is in its range and read back as the same; one that is refused changes nothing.
+//  taken is in its range and read back as the same; one that is refused changes nothing. Each value
+//  is read as a list of delays and as a time as well: what is taken is read back as the same.
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "format.h"
 #include "harness/fuzz.h"
 #include "yam_error.h"
 #include "yami_arguments.h"
 #include "yami_base.h"
+#include "yami_delays.h"
+#include "yami_limits.h"
 #include "yami_relay_options.h"
 
 #define S_ARGUMENT_LIMIT 16
+#define S_FOUR_DIGITS_MS 253402300800000ll //  the year 10000, which is printed and not read
 
 static void
 s_set(yami_relay_options_t *options, const char *name, const char *value)
@@ -33,6 +40,41 @@ s_set(yami_relay_options_t *options, const char *name, const char *value)
     }
 }
 
+//  As backoff= of a relay.
+static void
+s_delays(const char *text)
+{
+    int64_t delays_ms[YAMI_DELAYS_LIMIT], again_ms[YAMI_DELAYS_LIMIT];
+    char printed[YAMI_DELAYS_LIMIT * 12];
+    size_t size = 0;
+    int count = yami_delays_parse(text, delays_ms);
+    YAM_ASSERT(count != -1 || (errno == EINVAL && *yam_error()));
+    for (int index = 0; index < count; index++) {
+        YAM_ASSERT(delays_ms[index] >= 0 && delays_ms[index] <= YAMI_LIMIT_RETRY_MS);
+        size += (size_t) snprintf(printed + size, sizeof printed - size, "%s%" PRId64,
+                                  index > 0 ? ":" : "", delays_ms[index]);
+    }
+    if (count != -1) {
+        YAM_ASSERT(count >= 1 && yami_delays_parse(printed, again_ms) == count);
+        YAM_ASSERT(memcmp(delays_ms, again_ms, (size_t) count * sizeof *delays_ms) == 0);
+    }
+}
+
+//  As `yam send --due`.
+static void
+s_time(const char *text)
+{
+    char printed[32];
+    int64_t time_ms = cli_parse_time(text);
+    if (time_ms == -1) {
+        YAM_ASSERT(errno == EINVAL && *yam_error());
+        return;
+    }
+    YAM_ASSERT(time_ms > 0 && time_ms <= YAMI_LIMIT_TIME_MS);
+    (void) cli_format_time(time_ms, printed, sizeof printed);
+    YAM_ASSERT(time_ms >= S_FOUR_DIGITS_MS || cli_parse_time(printed) == time_ms);
+}
+
 static void
 s_lines(char *text)
 {
@@ -46,6 +88,8 @@ s_lines(char *text)
             *value++ = '\0';
         }
         s_set(&options, line, value);
+        s_delays(value ? value : line);
+        s_time(value ? value : line);
     }
 }
 

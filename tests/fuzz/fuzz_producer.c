@@ -1,7 +1,8 @@
 //  A producer's end of a link, fed with frames of a relay that need not be sane.
 //
 //  Whatever the relay says: the core's invariants hold after each step, outcomes come once for each
-//  message and in order, and what it sends can be decoded.
+//  message and in order, what it sends can be decoded, and of what has no outcome it sends what it
+//  was given, and attaches as if it was not there yet.
 
 #include <string.h>
 
@@ -9,11 +10,14 @@
 #include "yami_base.h"
 #include "yami_producer_core.h"
 
+#define S_GIVEN_LIMIT 4096 //  messages whose bytes are remembered
+
 typedef struct {
     yami_producer_core_t core;
     int64_t now_ms;
-    uint64_t given;   //  messages
-    uint64_t settled; //  messages with an outcome
+    uint64_t given;                 //  messages
+    uint64_t settled;               //  messages with an outcome
+    uint32_t hashes[S_GIVEN_LIMIT]; //  of payloads, by the first message of a batch; 0: none begins
 } s_world_t;
 
 static void
@@ -25,6 +29,15 @@ s_outcomes(s_world_t *self)
         YAM_ASSERT(outcome.last <= self->given);
         self->settled = outcome.last;
     }
+}
+
+//  Of a batch's records; never 0.
+static uint32_t
+s_hash(const yami_block_t *block)
+{
+    return yami_crc32c(0, block->data + YAMI_BATCH_HEADER_SIZE,
+                       block->size - YAMI_BATCH_HEADER_SIZE) |
+           1;
 }
 
 static void
@@ -45,9 +58,29 @@ s_add(s_world_t *self, fuzz_input_t *input)
     yami_producer_core_head(&self->core, &head);
     YAM_ASSERT(head.first_sequence == self->given + 1);
     yami_block_t *block = yami_builder_finish(&builder, &head);
-    YAM_ASSERT(block && yami_producer_core_add(&self->core, &block, count) == 0);
+    YAM_ASSERT(block);
+    if (self->given < S_GIVEN_LIMIT) {
+        self->hashes[self->given] = s_hash(block);
+    }
+    YAM_ASSERT(yami_producer_core_add(&self->core, &block, count) == 0);
     self->given += count;
     yami_builder_clear(&builder);
+}
+
+static void
+s_check_sent(const s_world_t *self, const yami_block_t *block)
+{
+    yami_frame_t frame = {0};
+    yami_batch_t batch;
+    if (yami_frame_is_batch(block->data, block->size)) {
+        YAM_ASSERT(yami_batch_decode(&batch, block->data, block->size) == 0);
+        YAM_ASSERT(batch.first_sequence > self->settled && batch.first_sequence <= self->given);
+        YAM_ASSERT(batch.first_sequence > S_GIVEN_LIMIT ||
+                   self->hashes[batch.first_sequence - 1] == s_hash(block));
+    } else {
+        YAM_ASSERT(yami_frame_decode(&frame, block->data, block->size) == 0);
+        YAM_ASSERT(frame.type != YAMI_FRAME_ATTACH || frame.first == self->settled + 1);
+    }
 }
 
 //  Takes up to count frames.
@@ -55,15 +88,12 @@ static void
 s_send(s_world_t *self, unsigned count)
 {
     for (; count > 0; count--) {
+        s_outcomes(self);
         yami_block_t *block = yami_producer_core_output(&self->core, self->now_ms);
         if (!block) {
             return;
         }
-        yami_frame_t frame = {0};
-        yami_batch_t batch;
-        YAM_ASSERT(yami_frame_is_batch(block->data, block->size)
-                       ? yami_batch_decode(&batch, block->data, block->size) == 0
-                       : yami_frame_decode(&frame, block->data, block->size) == 0);
+        s_check_sent(self, block);
         yami_producer_core_sent(&self->core, self->now_ms);
     }
 }

@@ -1,26 +1,37 @@
 //  Properties as a peer sends them: the walk ends, finds what it has seen, and a message gives each
-//  of them; what a user sets is encoded so that it can be read.
+//  of them; what a user sets is encoded so that it can be read. An inbox claims what has an id and
+//  is well-formed, and nothing else; what says the same has the same fingerprint.
 
+#include <errno.h>
 #include <string.h>
 
 #include "harness/fuzz.h"
+#include "yam_error.h"
 #include "yami_base.h"
+#include "yami_inbox.h"
 #include "yami_limits.h"
 #include "yami_message.h"
 #include "yami_properties.h"
 
+#define S_SHARDS 4
+
+static yam_inbox_entry_t s_claimed; //  the latest
+static yam_inbox_t *s_inbox;        //  made once
+
 //  -- As received ---------------------------------------------------------------------------------
 
-static void
+//  Whether it is well-formed.
+static bool
 s_walk(yami_slice_t encoded)
 {
     yami_properties_t walk;
     yami_property_t property, found;
     uint32_t count = 0;
+    int rc;
     if (yami_properties_start(&walk, encoded) == -1) {
-        return;
+        return false;
     }
-    while (yami_properties_next(&walk, &property) == 1) {
+    while ((rc = yami_properties_next(&walk, &property)) == 1) {
         YAM_ASSERT(property.type && strchr("sxib", property.type));
         count++;
         char name[64];
@@ -32,6 +43,7 @@ s_walk(yami_slice_t encoded)
         }
     }
     YAM_ASSERT(count <= YAMI_LIMIT_PROPERTY_COUNT);
+    return rc == 0;
 }
 
 static void
@@ -54,6 +66,78 @@ s_receive(yami_slice_t encoded)
     YAM_ASSERT(yam_message_set(message, "tag", "x") == -1); //  it is received
     yam_message_destroy(&message);
     yami_block_unref(&block);
+}
+
+//  -- By an inbox ---------------------------------------------------------------------------------
+
+static void *
+s_open(void *connection, const yam_inbox_settings_t *settings)
+{
+    YAM_ASSERT(settings->shard_count == S_SHARDS);
+    return connection;
+}
+
+static int
+s_claim(void *self, yam_inbox_entry_t *const *entries, size_t count, int64_t now_ms)
+{
+    (void) self, (void) now_ms;
+    YAM_ASSERT(count == 1 && entries[0]->shard < S_SHARDS);
+    entries[0]->verdict = YAM_CLAIM_NEW;
+    s_claimed = *entries[0];
+    return 0;
+}
+
+static void
+s_close(void *self)
+{
+    (void) self;
+}
+
+//  Of the same with one property more, which changes what is said, or does not.
+static void
+s_expect_more(const yami_record_t *record, const uint8_t *fingerprint, const char *name,
+              bool is_other)
+{
+    yami_property_t found;
+    yami_writer_t writer;
+    yami_writer_init(&writer, YAMI_LIMIT_PROPERTIES);
+    yami_record_t more = *record;
+    more.properties = yami_properties_add(&writer, record->properties, name, "1");
+    if (more.properties.size > 0 && !yami_properties_find(record->properties, name, &found)) {
+        uint8_t again[YAM_INBOX_FINGERPRINT];
+        YAM_ASSERT(yami_inbox_fingerprint(&more, again) == 0);
+        YAM_ASSERT((memcmp(fingerprint, again, sizeof again) != 0) == is_other);
+    }
+    yami_writer_clear(&writer);
+}
+
+static void
+s_inbox_takes(yami_slice_t encoded, bool is_sound)
+{
+    static const yam_inbox_db_t db = {.open = s_open, .claim = s_claim, .close = s_close};
+    yam_message_t message = {.record = {.priority = YAMI_PRIORITY_DEFAULT, .properties = encoded}};
+    uint8_t fingerprint[YAM_INBOX_FINGERPRINT];
+    yami_property_t id;
+    if (s_inbox == NULL) {
+        s_inbox = yam_inbox_new_over(&db, &s_inbox, "shards=4");
+        YAM_ASSERT(s_inbox);
+    }
+    YAM_ASSERT((yami_inbox_fingerprint(&message.record, fingerprint) == 0) == is_sound);
+    bool has_id = is_sound && yami_properties_find(encoded, "id", &id) && id.type == 's' &&
+                  id.text.size >= 1 && id.text.size <= YAM_INBOX_ID &&
+                  !memchr(id.text.data, 0, id.text.size);
+    int claim = yam_inbox_claim(s_inbox, &message);
+    YAM_ASSERT(has_id ? claim == YAM_CLAIM_NEW : claim == -1 && errno == EINVAL && *yam_error());
+    if (has_id) {
+        YAM_ASSERT(s_claimed.id_size == id.text.size);
+        YAM_ASSERT(memcmp(s_claimed.id, id.text.data, id.text.size) == 0);
+        YAM_ASSERT(memcmp(s_claimed.fingerprint, fingerprint, sizeof fingerprint) == 0);
+    }
+    if (is_sound) {
+        s_expect_more(&message.record, fingerprint, "trace", false);
+        s_expect_more(&message.record, fingerprint, "yam-group", false);
+        s_expect_more(&message.record, fingerprint, "more", true);
+    }
 }
 
 //  -- As set --------------------------------------------------------------------------------------
@@ -94,7 +178,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     uint8_t *bytes = fuzz_copy(data + input.position, fuzz_left(&input));
     yami_slice_t encoded = yami_slice(bytes, fuzz_left(&input));
-    s_walk(encoded);
+    s_inbox_takes(encoded, s_walk(encoded));
     s_receive(encoded);
     yami_free(bytes);
     return 0;

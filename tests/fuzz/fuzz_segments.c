@@ -19,6 +19,7 @@ enum {
     S_UNCACHED = 4,  //  readers go to the disk
     S_KILLED = 8,    //  the second opening comes after a kill, not after a close
     S_NO_SPACE = 16, //  recovery finds no free space
+    S_POWER = 32,    //  the second opening comes after a loss of power
 };
 
 #define S_SEGMENT_MAGIC 0x534d4159U
@@ -243,11 +244,15 @@ s_live(sim_disk_t *world, uint8_t flags)
     int count = s_go_on(store);
     YAM_ASSERT(count == 0 || s_read(store, S_OWN_CHANNEL) != own);
     own = s_read(store, S_OWN_CHANNEL);
-    if (flags & S_KILLED) {
+    if (flags & (S_KILLED | S_POWER)) {
         sim_disk_die_after(world, 1);
     }
     (void) store->ops->close(&store);
-    sim_disk_revive(world);
+    if (flags & S_POWER) {
+        sim_disk_crash(world);
+    } else {
+        sim_disk_revive(world);
+    }
     store = s_open(world, flags, &found);
     if (!store || count == 0) {
         YAM_ASSERT(store || count == 0 || (flags & S_NO_SPACE));

@@ -574,6 +574,30 @@ test_first_after_last_or_base_after_first_is_refused(void **state)
     assert_int_equal(s_try_number(&deliver, base, 2), EPROTO);
 }
 
+//  Else a call would fail without a reason: with errno 0.
+static void
+test_error_or_refusal_that_says_ok_is_malformed(void **state)
+{
+    (void) state;
+    static const uint8_t types[] = {YAMI_FRAME_ERROR, YAMI_FRAME_REFUSE};
+    for (size_t index = 0; index < sizeof types; index++) {
+        yami_frame_t frame;
+        yami_writer_t writer;
+        for (uint64_t status = 0; status < 2; status++) {
+            s_start(&writer, types[index], types[index] == YAMI_FRAME_REFUSE);
+            yami_writer_map(&writer, 4);
+            static const char *const keys[] = {"epoch", "first", "last"};
+            for (size_t key = 0; key < sizeof keys / sizeof keys[0]; key++) {
+                yami_writer_str(&writer, keys[key]);
+                yami_writer_uint(&writer, 1);
+            }
+            yami_writer_str(&writer, "status");
+            yami_writer_uint(&writer, status);
+            assert_int_equal(s_try(&writer, &frame), status == 0 ? EPROTO : 0);
+        }
+    }
+}
+
 static void
 test_only_replies_may_be_larger_than_a_control_frame(void **state)
 {
@@ -659,6 +683,7 @@ main(void)
         cmocka_unit_test(test_ranges_whose_items_are_not_threes_do_not_swallow_the_next_pair),
         cmocka_unit_test(test_as_many_ranges_as_allowed_fit_and_one_more_does_not),
         cmocka_unit_test(test_first_after_last_or_base_after_first_is_refused),
+        cmocka_unit_test(test_error_or_refusal_that_says_ok_is_malformed),
         cmocka_unit_test(test_only_replies_may_be_larger_than_a_control_frame),
         cmocka_unit_test(test_a_failing_allocation_is_told),
         cmocka_unit_test(test_the_tables_are_sound),

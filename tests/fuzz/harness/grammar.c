@@ -172,8 +172,9 @@ s_other(fuzz_input_t *input, uint32_t handle)
     case 0:
         return (yami_frame_t) {.type = YAMI_FRAME_GOODBYE};
     case 1:
-        return (yami_frame_t) {
-            .type = YAMI_FRAME_ERROR, .present = YAMI_F_STATUS, .status = fuzz_below(input, 17)};
+        return (yami_frame_t) {.type = YAMI_FRAME_ERROR,
+                               .present = YAMI_F_STATUS,
+                               .status = 1 + fuzz_below(input, 16)};
     case 2:
         return (yami_frame_t) {
             .type = YAMI_FRAME_ACKED, .handle = handle, .present = YAMI_F_SERIAL, .serial = 1};

@@ -115,6 +115,7 @@ s_frame(const relay_frames_t *self, fuzz_input_t *input, uint8_t what)
     case 8:
         frame.type = YAMI_FRAME_ERROR;
         s_ending(input, &frame, fuzz_below(input, 2));
+        frame.status += frame.status == YAM_STATUS_OK ? 1 : 0; //  an ERROR never says that
         break;
     case 9:
         frame = (yami_frame_t) {.type = fuzz_below(input, 4) ? YAMI_FRAME_HEARTBEAT

@@ -65,10 +65,11 @@ s_keep(world_t *self, const yami_entry_t *entry, uint64_t ticket)
     (void) yami_block_ref(entry->data);
 }
 
+//  The first entry from there on that has it, or what comes behind it.
 static const yami_entry_t *
-s_find(const world_t *self, uint32_t channel, uint64_t sequence)
+s_find(const world_t *self, size_t from, size_t end, uint32_t channel, uint64_t sequence)
 {
-    for (size_t index = 0; index < self->durable_count; index++) {
+    for (size_t index = from; index < end; index++) {
         const yami_entry_t *entry = &self->entries[index].entry;
         if (entry->count > 0 && entry->channel == channel &&
             entry->base + entry->count - 1 >= sequence) {
@@ -125,7 +126,11 @@ s_fetch(world_t *self, const yami_relay_fetch_t *fetch)
     yami_damage_t damage = {0};
     yami_relay_event_t event = {.type = YAMI_EVENT_ENTRY, .fetch = *fetch, .damage = &damage};
     YAM_ASSERT(++self->fetch_count < S_FETCH_LIMIT);
-    const yami_entry_t *found = s_find(self, fetch->channel, fetch->sequence);
+    const yami_entry_t *found =
+        s_find(self, 0, self->durable_count, fetch->channel, fetch->sequence);
+    const yami_entry_t *early =
+        s_find(self, self->durable_count, self->entry_count, fetch->channel, fetch->sequence);
+    YAM_ASSERT(found || !early || early->base > fetch->sequence);
     event.entry = found;
     event.result = self->read_error != 0 ? self->read_error : found ? 0 : ENOENT;
     if (event.result == EBADMSG) {
@@ -147,6 +152,35 @@ s_slot(const world_t *self, uint64_t peer)
     return slot;
 }
 
+//  Whose batch it is that was just kept.
+static void
+s_note_speaker(world_t *self)
+{
+    world_entry_t *kept = &self->entries[self->entry_count - 1];
+    yami_batch_t batch;
+    if (self->speaker != 0 && kept->ticket == self->ticket && kept->entry.kind == YAMI_KIND_DATA) {
+        YAM_ASSERT(yami_batch_decode_head(&batch, kept->entry.data->data, kept->entry.data->size) ==
+                   0);
+        kept->peer = self->speaker;
+        kept->handle = batch.handle;
+        kept->first = batch.first_sequence;
+    }
+}
+
+//  What a peer is told of what it sent by a handle (0: by all of them).
+static void
+s_check_told(world_t *self, uint64_t peer, const yami_frame_t *frame)
+{
+    bool is_over = frame->type == YAMI_FRAME_WELCOME || frame->type == YAMI_FRAME_DETACHED;
+    for (size_t index = self->durable_count; index < self->entry_count; index++) {
+        world_entry_t *entry = &self->entries[index];
+        if (entry->peer == peer && (frame->handle == 0 || entry->handle == frame->handle)) {
+            YAM_ASSERT(frame->type != YAMI_FRAME_CONFIRM || frame->sequence < entry->first);
+            entry->peer = is_over ? 0 : peer; //  the handle may be another's next
+        }
+    }
+}
+
 static void
 s_sent(world_t *self, const yami_relay_effect_t *effect)
 {
@@ -160,6 +194,7 @@ s_sent(world_t *self, const yami_relay_effect_t *effect)
         YAM_ASSERT(frame.last - frame.base < batch.count);
     }
     unsigned slot = s_slot(self, effect->peer);
+    s_check_told(self, effect->peer, &frame);
     if (slot < GRAMMAR_SLOTS) {
         grammar_observe(&self->grammar, slot, &frame);
     }
@@ -177,6 +212,7 @@ s_carry_out(world_t *self)
             YAM_ASSERT(effect.ticket == self->ticket + 1);
             self->ticket = effect.ticket;
             s_keep(self, &effect.entry, effect.ticket);
+            s_note_speaker(self);
         } else if (effect.type == YAMI_EFFECT_FETCH) {
             s_fetch(self, &effect.fetch);
         } else if (effect.type == YAMI_EFFECT_CLOSE && slot < GRAMMAR_SLOTS) {
@@ -208,7 +244,10 @@ s_speak(world_t *self, fuzz_input_t *input)
     yami_batch_t batch;
     self->grammar.wall_ms = self->wall_ms;
     yami_block_t *block = grammar_next(&self->grammar, input, slot);
-    s_event(self, yami_relay_event_decode(self->peers[slot], block, &frame, &batch));
+    yami_relay_event_t event = yami_relay_event_decode(self->peers[slot], block, &frame, &batch);
+    self->speaker = event.type == YAMI_EVENT_BATCH ? event.peer : 0;
+    s_event(self, event);
+    self->speaker = 0;
     yami_block_unref(&block);
 }
 

@@ -3,7 +3,7 @@
     Clients speak by the grammar; the rest of the bytes says when what was appended becomes durable,
     when time passes, links break, the disk is full or cannot be read, and when the relay dies and
     comes back. After each step the core's invariants are checked, what it sends is decoded, and
-    what is delivered or confirmed must be durable.
+    what is read, or confirmed to whoever sent it, must be durable.
 */
 #ifndef WORLD_H
 #define WORLD_H
@@ -16,6 +16,9 @@
 typedef struct {
     yami_entry_t entry; //  meta and data owned
     uint64_t ticket;    //  0: a checkpoint, or there from the start
+    uint64_t peer;      //  who sent it by that handle, and is still there; 0: nobody, or not known
+    uint32_t handle;
+    uint64_t first; //  the producer's sequence
 } world_entry_t;
 
 typedef struct {
@@ -25,6 +28,7 @@ typedef struct {
     grammar_t grammar;
     uint64_t peers[GRAMMAR_SLOTS]; //  number of each client's link
     uint64_t peer;                 //  last given
+    uint64_t speaker;              //  who sends a batch in this step; 0: nobody
     uint64_t seed;
     int64_t mono_ms;
     int64_t wall_ms;
