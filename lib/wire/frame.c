@@ -12,6 +12,8 @@
 #include "yami_limits.h"
 #include "yami_writer.h"
 
+#define S_KEY_MOST 12u //  bytes of the longest key of a field
+
 static bool
 s_has_magic(const void *data, size_t size, uint32_t magic)
 {
@@ -208,16 +210,36 @@ s_find_field(yami_slice_t key, uint64_t wanted, size_t *hint_p)
     return NULL;
 }
 
+//  The bits of the wanted fields by the size of their keys.
+static void
+s_sort(uint64_t wanted, uint64_t bits[S_KEY_MOST + 1])
+{
+    memset(bits, 0, (S_KEY_MOST + 1) * sizeof bits[0]);
+    for (size_t index = 0; index < YAMI_FRAME_FIELD_COUNT; index++) {
+        const yami_frame_field_t *field = &yami_frame_fields[index];
+        size_t size = strlen(field->key);
+        YAM_ASSERT(size <= S_KEY_MOST);
+        bits[size] |= wanted & field->bit;
+    }
+}
+
 //  Reads the map. Fields of other types are skipped like unknown ones: a later version may give
-//  them a meaning here.
+//  them a meaning here. There can be some 30,000 of them: to look each up among all would take
+//  milliseconds.
 static void
 s_read_map(yami_frame_t *self, uint64_t wanted, yami_reader_t *reader)
 {
     size_t hint = 0;
     uint32_t pair_count = yami_reader_map(reader);
+    bool is_wide = pair_count > YAMI_FRAME_FIELD_COUNT;
+    uint64_t bits[S_KEY_MOST + 1];
+    if (is_wide) {
+        s_sort(wanted, bits);
+    }
     for (uint32_t index = 0; index < pair_count && !reader->failed; index++) {
         yami_slice_t key = yami_reader_str(reader);
-        const yami_frame_field_t *field = s_find_field(key, wanted, &hint);
+        uint64_t possible = !is_wide ? wanted : key.size <= S_KEY_MOST ? bits[key.size] : 0;
+        const yami_frame_field_t *field = possible != 0 ? s_find_field(key, possible, &hint) : NULL;
         if (field == NULL) {
             yami_reader_skip(reader);
             continue;

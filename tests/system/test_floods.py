@@ -66,8 +66,8 @@ def plan(frames=(), links=2, rate=RATE, opening=GREETING_BYTES + READY, greeting
             "rate": rate, "is_once": is_once, "is_deaf": is_deaf}
 
 
-def flood(*frames):
-    return plan(zmtp(frame) for frame in frames)
+def flood(*frames, rate=RATE):
+    return plan((zmtp(frame) for frame in frames), rate=rate)
 
 
 def attach(handle, channel="flooded"):
@@ -283,6 +283,61 @@ def batches(link, producers, count):
         yield rc.control(rc.DETACH, rc.PRODUCER)
 
 
+def is_sound(row):
+    return row["errors"] == row["refusals"] == row["connections-ended"] == 0
+
+
+CONTROL, RECORDS, LEVELS = 65536, 65536, 8  # limits of patterns/relay/SPEC.md, section 12
+
+
+def padded(frame, pairs, count):
+    """A control frame with more pairs, so many."""
+    body = struct.pack(">BI", 0xDF, (frame[16] & 15) + count) + frame[17:] + pairs
+    assert CONTROL - 99 < 16 + len(body) <= CONTROL
+    return frame[:12] + struct.pack("<I", len(body)) + body
+
+
+def wide(frame):
+    """With as many keys that nobody knows as have room."""
+    count = (CONTROL - len(frame) - 4) // 2
+    return padded(frame, b"\xa0\xc0" * count, count)
+
+
+def nested(is_too_deep=False):
+    """As full of arrays within arrays as it may be; the last one may be a level too deep."""
+    deep = b"\x91" * (LEVELS - 1) + b"\xc0"
+    count = (CONTROL - 16 - 5 - 2 - 5 - 1) // len(deep)
+    last = b"\x91" * LEVELS + b"\xc0" if is_too_deep else deep
+    return padded(rc.control(rc.HEARTBEAT), b"\xa1?" + struct.pack(">BI", 0xDD, count) + deep * (count - 1) + last, 1)
+
+
+def test_flood_of_frames_as_deep_and_as_wide_as_may_be():
+    """Lists within lists, and keys that nobody knows, in 64 KiB each."""
+    frames = nested(), *(wide(frame) for frame in (rc.control(rc.HEARTBEAT), attach(7), rc.control(rc.DETACH, 7)))
+    check_flood(flood(*frames, rate=RATE // 20), least=LEAST // 20, most_us=1500, has_come=is_sound)
+
+
+def test_flood_of_frames_too_deep_ends_its_links():
+    check_flood(flood(nested(True), rate=RATE // 20), least=LEAST // 20, most_us=1500,
+                has_come=lambda row: row["errors"] > 0 and row["connections-ended"] > 0)
+
+
+def full_batches(link):
+    """With as many records as may be. The first one is stored once; of the second, the last record is none."""
+    name = struct.pack("<QQ", link + 1, 0)
+    sound = rc.batch(name, 1, 1, [b""] * RECORDS)
+    wrong = bytearray(rc.batch(name, 1, 1 + RECORDS, [b""] * RECORDS))
+    wrong[-1] = 0xFF
+    return (rc.control(rc.ATTACH, rc.PRODUCER, role=1, kind=1, channel="flooded", producer=name, epoch=1, first=1),
+            sound, bytes(wrong), rc.control(rc.DETACH, rc.PRODUCER))
+
+
+def test_flood_of_batches_of_as_many_records_as_may_be():
+    kinds = [flood(*full_batches(link), rate=RATE // 100) for link in range(2)]
+    kinds[0]["frames"] += kinds[1]["frames"]
+    check_flood(kinds[0], least=LEAST // 100, most_us=2000, has_come=lambda row: row["messages-in"] > 10 * RECORDS)
+
+
 def test_flood_of_data():
     """All of it is stored, since its senders are ever other ones."""
     kinds = [flood(*batches(link, 600, 18)) for link in range(2)]
@@ -330,7 +385,8 @@ def test_connections_that_dribble():
 def test_links_that_are_half_open():
     """Two hundred whose session begins each second anew, since it was found to be silent after 600 ms."""
     hello = rc.control(rc.HELLO, session=1, name="half", max_frame=FRAME, heartbeat_ms=200)
-    check_flood(plan([zmtp(hello), zmtp(attach(2))], links=200, rate=400), least=50, most_us=1000)
+    check_flood(plan([zmtp(hello), zmtp(attach(2))], links=200, rate=400), least=50, most_us=1000,
+                has_come=lambda row: row["sessions-silent"] > 200)
 
 
 def test_flood_of_handshakes_with_wrong_keys_and_of_recorded_ones():

@@ -224,6 +224,64 @@ test_unknown_keys_and_keys_of_other_types_are_skipped(void **state)
     assert_int_equal(frame.status, 1);
 }
 
+#define UNKNOWN_COUNT 1000u
+
+static void
+s_write_unknown(yami_writer_t *writer, uint32_t count)
+{
+    for (uint32_t index = 0; index < count; index++) {
+        yami_writer_str(writer, "as long as none" + index % 16);
+        yami_writer_uint(writer, index);
+    }
+}
+
+//  The frame with its pairs that often, amid unknown ones. The caller frees it.
+static uint8_t *
+s_widen(const yami_block_t *block, uint32_t times, size_t *size_p)
+{
+    const uint8_t *map = block->data + YAMI_FRAME_HEADER_SIZE;
+    size_t size = block->size - YAMI_FRAME_HEADER_SIZE - 1;
+    assert_int_equal(map[0] & 0xf0, 0x80); //  a small one
+    yami_writer_t writer;
+    s_start(&writer, block->data[5], yami_get_u32(block->data + 8));
+    yami_writer_map(&writer, 2 * UNKNOWN_COUNT + times * (map[0] & 0x0f));
+    s_write_unknown(&writer, UNKNOWN_COUNT);
+    for (uint32_t time = 0; time < times && size > 0; time++) {
+        yami_writer_bytes(&writer, map + 1, size);
+    }
+    s_write_unknown(&writer, UNKNOWN_COUNT);
+    yami_block_t *wide = yami_writer_finish(&writer);
+    assert_non_null(wide);
+    uint8_t *bytes = malloc(wide->size);
+    memcpy(bytes, wide->data, wide->size);
+    yami_put_u32(bytes + 12, (uint32_t) (wide->size - YAMI_FRAME_HEADER_SIZE));
+    *size_p = wide->size;
+    yami_block_unref(&wide);
+    return bytes;
+}
+
+//  With more keys than there are fields, these are looked up in another way.
+static void
+test_fields_among_a_thousand_unknown_keys_are_found_once(void **state)
+{
+    (void) state;
+    for (size_t index = 0; index < WIRE_FRAME_SAMPLE_COUNT; index++) {
+        const yami_frame_t *sample = &wire_frame_samples[index].frame;
+        yami_block_t *block = yami_frame_encode(sample);
+        yami_frame_t frame;
+        size_t size;
+        uint8_t *wide = s_widen(block, 1, &size);
+        assert_int_equal(s_decode(wide, size, &frame), 0);
+        assert_int_equal(yami_frame_decode(&frame, wide, size), 0);
+        wire_assert_frame(&frame, sample);
+        free(wide);
+        wide = s_widen(block, 2, &size);
+        assert_int_equal(s_decode(wide, size, &frame), sample->present == 0 ? 0 : -1);
+        free(wide);
+        yami_block_unref(&block);
+    }
+}
+
 static void
 test_a_known_key_that_comes_twice_is_refused(void **state)
 {
@@ -670,6 +728,7 @@ main(void)
         cmocka_unit_test(test_another_version_is_told_with_type_and_handle),
         cmocka_unit_test(test_an_unknown_type_is_told_when_it_is_well_formed),
         cmocka_unit_test(test_unknown_keys_and_keys_of_other_types_are_skipped),
+        cmocka_unit_test(test_fields_among_a_thousand_unknown_keys_are_found_once),
         cmocka_unit_test(test_a_known_key_that_comes_twice_is_refused),
         cmocka_unit_test(test_a_value_of_the_wrong_type_is_refused),
         cmocka_unit_test(test_each_number_out_of_its_range_is_refused_in_both_directions),
