@@ -208,6 +208,7 @@ yami_relay_peer_due(yami_relay_core_t *core, uint64_t id)
     yami_relay_peer_t *peer = yami_relay_map_get(&core->peers, id);
     YAM_ASSERT(peer != NULL);
     if (core->mono_ms >= s_gone_ms(peer)) {
+        core->silenced += peer->session != 0 ? 1 : 0;
         yami_relay_say(core, YAMI_LOG_INFO, "relay.peer-gone", "peer=%.*s why=silent",
                        (int) peer->name.size, peer->name.text);
         yami_relay_peer_end(core, peer, true);

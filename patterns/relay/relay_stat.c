@@ -359,6 +359,7 @@ yami_relay_stat_relay(yami_relay_core_t *core, yami_relay_peer_t *peer, const ya
     s_number(&rows, "dropped", core->dropped);
     s_number(&rows, "errors", core->errors);
     s_number(&rows, "refusals", core->refusals);
+    s_number(&rows, "sessions-silent", core->silenced);
     s_number(&rows, "damaged", core->damaged_ranges + core->scrub.damaged_ranges);
     s_number(&rows, "scrubbed-bytes", core->scrub.read_bytes);
     s_number(&rows, "scrub-left-bytes", core->scrub.left_bytes);

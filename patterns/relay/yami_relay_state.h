@@ -418,6 +418,7 @@ struct yami_relay_core {
     yami_relay_gauges_t gauges; //  as told last
     uint64_t errors;
     uint64_t refusals; //  of ATTACH and ADMIN, whatever the status
+    uint64_t silenced; //  sessions that ended since nothing was heard of them
     uint64_t dropped;  //  by limits, also of groups that are gone
     uint64_t bytes_in;
     uint64_t bytes_out;

@@ -8,6 +8,7 @@
 #include "yami_base.h"
 #include "yami_limits.h"
 #include "yami_relay_event.h"
+#include "yami_relay_state.h"
 
 #define QUEUE YAMI_KIND_QUEUE
 
@@ -556,8 +557,10 @@ test_silent_peer_is_gone_and_idle_peer_hears_heartbeats(void **state)
     fixture_expect(f, 2, YAMI_FRAME_HEARTBEAT);
     fixture_advance(f, 1000);
     fixture_expect(f, 2, YAMI_FRAME_HEARTBEAT);
+    assert_int_equal(f->core->silenced, 0);
     fixture_advance(f, 1000);
     assert_int_equal(f->closed, 2);
+    assert_int_equal(f->core->silenced, 1);
 }
 
 static void
