@@ -78,7 +78,7 @@ def test_rows_that_are_sent_and_never_arrive_are_sent_again():
     scene = Scene()
     proxy = FaultProxy(scene.endpoint)
     scene.put()
-    runner = scene.dispatch("--limit", LONG, endpoint=proxy.endpoint)  # so it waits for the confirm
+    runner = scene.dispatch("--limit", LONG, "--lease", LONG, endpoint=proxy.endpoint)  # so it waits for the confirm
     scene.database.wait("SELECT count(*) FROM yam_outbox WHERE state = 0", 0)
     proxy.stall(UP)
     scene.put()
