@@ -28,9 +28,12 @@ def written_here():
     return version_of(glob.glob(folder("new/[0-9a-f]*.seg"))[0])
 
 
-def copy_of(path):
+def copy_of(path, name="copy"):
     """A store may be changed by whoever opens it: only a copy is."""
-    return shutil.copytree(path, folder(os.path.basename(path)))
+    if path.endswith(".tar.gz"):
+        shutil.unpack_archive(path, folder(name))
+        return folder(name)
+    return shutil.copytree(path, folder(name))
 
 
 def pull(relay, count, command, channel, *options):
@@ -40,12 +43,12 @@ def pull(relay, count, command, channel, *options):
     return [json.loads(line) for line in output.splitlines()]
 
 
-def test_store_of_this_format_is_read_back_by_content():
-    path = os.path.join(STORES, f"format-{written_here()}")
-    assert os.path.isdir(path), f"{path} is missing: run tests/system/stores/generate with this build"
+def check(path, has_marker):
+    """The store that `generate` has made, by content."""
+    assert os.path.exists(path), f"{path} is missing: run tests/system/stores/generate with this build"
     name = os.path.basename(copy_of(path))
     yam("verify", folder(name))
-    assert not os.path.exists(folder(f"{name}/store"))  # of a version without
+    assert os.path.exists(folder(f"{name}/store")) == has_marker
     relay = Relay("--reserve", "0", "--segment-size", "64k", "--topic-age", "0", store=name)
     assert os.path.exists(folder(f"{name}/store"))
     dead = rows(relay.yam("dead", "orders", "--json")[0])
@@ -65,15 +68,25 @@ def test_store_of_this_format_is_read_back_by_content():
     assert relay.stop() == OK
 
 
+def test_store_of_this_format_is_read_back_by_content():
+    check(os.path.join(STORES, f"format-{written_here()}"), has_marker=False)  # of a version without
+
+
+def test_store_with_each_file_of_this_build_is_read_back_by_content():
+    check(os.path.join(STORES, f"format-{written_here()}.tar.gz"), has_marker=True)
+
+
 def test_stores_of_other_formats_are_read_or_refused_in_plain_words():
     current = written_here()
     for path in glob.glob(os.path.join(STORES, "format-*")):
-        version = int(re.search(r"\d+$", path).group())
-        assert all(version_of(segment) == version for segment in glob.glob(path + "/*.seg")), path
+        version = int(re.search(r"format-(\d+)", path).group(1))
+        original = copy_of(path, os.path.basename(path))
+        segments = glob.glob(original + "/[0-9a-f]*.seg")
+        assert segments and all(version_of(segment) == version for segment in segments), path
         if version != current:
-            copy = copy_of(path)
+            copy = copy_of(path, os.path.basename(path) + "-copy")
             refused("yamd", "--store", copy, "--listen", "tcp://127.0.0.1:*", code=DATAERR, says=["version", str(version)])
-            for segment in glob.glob(path + "/*.seg"):
+            for segment in segments:
                 with open(segment, "rb") as old, open(os.path.join(copy, os.path.basename(segment)), "rb") as new:
                     assert old.read() == new.read(), "it is changed"
 
