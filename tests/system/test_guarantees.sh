@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-#   Every test that GUARANTEES.md names is one that run_tests --test finds, and is in a program of its promise's row; the
+#   Every test that GUARANTEES.md or COVERAGE.md names is one that run_tests --test finds, and is in a program of its promise's row; the
 #   source of every program in its commands exists; each kind of fault has a row. Every file and folder of this tree that any page names exists.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -18,7 +18,7 @@ while read -r name; do
         continue
     fi
     check "$name" grep -qw "$name" tests/*/test_* tests/support/*_cases.h
-done < <(grep -o '`test_[a-z0-9_]*`' tests/GUARANTEES.md | tr -d '`' | sort -u)
+done < <(grep -oh '`test_[a-z0-9_]*`' tests/GUARANTEES.md tests/COVERAGE.md | tr -d '`' | sort -u)
 #   A program has its own tests, and by a macro, X_CASES, those of tests/support/x_cases.h.
 declare -A has
 while IFS=: read -r file name; do
