@@ -167,6 +167,53 @@ s_create(yami_spares_t *self, uint64_t number, uint64_t size, const char *final_
     return -1;
 }
 
+bool
+yami_spares_is_low(const yami_spares_t *self)
+{
+    return (uint64_t) atomic_load(&self->free_bytes) < atomic_load(&self->reserve_bytes);
+}
+
+//  Whether count more files of size bytes fit, and the reserve stays.
+static bool
+s_has_space(const yami_spares_t *self, uint64_t count, uint64_t size, uint64_t reserve)
+{
+    int64_t free_bytes = atomic_load(&self->free_bytes);
+    return free_bytes > 0 && (uint64_t) free_bytes / size > count &&
+           (uint64_t) free_bytes - count * size > reserve;
+}
+
+//  Whether data may count on one more; the lock is held. Ready files are safe to count on, but for
+//  (2). Else there must be ample space, so that filling does not fail: room for all promises twice
+//  over.
+static bool
+s_has_segment(const yami_spares_t *self, uint64_t file_bytes)
+{
+    if (file_bytes == self->segment_bytes && self->ready_count > self->promised_count + 1) {
+        return true;
+    }
+    return self->error != ENOSPC && s_has_space(self, 2 * (self->promised_count + 1), file_bytes,
+                                                atomic_load(&self->reserve_bytes));
+}
+
+//  Whether data is refused for lack of space; the lock is held.
+static bool
+s_is_short(const yami_spares_t *self)
+{
+    return self->error != 0 || yami_spares_is_low(self) ||
+           !s_has_segment(self, self->segment_bytes);
+}
+
+//  The filler: with all data refused, nobody else would look whether that has changed.
+static void
+s_tell_if_short(yami_spares_t *self)
+{
+    yami_monitor_lock(&self->monitor);
+    if (s_is_short(self)) {
+        yami_monitor_tell(&self->monitor);
+    }
+    yami_monitor_unlock(&self->monitor);
+}
+
 void
 yami_spares_look(yami_spares_t *self, uint64_t written)
 {
@@ -185,13 +232,8 @@ yami_spares_look(yami_spares_t *self, uint64_t written)
         if (free_bytes >= 0) {
             atomic_store(&self->free_bytes, free_bytes);
         }
+        s_tell_if_short(self);
     }
-}
-
-bool
-yami_spares_is_low(const yami_spares_t *self)
-{
-    return (uint64_t) atomic_load(&self->free_bytes) < atomic_load(&self->reserve_bytes);
 }
 
 //  The filler is told: when the disk is low it is the one who looks whether that has changed.
@@ -202,15 +244,6 @@ yami_spares_set_reserve(yami_spares_t *self, uint64_t reserve_bytes)
     atomic_store(&self->reserve_bytes, reserve_bytes);
     yami_monitor_tell(&self->monitor);
     yami_monitor_unlock(&self->monitor);
-}
-
-//  Whether count more files of size bytes fit, and the reserve stays.
-static bool
-s_has_space(const yami_spares_t *self, uint64_t count, uint64_t size, uint64_t reserve)
-{
-    int64_t free_bytes = atomic_load(&self->free_bytes);
-    return free_bytes > 0 && (uint64_t) free_bytes / size > count &&
-           (uint64_t) free_bytes - count * size > reserve;
 }
 
 //  Whether one more file should be filled now; the lock is held. Once the stock has been full,
@@ -251,7 +284,7 @@ s_fill_one(yami_spares_t *self)
 static void
 s_wait_for_work(yami_spares_t *self)
 {
-    if (self->error == 0 && !yami_spares_is_low(self)) {
+    if (!s_is_short(self)) {
         (void) yami_monitor_wait(&self->monitor, INT64_MAX);
         return;
     }
@@ -302,19 +335,6 @@ yami_spares_fill(yami_spares_t *self)
     }
     yami_monitor_unlock(&self->monitor);
     return rc == -1 && errno == ENOSPC ? 0 : rc;
-}
-
-//  Whether data may count on one more; the lock is held. Ready files are safe to count on, but for
-//  (2). Else there must be ample space, so that filling does not fail: room for all promises twice
-//  over.
-static bool
-s_has_segment(const yami_spares_t *self, uint64_t file_bytes)
-{
-    if (file_bytes == self->segment_bytes && self->ready_count > self->promised_count + 1) {
-        return true;
-    }
-    return self->error != ENOSPC && s_has_space(self, 2 * (self->promised_count + 1), file_bytes,
-                                                atomic_load(&self->reserve_bytes));
 }
 
 bool

@@ -29,6 +29,7 @@ static yami_spares_t *s_spares;
 static int (*s_rename)(yami_disk_t *self, const char *from, const char *to);
 static yami_monitor_t s_monitor; //  guards how often the free disk was looked at
 static unsigned s_look_count;
+static int64_t s_free_bytes; //  guarded by it, too
 
 //  There is no space to rename a spare into a segment; meanwhile an old segment was given back.
 static int
@@ -92,9 +93,10 @@ s_look(yami_disk_t *self)
     (void) self;
     yami_monitor_lock(&s_monitor);
     s_look_count++;
+    int64_t free_bytes = s_free_bytes;
     yami_monitor_tell(&s_monitor);
     yami_monitor_unlock(&s_monitor);
-    return FREE_BYTES;
+    return free_bytes;
 }
 
 static void
@@ -108,15 +110,22 @@ s_wait_for_looks(unsigned count)
     yami_monitor_unlock(&s_monitor);
 }
 
-//  Its thread had nothing to do before, and nobody else would see that there is space again.
 static void
-test_disk_is_watched_when_the_reserve_is_raised_above_it(void **state)
+s_set_free(int64_t free_bytes)
 {
-    (void) state;
-    sim_disk_t *memory = sim_disk_new(1);
+    yami_monitor_lock(&s_monitor);
+    s_free_bytes = free_bytes;
+    yami_monitor_unlock(&s_monitor);
+}
+
+//  With a thread that has filled what it should, and sleeps.
+static yami_disk_t *
+s_start(sim_disk_t *memory)
+{
     yami_disk_t *disk = sim_disk_attach(memory);
     disk->free_bytes = s_look;
     yami_monitor_init(&s_monitor);
+    s_free_bytes = FREE_BYTES;
     yami_log_options_t options;
     yami_log_options_init(&options);
     options.segment_bytes = SEGMENT_BYTES;
@@ -126,19 +135,59 @@ test_disk_is_watched_when_the_reserve_is_raised_above_it(void **state)
     s_spares = yami_spares_new(disk, &options);
     assert_int_equal(yami_spares_start(s_spares), 0);
     int64_t deadline_ms = yami_monitor_deadline(PATIENCE_MS);
-    while (yami_spares_count(s_spares) == 0) { //  then it is full: it sleeps
+    while (yami_spares_count(s_spares) == 0) {
         assert_true(yami_clock_mono_ms() < deadline_ms);
     }
     assert_false(yami_spares_is_low(s_spares));
+    return disk;
+}
+
+static void
+s_stop(yami_disk_t **disk_p, sim_disk_t **memory_p)
+{
+    yami_spares_destroy(&s_spares);
+    (*disk_p)->destroy(disk_p);
+    sim_disk_destroy(memory_p);
+    yami_monitor_destroy(&s_monitor);
+}
+
+//  Its thread had nothing to do before, and nobody else would see that there is space again.
+static void
+test_disk_is_watched_when_the_reserve_is_raised_above_it(void **state)
+{
+    (void) state;
+    sim_disk_t *memory = sim_disk_new(1);
+    yami_disk_t *disk = s_start(memory);
     yami_spares_set_reserve(s_spares, 2 * FREE_BYTES);
     assert_true(yami_spares_is_low(s_spares));
     s_wait_for_looks(2);
     yami_spares_set_reserve(s_spares, FREE_BYTES / 2);
     assert_false(yami_spares_is_low(s_spares));
-    yami_spares_destroy(&s_spares);
-    disk->destroy(&disk);
-    sim_disk_destroy(&memory);
-    yami_monitor_destroy(&s_monitor);
+    s_stop(&disk, &memory);
+}
+
+//  A commit sees that somebody else has taken the disk; the next one may never come.
+static void
+test_disk_is_watched_while_data_is_refused(void **state)
+{
+    (void) state;
+    const int64_t reserve = FREE_BYTES / 2;
+    const int64_t refused[] = {reserve - 1, reserve + SEGMENT_BYTES}; //  too little for a segment
+    for (size_t index = 0; index < sizeof refused / sizeof refused[0]; index++) {
+        sim_disk_t *memory = sim_disk_new(1);
+        yami_disk_t *disk = s_start(memory);
+        s_set_free(refused[index]);
+        yami_spares_look(s_spares, FREE_BYTES);
+        assert_true(yami_spares_is_low(s_spares) ||
+                    !yami_spares_has_segment(s_spares, SEGMENT_BYTES));
+        s_wait_for_looks(2);
+        s_set_free(FREE_BYTES);
+        int64_t deadline_ms = yami_monitor_deadline(PATIENCE_MS);
+        while (yami_spares_is_low(s_spares) || !yami_spares_has_segment(s_spares, SEGMENT_BYTES)) {
+            assert_true(yami_clock_mono_ms() < deadline_ms);
+        }
+        s_stop(&disk, &memory);
+    }
 }
 
 int
@@ -146,6 +195,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_spare_that_could_not_be_renamed_goes_back_though_its_place_was_taken),
-        cmocka_unit_test(test_disk_is_watched_when_the_reserve_is_raised_above_it)};
+        cmocka_unit_test(test_disk_is_watched_when_the_reserve_is_raised_above_it),
+        cmocka_unit_test(test_disk_is_watched_while_data_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
