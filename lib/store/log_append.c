@@ -283,9 +283,17 @@ yami_log_trim(yami_store_t *store, uint32_t channel, uint64_t floor)
     yami_log_t *self = (yami_log_t *) store;
     yami_cache_trim(&self->cache, channel, floor);
     yami_index_trim(&self->index, channel, floor);
+    (void) yami_log_give_back(store);
+}
+
+uint64_t
+yami_log_give_back(yami_store_t *store)
+{
+    yami_log_t *self = (yami_log_t *) store;
     if (!yami_commit_has_failed(self->commit)) {
         s_give_back(self);
     }
+    return self->next_lsn - 1;
 }
 
 //  One per segment; but large ones in small segments not more often than there is something to

@@ -227,6 +227,12 @@ s_trim(yami_store_t *store, uint32_t channel_id, uint64_t floor)
     }
 }
 
+static uint64_t
+s_give_back(yami_store_t *store)
+{
+    return ((const s_memory_t *) store)->next_lsn - 1; //  trim has given back all
+}
+
 static bool
 s_wants_checkpoint(const yami_store_t *store)
 {
@@ -282,6 +288,7 @@ static const yami_store_ops_t s_ops = {.append = s_append,
                                        .commit = s_commit,
                                        .read = s_read,
                                        .trim = s_trim,
+                                       .give_back = s_give_back,
                                        .wants_checkpoint = s_wants_checkpoint,
                                        .scrub = s_scrub,
                                        .stats = s_stats,

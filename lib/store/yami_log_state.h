@@ -43,13 +43,15 @@ typedef struct {
     yami_store_stats_t stats;
 } yami_log_t;
 
-//  The table's append, has_room, trim and wants_checkpoint.
+//  The table's append, has_room, trim, give_back and wants_checkpoint.
 int
 yami_log_append(yami_store_t *store, yami_entry_t *entry);
 bool
 yami_log_has_room(const yami_store_t *store);
 void
 yami_log_trim(yami_store_t *store, uint32_t channel, uint64_t floor);
+uint64_t
+yami_log_give_back(yami_store_t *store);
 bool
 yami_log_wants_checkpoint(const yami_store_t *store);
 

@@ -112,6 +112,10 @@ typedef struct {
     //  when whole segments are unneeded; see wants_checkpoint. Never fails. Floors are kept in
     //  checkpoints; what was trimmed after the last one is to be said again after a restart.
     void (*trim)(yami_store_t *self, uint32_t channel, uint64_t floor);
+    //  Gives back what waited for a checkpoint that is durable by now. Returns the LSN of the last
+    //  entry, the store's own included: this and trim append some, and they are to be committed,
+    //  too. Cheap: asked in each turn of the owner's loop.
+    uint64_t (*give_back)(yami_store_t *self);
     //  Whether the owner should append a YAMI_ENTRY_CHECKPOINT now, whose meta is its whole state
     //  as of all entries appended so far: a new segment was begun, or trimmed space waits for it.
     bool (*wants_checkpoint)(const yami_store_t *self);

@@ -61,9 +61,7 @@ s_append(yami_relay_driver_t *self, yami_relay_effect_t *effect)
     if (self->store->ops->append(self->store, &effect->entry) == -1 ||
         !yami_relay_tickets_push(&self->tickets, effect->ticket, effect->entry.lsn)) {
         s_fail(self, errno);
-        return;
     }
-    self->appended_lsn = effect->entry.lsn;
 }
 
 //  A link whose queue is full or that is gone is dropped: its session can always begin anew.
@@ -230,10 +228,18 @@ yami_relay_driver_checkpoint(yami_relay_driver_t *self)
     }
     if (self->store->ops->append(self->store, &entry) == -1) {
         s_fail(self, errno);
-    } else {
-        self->appended_lsn = entry.lsn;
     }
     yami_block_unref(&snapshot);
+}
+
+bool
+yami_relay_driver_wants_commit(yami_relay_driver_t *self, uint64_t *lsn_p)
+{
+    *lsn_p = self->store->ops->give_back(self->store);
+    YAM_ASSERT(*lsn_p >= self->kicked_lsn);
+    bool is_new = *lsn_p > self->kicked_lsn;
+    self->kicked_lsn = *lsn_p;
+    return is_new;
 }
 
 bool

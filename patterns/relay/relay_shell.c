@@ -46,7 +46,6 @@ struct yami_relay_shell {
     pthread_t thread;
 
     yami_relay_driver_t driver;
-    uint64_t kicked_lsn; //  the commit thread knows of all up to it
 
     yami_monitor_t monitor; //  tells that a request was answered
     s_request_t request;    //  under the lock
@@ -212,6 +211,15 @@ s_durable(yami_relay_shell_t *self)
                               yami_relay_commit_durable(self->commit));
 }
 
+static void
+s_kick(yami_relay_shell_t *self)
+{
+    uint64_t lsn;
+    if (yami_relay_driver_wants_commit(&self->driver, &lsn)) {
+        yami_relay_commit_kick(self->commit, lsn);
+    }
+}
+
 static void *
 s_run(void *arg)
 {
@@ -222,10 +230,7 @@ s_run(void *arg)
         yami_relay_driver_scrub(&self->driver);
         s_receive_burst(self);
         s_turn(self);
-        if (self->driver.appended_lsn > self->kicked_lsn) {
-            self->kicked_lsn = self->driver.appended_lsn;
-            yami_relay_commit_kick(self->commit, self->kicked_lsn);
-        }
+        s_kick(self);
         atomic_store(&self->last_turn_ms, yami_clock_mono_ms());
     }
     s_durable(self);

@@ -42,7 +42,7 @@ typedef struct {
 
     yami_relay_effects_t effects;
     yami_relay_tickets_t tickets;
-    uint64_t appended_lsn;       //  of the last entry
+    uint64_t kicked_lsn;         //  the owner was told to commit all up to it
     uint64_t durable_lsn;        //  as last told to the core
     int64_t checkpoint_ms;       //  not before: the last one failed
     bool has_told_failure;       //  the core knows
@@ -79,6 +79,11 @@ yami_relay_driver_scrub(yami_relay_driver_t *self);
 //  entries so far.
 void
 yami_relay_driver_checkpoint(yami_relay_driver_t *self);
+
+//  Whether the store has entries, its own included, that the owner was not told of yet: he is to
+//  commit all up to *lsn_p. At the end of each turn.
+bool
+yami_relay_driver_wants_commit(yami_relay_driver_t *self, uint64_t *lsn_p);
 
 //  Nothing leased, nothing waiting to become durable: a drain is complete.
 bool

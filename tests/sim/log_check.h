@@ -10,6 +10,10 @@
 void
 log_check(const yami_store_t *store);
 
+//  What the thread that fills segments does elsewhere: looks at the free disk, and fills.
+void
+log_fill(yami_store_t *store);
+
 //  The number of the segment that it began last.
 uint64_t
 log_newest_segment(const yami_store_t *store);

@@ -18,6 +18,7 @@
 #define WRITE_MAX_US 1500
 #define SYNC_MAX_US 4000
 #define COMMIT_AGAIN_US 100000 //  when there was no space
+#define FILL_AGAIN_US 100000   //  the same
 #define DOWN_MIN_US 5000
 #define DOWN_MAX_US 400000
 #define STOP_MAX_US 500000
@@ -395,26 +396,58 @@ s_commit(void *arg, uint64_t life)
     world_trace(self->world, "relay", self->life, "commit", self->committing_lsn,
                 (uint64_t) self->committing_error, 0);
     int64_t delay_us = s_disk_us(self, SYNC_MAX_US);
-    if (self->committing_error == 0 && self->committing_lsn < self->kicked_lsn) {
+    if (self->committing_error == 0 && self->committing_lsn < self->driver.kicked_lsn) {
         delay_us = COMMIT_AGAIN_US;
     }
     world_after(self->world, delay_us, s_commit_done, self, self->life);
     s_after_step(self);
 }
 
-//  Without room a commit looks for space, as the thread that fills segments does elsewhere.
+//  What found no space is tried again without a word, as the commit thread does.
 static void
 s_kick(relay_host_t *self)
 {
-    bool has_work = self->driver.appended_lsn > self->committed_lsn;
-    bool has_room = self->store->ops->has_room(self->store);
-    if (self->is_committing || self->commit_error != 0 || (!has_work && has_room)) {
+    if (self->is_committing || self->commit_error != 0) {
         return;
     }
-    self->kicked_lsn = self->driver.appended_lsn;
-    self->is_committing = true;
-    world_after(self->world, has_work ? s_disk_us(self, WRITE_MAX_US) : COMMIT_AGAIN_US, s_commit,
-                self, self->life);
+    uint64_t lsn;
+    if (yami_relay_driver_wants_commit(&self->driver, &lsn) || lsn > self->committed_lsn) {
+        self->is_committing = true;
+        world_after(self->world, s_disk_us(self, WRITE_MAX_US), s_commit, self, self->life);
+    }
+}
+
+static void
+s_fill_now(void *arg)
+{
+    log_fill(((relay_host_t *) arg)->store);
+}
+
+//  The thread that fills segments: it tells nobody.
+static void
+s_fill(void *arg, uint64_t life)
+{
+    relay_host_t *self = arg;
+    if (life != self->life || !self->is_up) {
+        return;
+    }
+    if (s_is_frozen(self)) {
+        world_after(self->world, self->frozen_us - self->world->now_us, s_fill, self, life);
+        return;
+    }
+    self->is_filling = false;
+    if (s_run(self, s_fill_now, self) != SHORTAGE_DIED) {
+        s_after_step(self);
+    }
+}
+
+static void
+s_fill_later(relay_host_t *self)
+{
+    if (!self->is_filling && !self->store->ops->has_room(self->store)) {
+        self->is_filling = true;
+        world_after(self->world, FILL_AGAIN_US, s_fill, self, self->life);
+    }
 }
 
 //  SIGTERM: ends when nothing is leased any more, or its time is over.
@@ -461,6 +494,7 @@ s_turn(void *arg, uint64_t life)
         return;
     }
     s_kick(self);
+    s_fill_later(self);
     int64_t wait_us = yami_relay_core_deadline(self->core) == INT64_MAX
                           ? IDLE_TURN_US
                           : yami_relay_core_deadline(self->core) * 1000 - self->world->now_us;
@@ -546,8 +580,9 @@ relay_host_start(relay_host_t *self)
     self->peer_count = 0;
     yami_relay_driver_init(&self->driver, self->core, self->store, &s_driver_ops, self);
     self->newest_segment = log_newest_segment(self->store);
-    self->kicked_lsn = self->committed_lsn = 0;
+    self->committed_lsn = 0;
     self->is_committing = false;
+    self->is_filling = false;
     self->commit_error = 0;
     self->turn_us = INT64_MAX;
     self->is_up = true;

@@ -43,7 +43,7 @@ typedef struct {
     size_t peer_capacity;
     yami_relay_driver_t driver;
     int64_t turn_us; //  of the next turn; INT64_MAX: none scheduled
-    uint64_t kicked_lsn;
+    bool is_filling; //  there was no space, and it is looked for again
     bool is_committing;
     int committing_error;    //  as it will tell
     uint64_t committing_lsn; //  the same

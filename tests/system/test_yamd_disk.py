@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """yamd and disks that are full or fail: publishers hear of it, consumers go on, nothing confirmed is lost."""
 
+import os
 import resource
 import signal
 import socket
@@ -35,6 +36,39 @@ def test_sighup_changes_the_reserve_and_publishers_go_on():
     relay.wait_for_log("daemon.reloaded option=reserve value=1073741824000000")
     relay.yam("push", "q", "--timeout", "300ms", stdin="2\n", code=TEMPFAIL)
     assert relay.yam("pull", "q", "-n1")[0] == "1\n"
+
+
+def segments():
+    """How many files the log of a relay has in use."""
+    return sum(name.endswith(".seg") and not name.startswith("spare") for name in os.listdir(folder("store")))
+
+
+def test_topic_that_filled_the_disk_gives_it_back_by_age_though_publishers_are_refused():
+    def topic(field):
+        return sum(row.get(field, 0) for row in rows(relay.yam("stat", "--json")[0]) if row.get("channel") == "t")
+
+    config = write("yamd.conf", "reserve = 0\ntopic-age = 24h\n")
+    relay = Relay("--config", config, "--segment-size", "64k")
+    with open(folder("output"), "wb") as output:
+        spawn("yam", "sub", "t", "-e", relay.endpoint, stdout=output)
+    until(lambda: topic("consumers") == 1, "nobody subscribes")
+    publisher = spawn("yam", "pub", "t", "-e", relay.endpoint, "--timeout", "0", stdin=subprocess.PIPE,
+                      stdout=subprocess.PIPE)
+    publisher.stdin.write((b"x" * 999 + b"\n") * 2500)
+    publisher.stdin.flush()
+    until(lambda: topic("published") == 2500, "not all of it is published")
+    before = segments()
+    write("yamd.conf", "reserve = 1000000G\ntopic-age = 1s\n")
+    relay.process.send_signal(signal.SIGHUP)
+    relay.wait_for_log("daemon.reloaded option=reserve value=1073741824000000")
+    publisher.stdin.write(b"last\n")
+    publisher.stdin.close()
+    until(lambda: topic("refused"), "nothing is refused")
+    until(lambda: segments() < before, lambda: f"{segments()} segments of {before} are left")
+    write("yamd.conf", "reserve = 0\ntopic-age = 1s\n")
+    relay.process.send_signal(signal.SIGHUP)
+    assert publisher.wait(TIMEOUT) == 0
+    assert publisher.stdout.read() == b"2501 confirmed (synced)\n"
 
 
 def test_store_that_fails_ends_yamd_and_keeps_what_was_confirmed():

@@ -311,6 +311,69 @@ test_space_is_kept_until_a_checkpoint_stands_for_it(void **state)
     s_stop(&model, &disk);
 }
 
+//  Some segments.
+static void
+s_append_some(log_model_t *model)
+{
+    for (int round = 0; round < 100; round++) {
+        assert_int_equal(log_model_append(model, 1, 1, 20, 4000), 0);
+        assert_int_equal(log_model_commit(model), 1);
+    }
+}
+
+//  Nobody else appends: the owner hears of the store's own entries, commits them, and that is all.
+static void
+s_check_given_back(log_model_t *model)
+{
+    yami_store_t *store = model->store;
+    yami_store_stats_t before = s_stats(model);
+    size_t files = sim_disk_count(model->disk, ".seg");
+    uint64_t lsn = store->ops->give_back(store);
+    assert_true(lsn > before.durable_lsn);
+    assert_int_equal(log_model_commit(model), 1);
+    yami_store_stats_t after = s_stats(model);
+    assert_int_equal(after.durable_lsn, lsn);
+    assert_int_equal(after.segments, 1);
+    assert_true(sim_disk_count(model->disk, ".seg") < files);
+    for (int turn = 0; turn < 10; turn++) {
+        assert_int_equal(store->ops->give_back(store), lsn);
+        assert_int_equal(log_model_commit(model), 0);
+    }
+    assert_int_equal(s_stats(model).syncs, after.syncs);
+}
+
+static void
+test_trimmed_segments_are_work_for_a_commit_though_nobody_appends(void **state)
+{
+    (void) state;
+    sim_disk_t *disk;
+    log_model_t model;
+    s_start(&model, &disk);
+    s_append_some(&model);
+    assert_int_equal(log_model_checkpoint(&model), 0);
+    assert_int_equal(log_model_commit(&model), 1);
+    assert_int_equal(model.store->ops->give_back(model.store), s_stats(&model).durable_lsn);
+    log_model_trim(&model, 1, model.next[1]);
+    s_check_given_back(&model);
+    s_stop(&model, &disk);
+}
+
+static void
+test_checkpoint_that_becomes_durable_gives_back_what_waited_for_it(void **state)
+{
+    (void) state;
+    sim_disk_t *disk;
+    log_model_t model;
+    s_start(&model, &disk);
+    s_append_some(&model);
+    log_model_trim(&model, 1, model.next[1]); //  too early
+    assert_int_equal(model.store->ops->give_back(model.store), s_stats(&model).durable_lsn);
+    assert_int_equal(log_model_checkpoint(&model), 0);
+    assert_int_equal(log_model_commit(&model), 1);
+    s_check_given_back(&model);
+    s_stop(&model, &disk);
+}
+
 static void
 test_closing_twice_over_leaves_no_more_files(void **state)
 {
@@ -567,6 +630,8 @@ main(void)
         cmocka_unit_test(test_trimmed_segments_are_used_again),
         cmocka_unit_test(test_any_unneeded_segment_is_given_back_not_only_the_oldest),
         cmocka_unit_test(test_space_is_kept_until_a_checkpoint_stands_for_it),
+        cmocka_unit_test(test_trimmed_segments_are_work_for_a_commit_though_nobody_appends),
+        cmocka_unit_test(test_checkpoint_that_becomes_durable_gives_back_what_waited_for_it),
         cmocka_unit_test(test_closing_twice_over_leaves_no_more_files),
         cmocka_unit_test(test_low_disk_refuses_data_and_takes_the_rest),
         cmocka_unit_test(test_reserve_that_is_changed_holds_from_then_on),
