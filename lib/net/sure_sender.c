@@ -175,18 +175,12 @@ s_send_subject(yami_sure_sender_t *self, const yami_record_t *record, const char
     return rc;
 }
 
-//  A relay keeps what is delayed in a channel whose name has an end of its own.
 static int
 s_check_due(const yami_sure_sender_t *self, const yami_record_t *record)
 {
-    size_t size = strlen(self->core.config.channel);
-    if ((record->flags & YAMI_RECORD_DUE) == 0 || size <= YAMI_LIMIT_DELAYED_NAME) {
-        return 0;
-    }
-    return yami_fail(ENAMETOOLONG,
-                     "a channel's name of %zu bytes is too long for delayed messages, which wait "
-                     "in NAME.delayed (%u is the most)",
-                     size, YAMI_LIMIT_DELAYED_NAME);
+    return record->flags & YAMI_RECORD_DUE
+               ? yami_delayed_name_check(yami_slice_text(self->core.config.channel))
+               : 0;
 }
 
 static int

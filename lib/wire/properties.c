@@ -131,6 +131,17 @@ yami_name_check(yami_slice_t name, const char *what)
     return 0;
 }
 
+int
+yami_delayed_name_check(yami_slice_t name)
+{
+    return name.size <= YAMI_LIMIT_DELAYED_NAME
+               ? 0
+               : yami_fail(ENAMETOOLONG,
+                           "a channel's name of %zu bytes is too long for delayed messages, which "
+                           "wait in NAME.delayed (%u is the most)",
+                           name.size, YAMI_LIMIT_DELAYED_NAME);
+}
+
 yami_slice_t
 yami_properties_add(yami_writer_t *writer, yami_slice_t encoded, const char *name,
                     const char *value)

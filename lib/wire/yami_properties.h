@@ -71,4 +71,9 @@ yami_subject_check_slice(yami_slice_t subject, bool is_filter);
 int
 yami_name_check(yami_slice_t name, const char *what);
 
+//  0, or -1 with errno ENAMETOOLONG and a sentence. Of a channel that gets delayed messages: a
+//  relay keeps these in one whose name has an end of its own.
+int
+yami_delayed_name_check(yami_slice_t name);
+
 #endif

@@ -61,14 +61,39 @@ s_on_change(void *arg)
     yami_monitor_unlock(&push->dispatcher->monitor);
 }
 
+static void
+s_log_refusal(yam_dispatcher_t *self, const yami_outbox_lane_t *lane,
+              const yami_outbox_refusal_t *refusal)
+{
+    yami_log_limited(&self->log_site, YAMI_LOG_WARN, "outbox.refused",
+                     "channel=%s status=%s text=%s", lane->seen.channel,
+                     yam_status_name(refusal->status), refusal->text);
+}
+
 //  -- Open and close
 //  --------------------------------------------------------------------------------
+
+//  The row of that sequence will be taken by no sender, or (0) none of the lane: yam_error() says
+//  why.
+static void
+s_refuse(yam_dispatcher_t *self, yami_outbox_lane_t *lane, uint64_t sequence)
+{
+    yami_outbox_refusal_t refusal = {sequence, sequence, YAM_STATUS_MALFORMED, ""};
+    (void) snprintf(refusal.text, sizeof refusal.text, "%s", yam_error());
+    s_log_refusal(self, lane, &refusal);
+    yami_outbox_core_refused(lane, &refusal);
+}
 
 void
 yami_dispatcher_open(yam_dispatcher_t *self, yami_outbox_lane_t *lane, uint64_t first,
                      int64_t now_ms)
 {
     YAM_ASSERT(lane->shell == NULL);
+    if (yami_name_check(yami_slice_text(lane->seen.channel),
+                        lane->seen.kind == YAMI_KIND_QUEUE ? "queue" : "topic") == -1) {
+        s_refuse(self, lane, 0);
+        return;
+    }
     yami_dispatcher_push_t *push = yami_alloc(sizeof *push);
     yami_identity_t identity = {
         .epoch = (uint32_t) lane->seen.epoch + (YAMI_PLANTED(NEW_IDENTITY) ? (uint32_t) now_ms : 0),
@@ -111,15 +136,16 @@ typedef struct {
     yami_dispatcher_push_t *push;
     uint64_t count; //  messages taken
     bool is_full;
+    bool is_refused; //  the row that was next: no sender will take it
 } s_sending_t;
 
-//  Gives the record the property "id" unless it has one. 0, or -1 with errno and a sentence.
-static int
+//  Gives the record the property "id" unless it has one, or no room for it.
+static void
 s_add_identity(yam_dispatcher_t *self, yami_record_t *record, int64_t id)
 {
     yami_property_t property;
     if (record->properties.size > 0 && yami_properties_find(record->properties, "id", &property)) {
-        return 0;
+        return;
     }
     char identity[YAMI_OUTBOX_IDENTITY];
     yami_outbox_identity(identity, self->producer, id);
@@ -128,7 +154,18 @@ s_add_identity(yam_dispatcher_t *self, yami_record_t *record, int64_t id)
     if (extended.size > 0) {
         record->properties = extended;
     }
-    return 0; //  without room for one it goes without
+}
+
+//  Whether it is for the sender, not for the row, that it was not taken: its window is full, its
+//  relay's store has failed, or it has ended, and says why by its state.
+static bool
+s_is_full(yami_sender_t *sender, int error)
+{
+    yami_sure_state_t state;
+    char text[1];
+    yami_sure_sender_state(sender, &state, text, sizeof text);
+    return error == EAGAIN || error == ENOTCONN || error == EIO ||
+           state.final_status != YAM_STATUS_OK;
 }
 
 static int
@@ -137,13 +174,16 @@ s_send_row(void *arg, const yam_outbox_entry_t *entry)
     s_sending_t *sending = arg;
     yami_record_t record;
     yami_sender_t *sender = sending->push->outlet->sender;
-    if (yami_outbox_record(&record, entry->record, entry->record_size, entry->id) == -1 ||
-        s_add_identity(sending->dispatcher, &record, entry->id) == -1) {
-        return -1;
+    if (yami_outbox_record(&record, entry->record, entry->record_size, entry->id) == -1) {
+        sending->is_refused = true;
+        return 1;
     }
+    s_add_identity(sending->dispatcher, &record, entry->id);
     if (sender->ops->send(sender, &record, "") == -1) {
-        sending->is_full = errno != ENOMEM; //  or it has ended, and says why by its state
-        return sending->is_full ? 1 : -1;
+        int error = errno;
+        sending->is_full = error != ENOMEM && s_is_full(sender, error);
+        sending->is_refused = error != ENOMEM && !sending->is_full;
+        return error == ENOMEM ? -1 : 1;
     }
     sending->count++;
     YAMI_FAILPOINT("send");
@@ -162,7 +202,8 @@ yami_dispatcher_send(yam_dispatcher_t *self, const yami_outbox_output_t *output,
         yami_outbox_core_sent(core, now_ms, yami_clock_wall_ms(), output, sending.count, false);
         return -1;
     }
-    bool is_whole = sending.is_full || sending.count == output->last - output->first + 1;
+    bool is_whole =
+        sending.is_full || sending.is_refused || sending.count == output->last - output->first + 1;
     if (!is_whole) {
         yami_log_limited(&self->log_site, YAMI_LOG_WARN, "outbox.rows-missing",
                          "channel=%s error=%s", lane->seen.channel,
@@ -172,6 +213,9 @@ yami_dispatcher_send(yam_dispatcher_t *self, const yami_outbox_output_t *output,
     }
     yami_outbox_core_sent(core, now_ms, yami_clock_wall_ms(), output, sending.count,
                           sending.is_full);
+    if (sending.is_refused) {
+        s_refuse(self, lane, lane->next);
+    }
     return 0;
 }
 
@@ -190,9 +234,7 @@ s_hear_end(yam_dispatcher_t *self, yami_outbox_lane_t *lane, const yami_sure_sta
     };
     (void) snprintf(refusal.text, sizeof refusal.text, "%s",
                     *text != 0 ? text : yam_status_name(state->final_status));
-    yami_log_limited(&self->log_site, YAMI_LOG_WARN, "outbox.refused",
-                     "channel=%s status=%s text=%s", lane->seen.channel,
-                     yam_status_name(state->final_status), refusal.text);
+    s_log_refusal(self, lane, &refusal);
     yami_outbox_core_final(&self->driver.core, now_ms, lane, &refusal);
 }
 

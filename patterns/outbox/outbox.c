@@ -132,6 +132,17 @@ s_encode(yam_outbox_t *self, const yami_record_t *record)
     return errno == ENOMEM ? yami_fail(ENOMEM, "out of memory for a message") : -1;
 }
 
+//  0 when a channel of that name can have such messages, or -1.
+static int
+s_check_channel(int kind, const char *channel, const yami_record_t *record)
+{
+    yami_slice_t name = yami_slice_text(channel);
+    if (yami_name_check(name, kind == YAMI_KIND_QUEUE ? "queue" : "topic") == -1) {
+        return -1;
+    }
+    return record->flags & YAMI_RECORD_DUE ? yami_delayed_name_check(name) : 0;
+}
+
 static int64_t
 s_put(yam_outbox_t *self, int kind, const char *channel, const yam_message_t *message)
 {
@@ -139,8 +150,7 @@ s_put(yam_outbox_t *self, int kind, const char *channel, const yam_message_t *me
         return yami_fail(EINVAL, "an outbox takes a message made by yam_message_new, and the name "
                                  "of a channel");
     }
-    if (yami_name_check(yami_slice_text(channel), kind == YAMI_KIND_QUEUE ? "queue" : "topic") ==
-        -1) {
+    if (s_check_channel(kind, channel, &message->record) == -1) {
         return -1;
     }
     if (!self->db->is_inside(self->database) && !YAMI_PLANTED(PUT_OUTSIDE)) {

@@ -155,6 +155,13 @@ yami_outbox_core_sent(yami_outbox_core_t *self, int64_t now_ms, int64_t wall_ms,
     lane->is_blocked = is_full;
 }
 
+void
+yami_outbox_core_refused(yami_outbox_lane_t *lane, const yami_outbox_refusal_t *refusal)
+{
+    YAM_ASSERT(refusal->status != YAM_STATUS_OK);
+    *(refusal->first > 0 ? &lane->refusal : &lane->closure) = *refusal;
+}
+
 //  -- Input ---------------------------------------------------------------------------------------
 
 void
@@ -227,7 +234,7 @@ yami_outbox_core_final(yami_outbox_core_t *self, int64_t now_ms, yami_outbox_lan
     if (refusal->status == YAM_STATUS_FENCED) {
         lane->must_renumber = true; //  as if the relay knew sequences that we do not
     } else if (refusal->first > 0) {
-        lane->refusal = *refusal;
+        yami_outbox_core_refused(lane, refusal);
     } else {
         uint32_t doublings = lane->failure_count < 16 ? lane->failure_count : 16;
         int64_t pause_ms = (int64_t) S_REFUSED_MIN_MS << doublings;
@@ -235,7 +242,7 @@ yami_outbox_core_final(yami_outbox_core_t *self, int64_t now_ms, yami_outbox_lan
             now_ms + (pause_ms < self->options.limit_ms ? pause_ms : self->options.limit_ms);
         lane->failure_count++;
         if (s_is_for_good(refusal->status)) {
-            lane->closure = *refusal;
+            yami_outbox_core_refused(lane, refusal);
         }
     }
 }

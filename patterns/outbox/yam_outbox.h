@@ -59,9 +59,10 @@ yam_outbox_destroy(yam_outbox_t **self_p);
 
 //  Writes a message for a queue (put), or for a topic (put_topic), inside the open transaction; it
 //  stays the caller's. Returns the row's id (> 0), or -1 with errno EINVAL (name of the channel, a
-//  received message), EPERM (no transaction is open: message and effect would be two things),
-//  EAGAIN, EROFS, ENOSPC (also: more than 1,024 channels), EBADMSG, EIO ..., and a sentence: roll
-//  back then. A message without a property "id" is sent with one: the row's identity, see SPEC.md.
+//  received message), ENAMETOOLONG (a message with a due time, and a name of more than 192 bytes),
+//  EPERM (no transaction is open: message and effect would be two things), EAGAIN, EROFS, ENOSPC
+//  (also: more than 1,024 channels), EBADMSG, EIO ..., and a sentence: roll back then. A message
+//  without a property "id" is sent with one: the row's identity, see SPEC.md.
 YAM_EXPORT int64_t
 yam_outbox_put(yam_outbox_t *self, const char *queue, const yam_message_t *message);
 YAM_EXPORT int64_t

@@ -44,7 +44,8 @@ extern "C" {
 typedef struct {
     int64_t lane; //  > 0
     int kind;     //  1: queue, 2: topic
-    char channel[YAM_OUTBOX_CHANNEL + 1];
+    //  Cut off behind one byte more than a name may have: then it is none.
+    char channel[YAM_OUTBOX_CHANNEL + 2];
     uint64_t epoch; //  1..UINT32_MAX
     uint64_t next;  //  sequence of the next row that gets one, > 0
     uint64_t owner; //  0: nobody

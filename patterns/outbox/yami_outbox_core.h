@@ -196,7 +196,8 @@ yami_outbox_core_lost(yami_outbox_core_t *self, int64_t now_ms, yami_outbox_lane
 
 //  -- Sending -------------------------------------------------------------------------------------
 
-//  The next thing a sender is to do. Whether there is one; opened, closed or sent must follow.
+//  The next thing a sender is to do. Whether there is one; opened, closed, sent or (of a channel
+//  that there cannot be) refused must follow.
 bool
 yami_outbox_core_output(yami_outbox_core_t *self, int64_t now_ms, yami_outbox_output_t *output);
 
@@ -211,6 +212,11 @@ yami_outbox_core_closed(yami_outbox_core_t *self, yami_outbox_lane_t *lane);
 void
 yami_outbox_core_sent(yami_outbox_core_t *self, int64_t now_ms, int64_t wall_ms,
                       const yami_outbox_output_t *output, uint64_t count, bool is_full);
+
+//  No sender will take the row of first = last, which is the next: after sent. Or (0) there can be
+//  none for the lane, in place of opened.
+void
+yami_outbox_core_refused(yami_outbox_lane_t *lane, const yami_outbox_refusal_t *refusal);
 
 //  A session began; known is the last sequence that the relay has, level that of its confirms.
 void

@@ -34,6 +34,7 @@ typedef struct {
     uint64_t next; //  sequence; those before it were sent
     uint64_t confirmed;
     bool is_final;
+    bool has_refused; //  the row of `next`
 } s_push_t;
 
 typedef struct {
@@ -172,7 +173,8 @@ s_take_row(void *arg, const yam_outbox_entry_t *entry)
     YAM_ASSERT(entry->sequence == push->next);
     if (yami_outbox_record(&record, entry->record, entry->record_size, entry->id) == -1) {
         YAM_ASSERT(errno == EBADMSG);
-        return -1;
+        push->has_refused = true;
+        return 1;
     }
     YAM_ASSERT(record.body.size + record.properties.size <= entry->record_size);
     push->next++;
@@ -186,13 +188,15 @@ s_open(s_life_t *life, const yami_outbox_output_t *output)
     YAM_ASSERT(output->first > 0 && output->first <= INT64_MAX);
     YAM_ASSERT(seen->epoch > 0 && seen->epoch <= UINT32_MAX);
     YAM_ASSERT(seen->kind == YAMI_KIND_QUEUE || seen->kind == YAMI_KIND_TOPIC);
-    bool is_named = yami_name_check(yami_slice_text(seen->channel), "channel") == 0;
-    if (is_named) {
-        s_push_t *push = yami_alloc(sizeof *push);
-        *push = (s_push_t) {.next = output->first, .confirmed = output->first - 1};
-        output->lane->shell = push;
+    if (yami_name_check(yami_slice_text(seen->channel), "channel") == -1) {
+        yami_outbox_refusal_t refusal = {0, 0, YAM_STATUS_MALFORMED, "no name"};
+        yami_outbox_core_refused(output->lane, &refusal);
+        return;
     }
-    yami_outbox_core_opened(&life->driver.core, life->now_ms, output->lane, is_named);
+    s_push_t *push = yami_alloc(sizeof *push);
+    *push = (s_push_t) {.next = output->first, .confirmed = output->first - 1};
+    output->lane->shell = push;
+    yami_outbox_core_opened(&life->driver.core, life->now_ms, output->lane, true);
 }
 
 static void
@@ -207,6 +211,12 @@ s_send(s_life_t *life, const yami_outbox_output_t *output)
         push->next = output->first;
         yami_outbox_core_troubled(&driver->core, life->now_ms);
         yami_outbox_core_sent(&driver->core, life->now_ms, life->wall_ms, output, 0, false);
+    } else if (push->has_refused) {
+        yami_outbox_refusal_t refusal = {push->next, push->next, YAM_STATUS_MALFORMED, "unsound"};
+        push->has_refused = false;
+        yami_outbox_core_sent(&driver->core, life->now_ms, life->wall_ms, output,
+                              push->next - output->first, false);
+        yami_outbox_core_refused(output->lane, &refusal);
     } else if (push->next <= output->last) {
         yami_outbox_core_lost(&driver->core, life->now_ms, output->lane);
     } else {

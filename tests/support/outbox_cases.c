@@ -8,6 +8,7 @@
 
 #include "yam_error.h"
 #include "yami_frame.h"
+#include "yami_limits.h"
 
 #define S_OWNER 7
 
@@ -122,6 +123,27 @@ test_bad_channels_and_messages_are_refused(void **state)
     assert_int_equal(yam_outbox_put(outbox_subject.outbox, "orders", NULL), -1);
     assert_int_equal(errno, EINVAL);
     outbox_subject.run("COMMIT");
+}
+
+void
+test_delayed_message_for_a_name_too_long_for_it_is_refused_at_once(void **state)
+{
+    (void) state;
+    char name[YAMI_LIMIT_NAME + 1] = {0};
+    memset(name, 'q', YAMI_LIMIT_DELAYED_NAME + 2);
+    yam_message_t *message = yam_message_new("x", 1);
+    assert_int_equal(yam_message_set_due(message, 1), 0);
+    outbox_subject.run("BEGIN");
+    assert_int_equal(yam_outbox_put(outbox_subject.outbox, name, message), -1);
+    assert_int_equal(errno, ENAMETOOLONG);
+    assert_non_null(strstr(yam_error(), "194 bytes is too long for delayed messages"));
+    assert_int_equal(yam_outbox_put_topic(outbox_subject.outbox, name, message), -1);
+    assert_int_equal(errno, ENAMETOOLONG);
+    assert_true(outbox_put(name, "not delayed", NULL) > 0);
+    name[YAMI_LIMIT_DELAYED_NAME] = '\0';
+    assert_true(yam_outbox_put(outbox_subject.outbox, name, message) > 0);
+    outbox_subject.run("COMMIT");
+    yam_message_destroy(&message);
 }
 
 void

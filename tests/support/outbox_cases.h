@@ -45,6 +45,8 @@ test_an_id_is_never_used_again(void **state);
 void
 test_bad_channels_and_messages_are_refused(void **state);
 void
+test_delayed_message_for_a_name_too_long_for_it_is_refused_at_once(void **state);
+void
 test_one_channel_too_many_is_refused_and_the_others_go_on(void **state);
 void
 test_sequences_have_no_gaps_whatever_lies_between(void **state);
@@ -69,6 +71,7 @@ test_rows_are_shown_by_state_with_all_that_is_known_of_them(void **state);
     CASE(test_put_outside_of_a_transaction_is_refused),                                            \
         CASE(test_put_that_is_rolled_back_never_was), CASE(test_an_id_is_never_used_again),        \
         CASE(test_bad_channels_and_messages_are_refused),                                          \
+        CASE(test_delayed_message_for_a_name_too_long_for_it_is_refused_at_once),                  \
         CASE(test_one_channel_too_many_is_refused_and_the_others_go_on),                           \
         CASE(test_sequences_have_no_gaps_whatever_lies_between),                                   \
         CASE(test_rows_that_fail_leave_the_others_their_sequences),                                \

@@ -13,6 +13,7 @@
 #include "yam_error.h"
 #include "yam_outbox_db.h"
 #include "yam_relay.h"
+#include "yami_limits.h"
 #include "yami_outbox_sqlite.h"
 
 //  Nobody is given up for its silence, however slow the machine is: what was lost with a session
@@ -224,6 +225,83 @@ test_what_the_relay_refuses_for_good_fails_with_its_reason_and_may_be_put_back(v
     assert_int_equal(yam_pull_close(&pull, PATIENCE_MS), 0);
 }
 
+//  Whoever writes rows by SQL can write what yam_outbox_put refuses.
+static void
+test_row_that_no_sender_takes_fails_alone_and_the_next_are_delivered(void **state)
+{
+    static const struct {
+        const char *record;
+        const char *reason;
+    } cases[] = {
+        {"0000000000000104000000000100000000000000", "is too long for delayed messages"},
+        {"010000010000000400000000", "no sound record"},                 //  16 MiB and a byte
+        {"000000000000000a00000000", "no sound record"},                 //  priority 10
+        {"000000000000800400000000", "no sound record"},                 //  an unknown flag
+        {"0000000000000104000000000000000000000000", "no sound record"}, //  due at 0
+        {"000000000100000400000000", "no sound record"},                 //  cut off
+        {"00000000000000040000000000", "no sound record"},               //  a byte too long
+        {"", "no sound record"},
+    };
+    (void) state;
+    char name[YAMI_LIMIT_NAME + 1] = {0};
+    memset(name, 'q', YAMI_LIMIT_DELAYED_NAME + 2);
+    yam_pull_t *pull = yam_pull_new(wrapper_yam, name, s_endpoint);
+    assert_non_null(pull);
+    for (int index = 0; index < (int) (sizeof cases / sizeof cases[0]); index++) {
+        char text[400];
+        int before = 7 * index; //  ids
+        outbox_put_numbers(name, 0, 7);
+        (void) snprintf(text, sizeof text,
+                        "UPDATE yam_outbox_row SET record = x'%s' WHERE id - %d IN (1, 3, 4, 7)",
+                        cases[index].record, before);
+        outbox_run(outbox_database, text);
+        yam_dispatcher_t *dispatcher = s_dispatcher(NULL);
+        s_flush(dispatcher);
+        yam_dispatcher_destroy(&dispatcher);
+        s_expect(pull, 1, 1);
+        s_expect(pull, 4, 2);
+        (void) snprintf(text, sizeof text,
+                        "SELECT group_concat(state, '') FROM yam_outbox WHERE id > %d", before);
+        assert_int_equal(outbox_number(text), 2122112);
+        (void) snprintf(text, sizeof text,
+                        "SELECT count(*) FROM yam_outbox WHERE id > %d AND status = %d AND reason "
+                        "LIKE '%%%s%%' AND tries LIKE ' 1%%'",
+                        before, YAM_STATUS_MALFORMED, cases[index].reason);
+        assert_int_equal(outbox_number(text), 4);
+    }
+    assert_int_equal(yam_pull_close(&pull, PATIENCE_MS), 0);
+}
+
+static void
+test_rows_of_a_name_that_is_none_fail_and_those_of_others_are_delivered(void **state)
+{
+    static const char *const names[] = {"''", "'a b'", "'.hidden'", "printf('%.*c', 201, 'q')",
+                                        "printf('%.*c', 300, 'q')"};
+    (void) state;
+    yam_dispatcher_t *dispatcher = s_dispatcher(NULL);
+    for (size_t index = 0; index < sizeof names / sizeof names[0]; index++) {
+        char text[400];
+        (void) snprintf(text, sizeof text,
+                        "BEGIN; INSERT INTO yam_outbox_lane SELECT NULL, 1, %s, 1, 1, 0, 0, 0; "
+                        "INSERT INTO yam_outbox_row SELECT NULL, max(lane), 0, "
+                        "x'000000000000000400000000' FROM yam_outbox_lane; COMMIT",
+                        names[index]);
+        outbox_run(outbox_database, text);
+        outbox_put_numbers("orders", (int) index, 1);
+        s_flush(dispatcher);
+        (void) snprintf(text, sizeof text,
+                        "SELECT count(*) FROM yam_outbox WHERE channel = %s AND state = 2 AND "
+                        "status = %d AND reason LIKE '%%name%%'",
+                        names[index], YAM_STATUS_MALFORMED);
+        assert_int_equal(outbox_number(text), 1);
+    }
+    yam_dispatcher_destroy(&dispatcher);
+    yam_pull_t *pull = wrapper_pull(s_endpoint);
+    s_expect(pull, 0, 5);
+    s_expect_no_more(pull);
+    assert_int_equal(yam_pull_close(&pull, PATIENCE_MS), 0);
+}
+
 static void
 test_rows_are_deleted_at_once_when_nothing_is_kept(void **state)
 {
@@ -406,6 +484,8 @@ main(void)
         S_TEST(test_what_was_confirmed_and_not_marked_is_sent_again_and_stored_once),
         S_TEST(test_a_database_put_back_from_a_copy_begins_a_new_epoch_and_loses_nothing),
         S_TEST(test_what_the_relay_refuses_for_good_fails_with_its_reason_and_may_be_put_back),
+        S_TEST(test_row_that_no_sender_takes_fails_alone_and_the_next_are_delivered),
+        S_TEST(test_rows_of_a_name_that_is_none_fail_and_those_of_others_are_delivered),
         S_TEST(test_rows_are_deleted_at_once_when_nothing_is_kept),
         S_TEST(test_two_dispatchers_at_once_deliver_everything_once),
         S_TEST(test_rows_wait_for_a_relay_that_is_away_without_a_try),

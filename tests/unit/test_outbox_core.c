@@ -248,6 +248,37 @@ test_more_rows_than_a_flight_takes_do_not_wait(void **state)
     s_plan_nothing(NOW_MS);
 }
 
+static void
+test_row_that_its_sender_refuses_fails_alone_and_those_before_it_stay_on_their_way(void **state)
+{
+    (void) state;
+    yami_outbox_lane_t *lane = s_open_lane();
+    s_give_sequences(1, 5, 1);
+    yami_outbox_output_t output = s_expect_send(NOW_MS, lane, 1);
+    yami_outbox_core_sent(&s_core, NOW_MS, NOW_MS, &output, 2, false);
+    yami_outbox_refusal_t refusal = {3, 3, YAM_STATUS_MALFORMED, "none takes it"};
+    yami_outbox_core_refused(lane, &refusal);
+    assert_false(yami_outbox_core_output(&s_core, NOW_MS, &output)); //  first it is noted
+    const yami_outbox_effect_t *effect = s_plan(NOW_MS, YAMI_OUTBOX_FAIL);
+    assert_int_equal(effect->first, 3);
+    assert_int_equal(effect->last, 3);
+    assert_int_equal(effect->failure.status, YAM_STATUS_MALFORMED);
+    assert_string_equal(effect->failure.reason, "none takes it");
+    yami_outbox_core_done(&s_core, NOW_MS, effect, 1, NULL);
+    yami_outbox_core_check(&s_core);
+    assert_false(yami_outbox_core_output(&s_core, NOW_MS, &output)); //  1 and 2 have no confirm
+    yami_outbox_core_confirmed(lane, NOW_MS, 2);
+    effect = s_plan(NOW_MS, YAMI_OUTBOX_MARKED);
+    assert_int_equal(effect->last, 2);
+    yami_outbox_core_done(&s_core, NOW_MS, effect, 2, NULL);
+    assert_true(yami_outbox_core_output(&s_core, NOW_MS, &output));
+    assert_int_equal(output.action, YAMI_OUTBOX_DO_CLOSE);
+    yami_outbox_core_closed(&s_core, lane);
+    assert_true(yami_outbox_core_output(&s_core, NOW_MS, &output));
+    assert_int_equal(output.action, YAMI_OUTBOX_DO_OPEN);
+    assert_int_equal(output.first, 4);
+}
+
 int
 main(void)
 {
@@ -261,6 +292,7 @@ main(void)
         S_TEST(test_rows_that_come_to_an_idle_lane_are_given_sequences_at_once),
         S_TEST(test_rows_that_come_while_a_flight_is_on_its_way_wait_for_its_mark),
         S_TEST(test_more_rows_than_a_flight_takes_do_not_wait),
+        S_TEST(test_row_that_its_sender_refuses_fails_alone_and_those_before_it_stay_on_their_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

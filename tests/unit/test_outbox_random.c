@@ -24,7 +24,8 @@
 #define S_CHANNELS 3
 #define S_DISPATCHERS 3
 #define S_ROWS 100000
-#define S_POISON 41 //  each row of which the id is a multiple is refused for good
+#define S_POISON 41 //  each row of which the id is a multiple is refused for good by the relay
+#define S_UNFIT 53  //  the same, by every push
 #define S_LIMIT_MS 1000
 #define S_LEASE_MS 300
 
@@ -46,6 +47,7 @@ typedef struct {
     int channel;
     bool is_attached;
     bool is_final;
+    bool has_refused; //  the row that is next
 } s_push_t;
 
 typedef struct {
@@ -205,6 +207,10 @@ s_take_row(void *arg, const yam_outbox_entry_t *entry)
 {
     s_push_t *push = arg;
     assert_int_equal(entry->sequence, push->accepted);
+    push->has_refused = entry->id % S_UNFIT == 0;
+    if (push->has_refused) {
+        return 1;
+    }
     push->ids[push->accepted - push->first] = entry->id;
     push->accepted++;
     return 0;
@@ -229,6 +235,12 @@ s_send(s_dispatcher_t *dispatcher, const yami_outbox_output_t *output)
         yami_outbox_core_sent(&driver->core, s_now_ms, s_wall_ms, output, push->accepted - first,
                               false);
         yami_outbox_core_troubled(&driver->core, s_now_ms);
+    } else if (push->has_refused) {
+        yami_outbox_refusal_t refusal = {push->accepted, push->accepted, YAM_STATUS_MALFORMED,
+                                         "unfit"};
+        yami_outbox_core_sent(&driver->core, s_now_ms, s_wall_ms, output, push->accepted - first,
+                              false);
+        yami_outbox_core_refused(output->lane, &refusal);
     } else if (push->accepted <= last) {
         yami_outbox_core_lost(&driver->core, s_now_ms, output->lane);
     } else {
@@ -503,6 +515,7 @@ s_audit(void *arg, const yam_outbox_row_t *row)
     (*audited)++;
     uint8_t stored = s_stored[row->id];
     bool is_vague = s_was_late[row->id];
+    assert_true(row->id % S_UNFIT != 0 || row->state != YAM_OUTBOX_DELIVERED);
     if (row->state == YAM_OUTBOX_DELIVERED) {
         assert_in_range(stored, 1, is_vague ? 255 : 1);
     } else if (row->state == YAM_OUTBOX_FAILED) {
