@@ -27,6 +27,7 @@ from hostile_support import (FRAME, GREETING_BYTES, HELLO, MIB, READY, SLACK, me
 from replay_support import Scene
 
 RATE = int(os.environ.get("YAM_RATE") or 10000)
+DEAR = RATE // (200 if support.IS_SANITIZED else 20)  # of frames that take a sanitizer ten milliseconds
 SHARE = 30 if support.IS_SANITIZED else 2  # of a client's speed is left beside an attack, at least
 TURNS = 5 if support.IS_SANITIZED else 25
 LEAST = 500 if support.IS_SANITIZED else 5000  # frames: so many that what else the machine does is little for each
@@ -314,11 +315,11 @@ def nested(is_too_deep=False):
 def test_flood_of_frames_as_deep_and_as_wide_as_may_be():
     """Lists within lists, and keys that nobody knows, in 64 KiB each."""
     frames = nested(), *(wide(frame) for frame in (rc.control(rc.HEARTBEAT), attach(7), rc.control(rc.DETACH, 7)))
-    check_flood(flood(*frames, rate=RATE // 20), least=LEAST // 20, most_us=1500, has_come=is_sound)
+    check_flood(flood(*frames, rate=DEAR), least=LEAST // 20, most_us=1500, memory_limit=256 * MIB, has_come=is_sound)
 
 
 def test_flood_of_frames_too_deep_ends_its_links():
-    check_flood(flood(nested(True), rate=RATE // 20), least=LEAST // 20, most_us=1500,
+    check_flood(flood(nested(True), rate=DEAR), least=LEAST // 20, most_us=1500, memory_limit=256 * MIB,
                 has_come=lambda row: row["errors"] > 0 and row["connections-ended"] > 0)
 
 
@@ -333,9 +334,10 @@ def full_batches(link):
 
 
 def test_flood_of_batches_of_as_many_records_as_may_be():
-    kinds = [flood(*full_batches(link), rate=RATE // 100) for link in range(2)]
+    kinds = [flood(*full_batches(link), rate=DEAR // 5) for link in range(2)]
     kinds[0]["frames"] += kinds[1]["frames"]
-    check_flood(kinds[0], least=LEAST // 100, most_us=2000, has_come=lambda row: row["messages-in"] > 10 * RECORDS)
+    check_flood(kinds[0], least=LEAST // 100, most_us=2000, memory_limit=256 * MIB,
+                has_come=lambda row: row["messages-in"] > 10 * RECORDS)
 
 
 def test_flood_of_data():
