@@ -9,8 +9,8 @@
 #   make fuzz       TARGET=x SECONDS=N, see tests/fuzz     make faults     ROW=kills|power|syncs COUNT=N SEED=K
 #   make coverage planted threads valgrind                  make soak       MINUTES=N SEED=K
 #
-#   SAN=address,undefined or SAN=thread builds into a folder of its own. CC, CFLAGS and LDFLAGS are
-#   honoured; V=1 shows whole commands. Missing Debian packages are installed first; DEPS=no leaves that out.
+#   SAN=address,undefined or SAN=thread builds into a folder of its own, without shared libraries. CC, CFLAGS and
+#   LDFLAGS are honoured; V=1 shows whole commands. Missing Debian packages are installed first; DEPS=no leaves that out.
 
 VERSION   = 0.1.0
 SOVERSION = 0
@@ -46,7 +46,7 @@ PACKAGES  = build-essential pkg-config libzmq3-dev libczmq-dev libmsgpack-dev li
             libsystemd-dev scdoc libpq-dev libhiredis-dev
 CHECK_PACKAGES = clang clang-tidy clang-format cppcheck libclang-rt-14-dev liblmdb-dev strace \
             iproute2 iptables e2fsprogs mount python3 python3-zmq python3-msgpack \
-            postgresql redis-server $(if $(shell command -v node),,nodejs npm)
+            postgresql redis-server $(if $(and $(shell command -v node),$(shell command -v npm)),,nodejs npm)
 
 once      = $(eval $(1) := $(2))$($(1))
 MSGPACK   = $(call once,MSGPACK,$(shell pkg-config --exists msgpack-c && echo msgpack-c || echo msgpack))
@@ -149,7 +149,7 @@ demo-orders: deps
 	@YAM_BIN=$(abspath $(BUILD)/bin) YAM_BUILD=$(abspath $(BUILD)) KILLING='$(KILLING)' SEED='$(SEED)' examples/demo_orders/run.sh
 
 bench: deps
-	+@$(SUBMAKE) build $(filter $(BUILD)/bench/%,$(TESTS)) $(if $(SAN),,$(BUILD)/bench/count_syncs.so)
+	+@$(SUBMAKE) build $(filter $(BUILD)/bench/%,$(TESTS)) $(if $(SAN),,$(BUILD)/bench/count_syncs.so) >&2
 	@YAM_BIN=$(abspath $(BUILD)/bin) YAM_BUILD=$(abspath $(BUILD)) \
 	    WORKLOAD='$(WORKLOAD)' SIZES='$(SIZES)' QUICK='$(QUICK)' tests/bench/run
 
@@ -343,7 +343,8 @@ $(BUILD)/stage/.done: $(LIB_A) $(LIB_SO) $(EXTRA_A) $(EXTRA_SO) $(BINS) $(MANS) 
 
 $(EXAMPLE_BINS): $(BUILD)/examples/%: examples/%.c $(wildcard examples/*/*.h) $(BUILD)/stage/.done
 	@mkdir -p $(@D)
-	$(call SHOW,link $@)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) -o $@ $< $$($(STAGED) --cflags --libs yam) \
+	$(call SHOW,link $@)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) $(CFLAGS) $(SAN_FLAGS) -o $@ $< \
+	    $$($(STAGED) $(if $(SAN),--static) --cflags --libs yam) \
 	    -Wl,-rpath,'$$ORIGIN/$(if $(findstring /,$*),../)../stage/usr/lib' -Wl,--as-needed -lzmq -lsodium -lsqlite3
 
 #   -- Installing ------------------------------------------------------------------------------------
@@ -353,8 +354,8 @@ install: build
 	install -d $(TO)/include/yam $(TO)/lib/pkgconfig $(TO)/bin
 	install -m 644 $(PUBLIC) $(TO)/include/yam
 	install -m 644 $(LIB_A) $(EXTRA_A) $(TO)/lib
-	install -m 755 $(LIB_SO) $(EXTRA_SO) $(TO)/lib
-	$(foreach name,$(LIBRARIES),ln -sf lib$(name).so.$(SOVERSION) $(TO)/lib/lib$(name).so$(NEWLINE))
+	$(if $(LIB_SO),install -m 755 $(LIB_SO) $(EXTRA_SO) $(TO)/lib)
+	$(if $(LIB_SO),$(foreach name,$(LIBRARIES),ln -sf lib$(name).so.$(SOVERSION) $(TO)/lib/lib$(name).so$(NEWLINE)))
 	$(call write_pc,yam,Brokerless messaging with a memory$(COMMA) on ZeroMQ,,$(LIB_LIBS))
 	$(foreach name,$(EXTRAS),$(call \
 	    write_pc,yam-$(name),Yam with $(PKG_$(name)),yam,$(call extra_libs,$(name)))$(NEWLINE))

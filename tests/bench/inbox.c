@@ -1,5 +1,6 @@
 /*  inbox - claims in transactions, next to a bare insert of the same in the same transactions, all
-    synced. SIZES are claims per transaction; the latency is that of a transaction. Phases:
+    synced. SIZES (not of make bench) are claims per transaction; the latency is that of a
+    transaction. Phases:
 
         new       ids never seen before, as four outboxes give them: a producer and a number
         again     the same once more: duplicates

@@ -1,12 +1,12 @@
 /*  store - append and trim without any network: our log against LMDB, SQLite and the bare system
     calls.
 
-    Blobs of 64 KiB (batches), made durable in groups; SIZES are bytes of a group. The last
-    KEEP_BYTES are kept, older blobs are trimmed with each group, as a queue does that its consumers
-    keep up with. A message in the report is a group, the latency that of its append, trim and
-    commit. Every blob kept is read back and compared in the end. All syncs of the process are
-    counted, whoever makes them (LMDB also writes its meta page through an O_DSYNC descriptor with
-    each commit, which is not).
+    Blobs of 64 KiB (batches), made durable in groups; SIZES (not of make bench) are bytes of a
+    group. The last KEEP_BYTES are kept, older blobs are trimmed with each group, as a queue does
+    that its consumers keep up with. A message in the report is a group, the latency that of its
+    append, trim and commit. Every blob kept is read back and compared in the end. All syncs of the
+    process are counted, whoever makes them (LMDB also writes its meta page through an O_DSYNC
+    descriptor with each commit, which is not).
 */
 #include <fcntl.h>
 #include <malloc.h>

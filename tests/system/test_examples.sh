@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #   test_examples.sh - every example of examples/NN_*.c runs as its comment says and prints what it should. TAP.
-#   Examples are built against the staged install, so not for builds with sanitizers.
+#   Examples are built against the staged install; make check builds none with sanitizers, make examples SAN=... does.
 set -u
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -12,7 +12,7 @@ failed=0
 trap 'kill -9 $relay 2> /dev/null; rm -rf "$work"' EXIT
 
 if [ ! -x "$examples/01_queue" ]; then
-    [[ $YAM_BUILD != */san-* ]] && echo "# needs examples: make examples" || echo "# not here: a sanitizer's build has no examples"
+    [[ $YAM_BUILD != */san-* ]] && echo "# needs examples: make examples" || echo "# not here: make examples SAN=... was not run"
     exit 77
 fi
 
@@ -106,6 +106,13 @@ for source in "$root"/examples/[0-9][0-9]_*.c; do
     echo "$lines lines" > "$work/output"
     [ "$lines" -le 60 ]
     judge "$name has at most 60 lines" $?
+done
+for source in "$root"/examples/*.py "$root"/examples/*.js; do
+    name=$(basename "$source")
+    lines=$(wc -l < "$source")
+    echo "$lines lines" > "$work/output"
+    [ "$lines" -le 100 ]
+    judge "$name has at most 100 lines" $?
 done
 
 kill -TERM "$relay"

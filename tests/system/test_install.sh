@@ -10,10 +10,8 @@ failed=0
 relay=
 trap 'kill -9 $relay 2> /dev/null' EXIT
 
-if [ ! -e "$YAM_BUILD/stage/.done" ]; then
-    [[ $YAM_BUILD != */san-* ]] && echo "# needs examples: make examples" || echo "# not here: a sanitizer's build has no examples"
-    exit 77
-fi
+[[ $YAM_BUILD != */san-* ]] || { echo "# not here: a build with sanitizers has no shared libraries"; exit 77; }
+[ -e "$YAM_BUILD/stage/.done" ] || { echo "# needs examples: make examples"; exit 77; }
 cp -a "$YAM_BUILD/stage" "$stage" && rm "$stage/.done"
 
 #   Runs FUNCTION ARGUMENT... as one case.

@@ -17,6 +17,23 @@ s_context_destroy(void *context)
     zsys_shutdown();
 }
 
+//  Who binds is the server; it lets in any key.
+static void
+s_set_curve(zsock_t *socket, bool is_bind)
+{
+    zcert_t *certificate = zcert_load(bench_curve->certificate);
+    if (!certificate) {
+        bench_fail("cannot read %s", bench_curve->certificate);
+    }
+    zcert_apply(certificate, socket);
+    zcert_destroy(&certificate);
+    if (is_bind) {
+        zsock_set_curve_server(socket, 1);
+    } else {
+        zsock_set_curve_serverkey(socket, bench_curve->public_key);
+    }
+}
+
 static void *
 s_open(void *context, bench_kind_t kind, const char *address, char *bound, size_t bound_size)
 {
@@ -32,6 +49,9 @@ s_open(void *context, bench_kind_t kind, const char *address, char *bound, size_
     }
     if (kind == BENCH_SUB) {
         zsock_set_subscribe(socket, "");
+    }
+    if (bench_curve) {
+        s_set_curve(socket, *address == '@');
     }
     if (zsock_attach(socket, address, false) == -1) {
         bench_fail("cannot open %s", address);

@@ -35,7 +35,6 @@ bench_curve_keys(void);
 
 typedef struct {
     const char *name;
-    bool has_curve;       //  heeds bench_curve
     uint64_t ahead_limit; //  messages a publisher may be ahead of its subscriber without loss
     //  What both ends in one process share. Made after the last fork.
     void *(*context_new)(void);

@@ -132,7 +132,6 @@ s_receive(void *end, bench_check_t *check)
 }
 
 const bench_driver_t bench_yam = {.name = "yam",
-                                  .has_curve = true,
                                   .ahead_limit = 16384,
                                   .context_new = s_context_new,
                                   .context_destroy = s_context_destroy,
@@ -144,7 +143,6 @@ const bench_driver_t bench_yam = {.name = "yam",
 
 const bench_driver_t bench_yam_raw = {
     .name = "yam-raw",
-    .has_curve = true,
     .ahead_limit = BENCH_DRIVER_HWM / 4, //  and some more that libzmq has not heard of yet
     .context_new = s_context_new,
     .context_destroy = s_context_destroy,

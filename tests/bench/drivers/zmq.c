@@ -112,7 +112,6 @@ s_receive(void *end, bench_check_t *check)
 }
 
 const bench_driver_t bench_zmq = {.name = "libzmq",
-                                  .has_curve = true,
                                   .ahead_limit = 16384,
                                   .context_new = s_context_new,
                                   .context_destroy = s_context_destroy,
