@@ -66,8 +66,8 @@
 
 //  Parts of a store's entry. Checkpoints have the largest meta: one that does not fit is none, and
 //  without them no space is given back, so this is above what all limits of an owner add up to.
-#define YAMI_LIMIT_ENTRY_META (128u << 20) //  bytes of its meta part
+#define YAMI_LIMIT_ENTRY_META (224u << 20) //  bytes of its meta part
 #define YAMI_LIMIT_ENTRY_DATA (24u << 20)  //  bytes of its data part
-#define YAMI_LIMIT_OWN_META (160u << 20)   //  the same of a store's own: a prefix comes on top
+#define YAMI_LIMIT_OWN_META (256u << 20)   //  the same of a store's own: a prefix comes on top
 
 #endif

@@ -24,6 +24,18 @@
 
 #define S_VERSION 1
 
+//  The most that all a relay may hold takes. A checkpoint that does not fit is none: no space is
+//  given back then.
+#define S_CHANNELS_BYTES (YAMI_LIMIT_CHANNELS * 695u)
+#define S_GROUPS_BYTES (YAMI_LIMIT_GROUPS * 477u)
+#define S_PRODUCERS_BYTES (YAMI_LIMIT_PRODUCERS * 45u)
+#define S_DELAYS_BYTES (YAMI_LIMIT_DELAYED * 28u)
+#define S_PIECES_BYTES (YAMI_LIMIT_PIECES * YAMI_RELAY_PIECE_BYTES)
+_Static_assert(S_CHANNELS_BYTES + S_GROUPS_BYTES + S_PRODUCERS_BYTES + S_DELAYS_BYTES +
+                       S_PIECES_BYTES <
+                   YAMI_LIMIT_ENTRY_META,
+               "every checkpoint fits into an entry");
+
 static void
 s_write_name(yami_writer_t *writer, const yami_relay_name_t *name)
 {

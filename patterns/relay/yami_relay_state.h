@@ -28,6 +28,7 @@
 #define YAMI_RELAY_TURN_BYTES (8 << 20) //  read and delivered between two turns
 #define YAMI_RELAY_DELIVERY_COST 4096 //  what a delivery or a read costs beside its bytes, in bytes
 #define YAMI_RELAY_SKIP_COST 64       //  what a message costs that a filter leaves out
+#define YAMI_RELAY_PIECE_BYTES 173u   //  the most that a piece takes in a checkpoint
 #define YAMI_RELAY_RECOVERED                                                                       \
     0x40000000u //  bit of the numbers of groups made up for channels whose definition was lost
 #define YAMI_RELAY_EPHEMERAL                                                                       \
@@ -391,7 +392,8 @@ struct yami_relay_core {
     yami_relay_channels_t dirty_channels;
     yami_relay_groups_t cached_groups; //  longest unused first
     size_t cached_bytes;
-    size_t piece_count; //  of all groups, as of the last second
+    size_t piece_count; //  of all groups
+    size_t piece_limit; //  YAMI_LIMIT_PIECES, but in tests
     unsigned topic_count;
     int64_t budget; //  bytes that may still be read and delivered before the next turn
     yami_relay_requests_t requests;     //  of all peers

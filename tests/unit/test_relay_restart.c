@@ -484,6 +484,37 @@ test_move_without_memory_leaves_its_messages_and_the_next_goes_on(void **state)
     yami_relay_core_check(f->core);
 }
 
+//  With every number as great, and the reason as long, as it may be.
+static void
+test_piece_takes_no_more_of_a_checkpoint_than_is_counted_on(void **state)
+{
+    (void) state;
+    static const char text[YAMI_LIMIT_REASON] = "no";
+    const uint64_t count = 1000;
+    const uint64_t width = (uint64_t) 1 << 40;
+    fixture_t *f = fixture_new();
+    yami_relay_channel_t *channel = yami_relay_channel_add(f->core, 1, "q", 1, QUEUE);
+    yami_relay_group_t *group =
+        yami_relay_group_add(f->core, channel, 1, yami_slice("", 0), yami_slice("", 0), 1);
+    channel->next = group->next = count * 2 * width + 1;
+    for (uint64_t index = 0; index < count; index++) {
+        uint64_t first = (index * 2 + 1) * width;
+        yami_piece_t *piece =
+            yami_pieces_add(&group->pieces, first, first + width - 1, YAMI_PIECE_WAITING);
+        piece->deliveries = piece->failures = UINT32_MAX;
+        piece->due_ms = piece->first_ms = YAMI_LIMIT_TIME_MS;
+        piece->reason = yami_block_copy(text, sizeof text, sizeof text);
+    }
+    yami_writer_t writer;
+    yami_writer_init(&writer, YAMI_LIMIT_ENTRY_META);
+    yami_relay_core_snapshot(f->core, &writer);
+    assert_int_equal(writer.failed, 0);
+    assert_in_range(writer.size, count * YAMI_RELAY_PIECE_BYTES,
+                    count * YAMI_RELAY_PIECE_BYTES + 1000);
+    yami_writer_clear(&writer);
+    fixture_free(&f);
+}
+
 int
 main(void)
 {
@@ -503,6 +534,7 @@ main(void)
         TEST(test_move_without_memory_leaves_its_messages_and_the_next_goes_on),
         cmocka_unit_test(test_batch_with_the_last_numbers_there_are_is_read_back),
         cmocka_unit_test(test_checkpoint_with_many_failed_messages_is_written_and_read),
+        cmocka_unit_test(test_piece_takes_no_more_of_a_checkpoint_than_is_counted_on),
         cmocka_unit_test(test_epoch_of_a_producer_that_was_forgotten_is_given_to_nobody_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
