@@ -171,4 +171,10 @@ yami_relay_core_check(const yami_relay_core_t *self)
         delayed += s_check_dues(channel);
     }
     YAM_ASSERT(delayed == self->delayed_count);
+    size_t pieces = 0;
+    const yami_relay_group_t *group;
+    for (size_t index = 0; (group = yami_relay_map_next(&self->groups, &index)) != NULL;) {
+        pieces += group->pieces.count;
+    }
+    YAM_ASSERT(pieces == self->piece_count);
 }

@@ -64,6 +64,7 @@ yami_relay_core_new(const yami_relay_options_t *options, int level, const char *
     self->due_ms = INT64_MAX;
     self->due_retry_ms = INT64_MAX;
     yami_heap_init(&self->wakes, S_WAKES_LIMIT);
+    self->piece_limit = YAMI_LIMIT_PIECES;
     self->budget = YAMI_RELAY_TURN_BYTES;
     self->has_said_room = true;
     return self;
@@ -293,10 +294,8 @@ static void
 s_slow(yami_relay_core_t *core)
 {
     core->slow_ms = core->mono_ms;
-    core->piece_count = 0;
     yami_relay_group_t *group;
     for (size_t index = 0; (group = yami_relay_map_next(&core->groups, &index)) != NULL;) {
-        core->piece_count += group->pieces.count;
         if (core->lacks_room && core->has_room && group->pieces.totals[YAMI_PIECE_MOVING] > 0) {
             yami_relay_group_touch(core, group);
         }

@@ -12,9 +12,16 @@ typedef struct {
     uint64_t last;
 } s_run_t;
 
+static void
+s_try_again(yami_relay_core_t *core, yami_relay_group_t *group)
+{
+    yami_relay_wake(core, YAMI_WAKE_GROUP, group->number, &group->wake_ms,
+                    core->mono_ms + YAMI_RELAY_AGAIN_MS);
+}
+
 //  Returned ones first, lowest first; then new ones. False when there is nothing.
 static bool
-s_next_run(const yami_relay_core_t *core, const yami_relay_group_t *group, s_run_t *run)
+s_next_run(yami_relay_core_t *core, yami_relay_group_t *group, s_run_t *run)
 {
     yami_piece_t *piece = yami_pieces_lowest(&group->pieces, YAMI_PIECE_READY);
     if (piece != NULL) {
@@ -24,8 +31,11 @@ s_next_run(const yami_relay_core_t *core, const yami_relay_group_t *group, s_run
     const yami_relay_channel_t *channel = group->channel;
     uint64_t end =
         YAMI_PLANTED(DELIVERED_BEFORE_DURABLE) ? channel->next : channel->durable; //  (2)
-    if (group->next >= end || group->pieces.total >= YAMI_LIMIT_IN_FLIGHT ||
-        core->piece_count + group->pieces.count >= YAMI_LIMIT_PIECES) {
+    if (group->next >= end || group->pieces.total >= YAMI_LIMIT_IN_FLIGHT) {
+        return false;
+    }
+    if (!yami_relay_pieces_fit(core, 1, false)) {
+        s_try_again(core, group); //  pieces of other groups may end, of which nobody tells this one
         return false;
     }
     uint64_t most = YAMI_LIMIT_IN_FLIGHT - group->pieces.total;
@@ -214,6 +224,7 @@ s_frame(const yami_relay_group_t *group, const yami_relay_handle_t *member, cons
 typedef enum {
     S_SERVED,
     S_NO_MEMORY,
+    S_NO_PIECES,
     S_MEMBER_ENDED
 } s_served_t;
 
@@ -233,6 +244,9 @@ s_serve(yami_relay_core_t *core, yami_relay_group_t *group, yami_relay_handle_t 
         yami_relay_handle_end(core, member, YAM_STATUS_TOO_BIG,
                               "a message is larger than max-frame");
         return S_MEMBER_ENDED;
+    }
+    if (run->piece != NULL && !yami_relay_pieces_fit(core, run->last < run->piece->last, true)) {
+        return S_NO_PIECES;
     }
     uint64_t base;
     yami_block_t *data = s_data(group, member, run, bytes, &base);
@@ -278,10 +292,9 @@ yami_relay_group_pump(yami_relay_core_t *core, yami_relay_group_t *group)
         if (served == S_MEMBER_ENDED && yami_relay_map_get(&core->groups, number) == NULL) {
             return false; //  it was the last one of an ephemeral group
         }
-        if (served == S_NO_MEMORY) {
-            core->errors++;
-            yami_relay_wake(core, YAMI_WAKE_GROUP, number, &group->wake_ms,
-                            core->mono_ms + YAMI_RELAY_AGAIN_MS);
+        if (served == S_NO_MEMORY || served == S_NO_PIECES) {
+            core->errors += served == S_NO_MEMORY ? 1 : 0;
+            s_try_again(core, group);
             return true;
         }
     }

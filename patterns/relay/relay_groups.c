@@ -33,7 +33,7 @@ yami_relay_group_add(yami_relay_core_t *core, yami_relay_channel_t *channel, uin
     group->is_durable = (number & YAMI_RELAY_EPHEMERAL) == 0;
     group->next = next;
     group->wake_ms = INT64_MAX;
-    yami_pieces_init(&group->pieces);
+    yami_pieces_init(&group->pieces, &core->piece_count);
     yami_heap_init(&group->retries, (size_t) 4 * YAMI_LIMIT_IN_FLIGHT);
     yami_ranges_init(&group->settled, YAMI_RELAY_SETTLE_RANGES + 1);
     TAILQ_INIT(&group->members);

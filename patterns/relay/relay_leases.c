@@ -50,6 +50,13 @@ yami_relay_lease_close(yami_relay_core_t *core, yami_relay_lease_t *lease, uint6
     }
 }
 
+bool
+yami_relay_pieces_fit(const yami_relay_core_t *core, size_t more, bool is_ending)
+{
+    size_t limit = is_ending ? core->piece_limit : core->piece_limit - core->piece_limit / 8;
+    return more == 0 || core->piece_count + more <= limit;
+}
+
 void
 yami_relay_lease_release(yami_relay_core_t *core, yami_relay_lease_t *lease, uint64_t first,
                          uint64_t last)

@@ -21,9 +21,11 @@ s_count(yami_pieces_t *self, const yami_piece_t *piece, uint64_t width, bool is_
 }
 
 void
-yami_pieces_init(yami_pieces_t *self)
+yami_pieces_init(yami_pieces_t *self, size_t *all_p)
 {
+    YAM_ASSERT(all_p != NULL);
     *self = (yami_pieces_t) {.random = 0x9e3779b9u};
+    self->all_p = all_p;
 }
 
 static uint32_t
@@ -113,6 +115,7 @@ yami_pieces_add(yami_pieces_t *self, uint64_t first, uint64_t last, yami_piece_s
     }
     s_update(piece->parent);
     self->count++;
+    (*self->all_p)++;
     s_count(self, piece, s_width(piece), true);
     return piece;
 }
@@ -135,6 +138,7 @@ yami_pieces_remove(yami_pieces_t *self, yami_piece_t *piece)
         above->states = s_states(above);
     }
     self->count--;
+    (*self->all_p)--;
     yami_block_unref(&piece->reason);
     yami_free(piece);
 }

@@ -2,19 +2,32 @@
 #include "yami_planted.h"
 #include "yami_relay_parts.h"
 
-//  How many of first..last are open in this lease.
+//  How many of first..last are open in this lease; *more_p is how many pieces more there are when
+//  they are told from the rest, or, with is_ack, taken out.
 static uint64_t
-s_open(const yami_relay_lease_t *lease, uint64_t first, uint64_t last)
+s_open(const yami_relay_lease_t *lease, uint64_t first, uint64_t last, bool is_ack, size_t *more_p)
 {
     uint64_t count = 0;
+    *more_p = 0;
     for (const yami_piece_t *piece = yami_pieces_find(&lease->group->pieces, first);
          piece != NULL && piece->first <= last; piece = yami_pieces_next(piece)) {
         if (piece->lease == lease) {
-            count += (piece->last < last ? piece->last : last) -
-                     (piece->first > first ? piece->first : first) + 1;
+            size_t below = piece->first < first;
+            size_t above = piece->last > last;
+            count += (above ? last : piece->last) - (below ? first : piece->first) + 1;
+            *more_p += is_ack ? below & above : below + above;
         }
     }
     return count;
+}
+
+//  Whether the relay can do what is asked of this part of a lease. It cannot when that makes too
+//  many pieces: the part stays leased then, and comes again when the lease is over.
+static bool
+s_can_apply(const yami_relay_core_t *core, const yami_frame_t *frame, size_t more)
+{
+    return frame->type == YAMI_FRAME_EXTEND ||
+           yami_relay_pieces_fit(core, more, frame->type == YAMI_FRAME_ACK);
 }
 
 //  The open part of first..last is done.
@@ -109,11 +122,15 @@ yami_relay_settle(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_f
     while (yami_frame_range(frame, &offset, &range)) {
         yami_relay_lease_t *lease = s_lease(core, handle, &range);
         bool is_valid = lease != NULL && range.first >= lease->first && range.last <= lease->last;
-        uint64_t open = is_valid ? s_open(lease, range.first, range.last) : 0;
+        size_t more;
+        bool is_ack = frame->type == YAMI_FRAME_ACK;
+        uint64_t open = is_valid ? s_open(lease, range.first, range.last, is_ack, &more) : 0;
         stale += range.last - range.first + 1 - open;
         stale_ranges += open == 0;
-        if (open > 0) {
+        if (open > 0 && s_can_apply(core, frame, more)) {
             s_apply(core, frame, lease, &range, &blame);
+        } else {
+            stale += open;
         }
     }
     yami_block_unref(&reason);

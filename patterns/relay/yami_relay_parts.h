@@ -3,7 +3,7 @@
 #ifndef YAMI_RELAY_PARTS_H
 #define YAMI_RELAY_PARTS_H
 
-#define YAMI_RELAY_AGAIN_MS 100 //  after something failed for lack of memory
+#define YAMI_RELAY_AGAIN_MS 100 //  after something failed for lack of memory, or of pieces
 
 #include "yami_relay_state.h"
 
@@ -303,6 +303,11 @@ yami_relay_lease_new(yami_relay_core_t *core, yami_relay_handle_t *handle, yami_
 //  count sequences are not leased any more; frees the lease with the last of them.
 void
 yami_relay_lease_close(yami_relay_core_t *core, yami_relay_lease_t *lease, uint64_t count);
+
+//  (9) Whether there may be so many pieces more. An eighth of all is for acks, and for what comes
+//  again, as these bring pieces to an end.
+bool
+yami_relay_pieces_fit(const yami_relay_core_t *core, size_t more, bool is_ending);
 
 //  No blame: back to its place.
 void

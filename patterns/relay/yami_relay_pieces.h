@@ -52,13 +52,15 @@ struct yami_piece {
 typedef struct {
     yami_piece_t *root; //  owned
     size_t count;
+    size_t *all_p; //  count of this set and others of its owner together; borrowed
     uint64_t total;
     uint64_t totals[YAMI_PIECE_STATES];
     uint32_t random;
 } yami_pieces_t;
 
+//  *all_p is kept as the number of pieces of all sets that are given it.
 void
-yami_pieces_init(yami_pieces_t *self);
+yami_pieces_init(yami_pieces_t *self, size_t *all_p);
 
 void
 yami_pieces_clear(yami_pieces_t *self);

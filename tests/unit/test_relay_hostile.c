@@ -6,7 +6,7 @@
 
 #include "yami_base.h"
 #include "yami_limits.h"
-#include "yami_relay_state.h"
+#include "yami_relay_parts.h"
 
 #define QUEUE YAMI_KIND_QUEUE
 #define TOPIC YAMI_KIND_TOPIC
@@ -354,9 +354,162 @@ test_store_without_room_is_said_once_and_again_when_it_has_room(void **state)
     assert_int_equal(f->log_level, YAMI_LOG_ERROR);
 }
 
+//  Peers 2 to 5 are consumers of the groups "2" to "5" of topic "t", with a lease of 2048 messages
+//  each; there may be PIECES of them in all.
+#define PIECES 1000u
+#define FIRST_GROUP 2u
+#define LAST_GROUP 5u
+
+static int
+s_setup_pieces(void **state)
+{
+    fixture_t *f = fixture_new();
+    f->core->piece_limit = PIECES;
+    fixture_hello(f, 1);
+    fixture_producer(f, 1, 1, TOPIC, "t", 9, 0, 1);
+    for (uint32_t peer = FIRST_GROUP; peer <= LAST_GROUP; peer++) {
+        char group[2] = {(char) ('0' + peer), 0};
+        fixture_hello(f, peer);
+        fixture_consumer(f, peer, 1, TOPIC, "t", group, "", 0, 30000);
+        fixture_credit(f, peer, 1, PLENTY, PLENTY);
+    }
+    fixture_settle_down(f);
+    fixture_publish(f, 1, fixture_batch(1, 9, 1, 1, YAMI_LIMIT_RANGES, NULL));
+    fixture_settle_down(f);
+    *state = f;
+    return 0;
+}
+
+//  Settles every other message of what peer was given last, or every third one, each by itself.
+static void
+s_settle_some(fixture_t *f, uint64_t peer, int type, uint64_t step)
+{
+    yami_settle_t ranges[YAMI_LIMIT_RANGES];
+    yami_frame_t frame = {.type = (uint8_t) type,
+                          .handle = 1,
+                          .present = YAMI_F_SERIAL | YAMI_F_RANGES,
+                          .serial = 1,
+                          .ranges = ranges};
+    for (uint64_t at = f->frame.first + 1; at <= f->frame.last; at += step) {
+        ranges[frame.range_count++] = (yami_settle_t) {f->frame.token, at, at};
+    }
+    fixture_send(f, peer, &frame);
+}
+
+//  Acks whatever comes to anybody, as a whole, until there is nothing left.
+static void
+s_settle_all(fixture_t *f)
+{
+    const yami_relay_channel_t *channel = yami_relay_map_get(&f->core->channel_numbers, 1);
+    for (int rounds = 0; rounds < 1000 && channel->first < channel->next; rounds++) {
+        fixture_advance(f, 30000);
+        fixture_settle_down(f);
+        for (uint64_t peer = FIRST_GROUP; peer <= LAST_GROUP; peer++) {
+            while (fixture_take(f, peer, YAMI_FRAME_DELIVER)) {
+                fixture_settle(f, peer, 1, YAMI_FRAME_ACK, 2, f->frame.token, f->frame.first,
+                               f->frame.last);
+                fixture_settle_down(f);
+            }
+        }
+    }
+    assert_int_equal(channel->first, channel->next); //  trimmed: no group misses anything
+    assert_int_equal(f->core->piece_count, 0);
+}
+
+//  Each such frame cut every run of messages into thousands of pieces, and nothing counted them.
+static void
+test_nacks_of_every_other_message_make_no_more_pieces_than_there_may_be(void **state)
+{
+    fixture_t *f = *state;
+    for (uint64_t peer = FIRST_GROUP; peer <= LAST_GROUP; peer++) {
+        fixture_expect(f, peer, YAMI_FRAME_DELIVER);
+        s_settle_some(f, peer, peer % 2 == 0 ? YAMI_FRAME_NACK : YAMI_FRAME_RELEASE, 2);
+        assert_in_range(f->core->piece_count, PIECES / 2, PIECES);
+    }
+    fixture_settle_down(f);
+    assert_in_range(f->core->piece_count, PIECES / 2, PIECES);
+    fixture_checkpoint(f);
+    s_settle_all(f);
+}
+
+static void
+test_acks_in_any_order_work_when_nacks_have_taken_their_pieces(void **state)
+{
+    fixture_t *f = *state;
+    fixture_expect(f, 2, YAMI_FRAME_DELIVER);
+    s_settle_some(f, 2, YAMI_FRAME_NACK, 2);
+    fixture_expect(f, 2, YAMI_FRAME_ERROR);
+    assert_int_equal(f->frame.status, YAM_STATUS_FENCED);
+    for (uint64_t peer = FIRST_GROUP + 1; peer <= LAST_GROUP; peer++) {
+        fixture_expect(f, peer, YAMI_FRAME_DELIVER);
+        fixture_settle(f, peer, 1, YAMI_FRAME_ACK, 1, f->frame.token, 100, 199);
+        fixture_settle(f, peer, 1, YAMI_FRAME_ACK, 2, f->frame.token, 1, 50);
+        fixture_expect_none(f, peer, YAMI_FRAME_ERROR);
+        const yami_relay_handle_t *handle = yami_relay_map_get(&f->core->handles, peer);
+        assert_int_equal(handle->in_flight, YAMI_LIMIT_RANGES - 150);
+    }
+    s_settle_all(f);
+}
+
+//  There is an end to these, too: what is too much stays with its consumer, and comes again.
+static void
+test_acks_of_every_other_message_make_no_more_pieces_than_there_may_be(void **state)
+{
+    fixture_t *f = *state;
+    for (uint64_t peer = FIRST_GROUP; peer <= LAST_GROUP; peer++) {
+        fixture_expect(f, peer, YAMI_FRAME_DELIVER);
+        s_settle_some(f, peer, YAMI_FRAME_ACK, 2);
+        assert_in_range(f->core->piece_count, PIECES / 2, PIECES);
+    }
+    fixture_checkpoint(f);
+    s_settle_all(f);
+}
+
+static void
+s_ack_all_of(fixture_t *f, uint64_t peer)
+{
+    fixture_settle(f, peer, 1, YAMI_FRAME_ACK, 3, f->frame.token, f->frame.first, f->frame.last);
+    fixture_settle_down(f);
+}
+
+//  Nobody told the others that there was room again.
+static void
+test_deliveries_that_wait_for_pieces_go_on_when_those_of_other_groups_end(void **state)
+{
+    fixture_t *f = *state;
+    f->core->piece_limit = f->core->piece_count;
+    fixture_publish(f, 1, fixture_batch(1, 9, 1, YAMI_LIMIT_RANGES + 1, 10, NULL));
+    fixture_settle_down(f);
+    fixture_expect(f, 3, YAMI_FRAME_DELIVER);
+    fixture_expect(f, 2, YAMI_FRAME_DELIVER);
+    s_ack_all_of(f, 2);
+    fixture_expect(f, 2, YAMI_FRAME_DELIVER); //  the other ten
+    assert_int_equal(f->core->piece_count, f->core->piece_limit);
+    fixture_expect_none(f, 3, YAMI_FRAME_DELIVER);
+    //  What 3 gives back cannot be handed out one by one, either.
+    fixture_gone(f, 3);
+    fixture_hello(f, 3);
+    fixture_consumer(f, 3, 1, TOPIC, "t", "3", "", 0, 30000);
+    fixture_credit(f, 3, 1, 1, PLENTY);
+    fixture_advance(f, 1000);
+    fixture_settle_down(f);
+    fixture_expect_none(f, 3, YAMI_FRAME_DELIVER);
+    f->core->piece_limit = 2 * f->core->piece_count; //  as if another group had ended that many
+    fixture_advance(f, YAMI_RELAY_AGAIN_MS);
+    fixture_settle_down(f);
+    fixture_expect(f, 3, YAMI_FRAME_DELIVER);
+    assert_int_equal(f->frame.first, f->frame.last);
+    fixture_expect(f, 4, YAMI_FRAME_DELIVER);
+    fixture_expect(f, 4, YAMI_FRAME_DELIVER);
+    assert_int_equal(f->frame.first, YAMI_LIMIT_RANGES + 1);
+    fixture_credit(f, 3, 1, PLENTY, PLENTY);
+    s_settle_all(f);
+}
+
 int
 main(void)
 {
+#define PIECES_TEST(name) cmocka_unit_test_setup_teardown(name, s_setup_pieces, s_teardown)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             test_one_turn_delivers_a_bounded_amount_and_the_next_is_due_at_once, s_setup,
@@ -383,6 +536,10 @@ main(void)
                                         s_teardown),
         cmocka_unit_test_setup_teardown(test_acks_without_end_of_what_is_not_held_end_the_link,
                                         s_setup, s_teardown),
+        PIECES_TEST(test_nacks_of_every_other_message_make_no_more_pieces_than_there_may_be),
+        PIECES_TEST(test_acks_in_any_order_work_when_nacks_have_taken_their_pieces),
+        PIECES_TEST(test_deliveries_that_wait_for_pieces_go_on_when_those_of_other_groups_end),
+        PIECES_TEST(test_acks_of_every_other_message_make_no_more_pieces_than_there_may_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -111,7 +111,8 @@ test_pieces_agree_with_an_array(void **state)
     int8_t states[UNIVERSE];
     memset(states, -1, sizeof states);
     yami_pieces_t pieces;
-    yami_pieces_init(&pieces);
+    size_t all = 0;
+    yami_pieces_init(&pieces, &all);
     uint64_t random = 5;
     for (int step = 0; step < 30000; step++) {
         s_change(&pieces, states, &random);
@@ -125,8 +126,10 @@ test_pieces_agree_with_an_array(void **state)
             assert_true(lowest == NULL || states + lowest->first == first);
         }
     }
+    assert_int_equal(all, pieces.count);
     yami_pieces_clear(&pieces);
     assert_null(pieces.root);
+    assert_int_equal(all, 0);
 }
 
 static void
@@ -134,7 +137,8 @@ test_a_million_pieces_stay_quick(void **state)
 {
     (void) state;
     yami_pieces_t pieces;
-    yami_pieces_init(&pieces);
+    size_t all = 0;
+    yami_pieces_init(&pieces, &all);
     uint64_t count = 1000000;
     for (uint64_t sequence = 1; sequence <= count; sequence++) {
         (void) yami_pieces_add(&pieces, sequence * 2, sequence * 2, YAMI_PIECE_WAITING);
