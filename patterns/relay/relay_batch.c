@@ -126,9 +126,8 @@ s_pressure(yami_relay_core_t *core, yami_relay_channel_t *channel, const yami_ba
     if (!core->has_room) {
         return YAM_STATUS_DISK;
     }
-    if (core->waits.count >= YAMI_LIMIT_WAITING ||
-        core->waiting_bytes >= YAMI_LIMIT_WAITING_BYTES) {
-        return YAM_STATUS_FULL; //  the disk stands still
+    if (yami_relay_disk_lags(core)) {
+        return YAM_STATUS_FULL;
     }
     if (later->count < batch->count && !s_has_place(core, channel, batch->count - later->count,
                                                     batch->payload.size - later->bytes)) {

@@ -294,13 +294,7 @@ static void
 s_slow(yami_relay_core_t *core)
 {
     core->slow_ms = core->mono_ms;
-    yami_relay_group_t *group;
-    for (size_t index = 0; (group = yami_relay_map_next(&core->groups, &index)) != NULL;) {
-        if (core->lacks_room && core->has_room && group->pieces.totals[YAMI_PIECE_MOVING] > 0) {
-            yami_relay_group_touch(core, group);
-        }
-    }
-    core->lacks_room = core->lacks_room && !core->has_room;
+    yami_relay_moves_late(core);
     yami_relay_channel_t *channel;
     for (size_t index = 0;
          core->topic_count > 0 &&

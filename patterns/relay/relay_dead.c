@@ -8,7 +8,8 @@
 #define S_SUFFIX ".dead"
 #define S_SUFFIX_SIZE 5
 #define S_OWN_PAIRS 7
-#define S_OWN_SIZE 1024 //  what our pairs take at most
+#define S_OWN_SIZE 1024        //  what our pairs take at most
+#define S_STEP_MESSAGES 16384u //  moved by one read: they grow by our pairs
 
 bool
 yami_relay_is_dead_name(const void *name, size_t size)
@@ -53,15 +54,19 @@ yami_relay_dead_pump(yami_relay_core_t *core, yami_relay_group_t *group)
     yami_piece_t *piece;
     while (!group->is_moving && !core->has_failed &&
            (piece = yami_pieces_lowest(&group->pieces, YAMI_PIECE_MOVING)) != NULL) {
-        if (!core->has_room) {
+        if (!yami_relay_may_move(core)) {
             core->lacks_room = true;
+            return;
+        }
+        if (core->is_moving) {
+            yami_relay_group_touch(core, group);
             return;
         }
         if (yami_relay_dead_channel(core, group->channel, true) == NULL) {
             s_keep(core, group, piece);
             continue;
         }
-        group->is_moving = true;
+        group->is_moving = core->is_moving = true;
         yami_relay_fetch(core, group->channel, piece->first, YAMI_FETCH_DEAD, group->number);
     }
 }
@@ -156,7 +161,7 @@ yami_relay_dead_entry(yami_relay_core_t *core, yami_relay_group_t *group, const 
                       const yami_batch_t *batch)
 {
     yami_relay_channel_t *dead = yami_relay_dead_channel(core, group->channel, true);
-    if (dead == NULL || !core->has_room) {
+    if (dead == NULL || !yami_relay_may_move(core)) {
         return;
     }
     yami_relay_move_t move;
@@ -165,6 +170,7 @@ yami_relay_dead_entry(yami_relay_core_t *core, yami_relay_group_t *group, const 
     size_t offset = 0;
     uint64_t sequence = entry->base;
     uint64_t last = entry->base + entry->count - 1;
+    unsigned count = 0;
     const yami_piece_t *piece;
     while ((piece = yami_pieces_find(&group->pieces, sequence)) != NULL && piece->first <= last) {
         if (piece->state != YAMI_PIECE_MOVING) {
@@ -180,7 +186,7 @@ yami_relay_dead_entry(yami_relay_core_t *core, yami_relay_group_t *group, const 
         if (!s_add(&move, dead, group, piece, sequence, &record)) {
             break; //  out of memory: the rest is tried again
         }
-        if (sequence == last) {
+        if (sequence == last || ++count == S_STEP_MESSAGES) {
             break;
         }
         sequence++;

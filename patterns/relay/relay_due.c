@@ -38,9 +38,8 @@ s_room(const yami_relay_core_t *core, yami_relay_channel_t *target)
     s_room_t room = {S_ROUND_MESSAGES, S_ROUND_BYTES, true};
     uint64_t messages = (uint64_t) core->options->channel_messages;
     uint64_t bytes = (uint64_t) core->options->channel_bytes;
-    if (core->waits.count >= YAMI_LIMIT_WAITING ||
-        core->waiting_bytes >= YAMI_LIMIT_WAITING_BYTES) {
-        room.messages = 0; //  the disk stands still
+    if (yami_relay_disk_lags(core)) {
+        room.messages = 0;
     }
     if (messages > 0 || bytes > 0) {
         uint64_t depth = yami_relay_channel_depth(target);
@@ -204,7 +203,6 @@ s_finish(yami_relay_core_t *core)
         has_memory = yami_relay_move_add(&move, channel->dues->target, pick->sequence, &record);
     }
     yami_relay_move_finish(&move);
-    core->budget -= (int64_t) round->records.size;
     for (size_t index = 0; index < round->count; index++) {
         const yami_relay_pick_t *pick = &round->picks[index];
         if (yami_relay_delays_find(&channel->dues->waiting, pick->sequence) != NULL) {

@@ -101,11 +101,12 @@ s_group_entry(yami_relay_core_t *core, const yami_relay_event_t *event, bool is_
               bool is_temporary)
 {
     yami_relay_group_t *group = yami_relay_map_get(&core->groups, event->fetch.argument);
+    bool is_moving = event->fetch.purpose == YAMI_FETCH_DEAD;
+    core->is_moving = core->is_moving && !is_moving;
     if (group == NULL) {
         return;
     }
     yami_batch_t batch;
-    bool is_moving = event->fetch.purpose == YAMI_FETCH_DEAD;
     *(is_moving ? &group->is_moving : &group->is_fetching) = false;
     if (is_whole && yami_relay_batch_view(&batch, event->entry) == -1) {
         yami_relay_channel_lose(core, group->channel, event->entry->base,

@@ -254,9 +254,12 @@ s_go_on(yami_relay_core_t *core, yami_relay_job_t *job)
     }
     if (job->type == YAMI_JOB_REDRIVE) {
         job->sequence = s_next_free(job);
-        if (!core->has_room) {
+        if (!yami_relay_may_move(core)) {
             core->lacks_room = true;
             return;
+        }
+        if (core->is_moving) {
+            return; //  due in the next turn
         }
     }
     if (job->type == YAMI_JOB_PEEK) {
@@ -267,6 +270,7 @@ s_go_on(yami_relay_core_t *core, yami_relay_job_t *job)
         return;
     }
     job->is_fetching = true;
+    core->is_moving = core->is_moving || job->type == YAMI_JOB_REDRIVE;
     yami_relay_fetch(core, job->channel, job->sequence, YAMI_FETCH_JOB, job->id);
 }
 
@@ -307,7 +311,7 @@ yami_relay_jobs_are_due(const yami_relay_core_t *core)
     const yami_relay_job_t *job = NULL;
     TAILQ_FOREACH(job, &core->jobs, of_core)
     {
-        bool lacks_room = job->type == YAMI_JOB_REDRIVE && !core->has_room;
+        bool lacks_room = job->type == YAMI_JOB_REDRIVE && !yami_relay_may_move(core);
         if (job->is_finished ? job->waiting == 0 : s_can_go_on(job) && !lacks_room) {
             return true;
         }
@@ -447,6 +451,7 @@ yami_relay_job_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
         return;
     }
     job->is_fetching = false;
+    core->is_moving = core->is_moving && job->type != YAMI_JOB_REDRIVE;
     yami_batch_t batch;
     bool is_sound = event->result == 0 && event->entry->data != NULL &&
                     yami_relay_batch_view(&batch, event->entry) == 0;
@@ -465,7 +470,7 @@ yami_relay_job_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
         s_peek_entry(core, job, event->entry, &batch);
     } else if (job->type == YAMI_JOB_CANCEL) {
         yami_relay_cancel_entry(core, job, event->entry, &batch);
-    } else if (core->has_room) {
+    } else if (yami_relay_may_move(core)) {
         s_redrive_entry(core, job, event->entry, &batch);
     }
     if (job->type == YAMI_JOB_PEEK && core->budget > 0) {

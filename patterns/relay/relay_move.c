@@ -8,6 +8,27 @@
 #define S_BATCH_SIZE (1u << 20) //  bytes of one batch, if records are not bigger
 #define S_RANGES_LIMIT 16384u
 
+bool
+yami_relay_may_move(const yami_relay_core_t *core)
+{
+    return core->has_room && !yami_relay_disk_lags(core);
+}
+
+void
+yami_relay_moves_late(yami_relay_core_t *core)
+{
+    if (!core->lacks_room || !yami_relay_may_move(core)) {
+        return;
+    }
+    core->lacks_room = false;
+    yami_relay_group_t *group;
+    for (size_t index = 0; (group = yami_relay_map_next(&core->groups, &index)) != NULL;) {
+        if (group->pieces.totals[YAMI_PIECE_MOVING] > 0) {
+            yami_relay_group_touch(core, group);
+        }
+    }
+}
+
 void
 yami_relay_move_start(yami_relay_move_t *self, yami_relay_core_t *core, yami_relay_group_t *origin,
                       yami_relay_job_t *owner)
@@ -41,6 +62,7 @@ s_write(yami_relay_move_t *self)
         yami_relay_write_move(core, target, base, count, self->origin,
                               YAMI_PLANTED(DEAD_LETTER_NOT_ATOMIC) ? &none : &self->ranges, block);
     yami_relay_channel_appended(target, base, base + count - 1, bytes, core->wall_ms);
+    core->budget -= (int64_t) bytes;
     for (size_t index = 0; index < self->ranges.count; index++) {
         const yami_range_t *range = &self->ranges.items[index];
         uint64_t settled = yami_relay_group_settle(core, self->origin, range->first, range->last);

@@ -27,6 +27,13 @@ yami_relay_wait(yami_relay_core_t *core, const yami_relay_wait_t *wait)
     }
 }
 
+bool
+yami_relay_disk_lags(const yami_relay_core_t *core)
+{
+    return core->waits.count >= YAMI_LIMIT_WAITING ||
+           core->waiting_bytes >= YAMI_LIMIT_WAITING_BYTES;
+}
+
 static void
 s_data_is_durable(yami_relay_core_t *core, const yami_relay_wait_t *wait)
 {
@@ -113,6 +120,7 @@ yami_relay_durable(yami_relay_core_t *core, uint64_t ticket)
     }
     self->head = self->count == 0 ? 0 : self->head;
     yami_relay_handles_late(core);
+    yami_relay_moves_late(core);
 }
 
 //  Keeps only the wakes that mean something.

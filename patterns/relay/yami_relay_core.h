@@ -18,7 +18,8 @@
         DRAIN          refuse new work
         PRESSED        a peer takes too little
 
-    Between two TURNs it reads and delivers a bounded amount only (YAMI_RELAY_TURN_BYTES); with more
+    Between two TURNs it reads, moves and delivers a bounded amount only (YAMI_RELAY_TURN_BYTES);
+    with more
     to do its deadline has come at once, and whoever waited longest goes first.
 
     Only the shell knows LSNs: it keeps (ticket, LSN) in order and steps DURABLE with the highest

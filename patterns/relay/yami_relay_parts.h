@@ -51,6 +51,10 @@ enum {
 void
 yami_relay_wait(yami_relay_core_t *core, const yami_relay_wait_t *wait);
 
+//  Whether as much waits for the disk as may: it is slower than what comes, or stands still.
+bool
+yami_relay_disk_lags(const yami_relay_core_t *core);
+
 //  Everything that waited for tickets up to the event's.
 void
 yami_relay_durable(yami_relay_core_t *core, uint64_t ticket);
@@ -376,6 +380,15 @@ yami_relay_dead_pump(yami_relay_core_t *core, yami_relay_group_t *group);
 void
 yami_relay_dead_entry(yami_relay_core_t *core, yami_relay_group_t *group, const yami_entry_t *entry,
                       const yami_batch_t *batch);
+
+//  Whether a MOVE may be appended now. Whoever may not sets lacks_room, and is touched or due again
+//  when it may.
+bool
+yami_relay_may_move(const yami_relay_core_t *core);
+
+//  Touches groups with dead letters that were not moved, when they may be again.
+void
+yami_relay_moves_late(yami_relay_core_t *core);
 
 //  A MOVE being gathered: records for one channel, and the ranges of one group they settle.
 typedef struct {

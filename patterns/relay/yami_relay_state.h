@@ -405,7 +405,8 @@ struct yami_relay_core {
     int64_t due_retry_ms; //  monotonic: what found no room is tried again
     yami_relay_round_t round;
     yami_histogram_t lateness; //  ms, of all that were fired
-    bool lacks_room;           //  moves wait for it
+    bool lacks_room;           //  moves wait for it, or for the disk
+    bool is_moving;            //  a FETCH for a MOVE is under way
     bool owes_acked;           //  some found all waits taken
 
     yami_damage_t *losts; //  owned; found before the first step

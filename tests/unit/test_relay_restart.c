@@ -515,6 +515,78 @@ test_piece_takes_no_more_of_a_checkpoint_than_is_counted_on(void **state)
     fixture_free(&f);
 }
 
+static size_t
+s_moves(const fixture_t *f)
+{
+    size_t count = 0;
+    for (size_t index = 0; index < f->entry_count; index++) {
+        count += f->entries[index].entry.kind == YAMI_KIND_MOVE ? 1 : 0;
+    }
+    return count;
+}
+
+//  As much as may wait for the disk does, until what is appended now is durable.
+static void
+s_stand_still(fixture_t *f)
+{
+    yami_relay_wait_t nobody = {
+        .ticket = f->core->ticket, .type = YAMI_WAIT_ACKED, .bytes = YAMI_LIMIT_WAITING_BYTES};
+    assert_true(f->core->ticket > f->core->durable);
+    yami_relay_wait(f->core, &nobody);
+}
+
+//  Turns append no MOVE, nor do they follow each other at once.
+static void
+s_expect_to_wait(fixture_t *f)
+{
+    size_t count = s_moves(f);
+    for (int turn = 0; turn < 5; turn++) {
+        fixture_advance(f, 1000);
+    }
+    assert_int_equal(s_moves(f), count);
+    assert_true(yami_relay_core_deadline(f->core) > f->mono_ms);
+    fixture_durable_at(f, f->entry_count);
+    fixture_turn(f); //  at the very same time
+    assert_int_equal(s_moves(f), count + 1);
+}
+
+//  Moves read from the page cache faster than they are synced.
+static void
+test_moves_wait_for_a_disk_that_stands_still(void **state)
+{
+    fixture_t *f = *state;
+    fixture_producer(f, 1, 5, QUEUE, "r", 77, 0, 1);
+    fixture_consumer(f, 2, 5, QUEUE, "r", "", "", 0, 3600000);
+    fixture_credit(f, 2, 5, 3, PLENTY);
+    fixture_settle_down(f);
+    fixture_publish(f, 1, fixture_batch(5, 77, 1, 1, 3, NULL));
+    fixture_settle_down(f);
+    while (fixture_take(f, 2, YAMI_FRAME_DELIVER) && f->frame.handle != 5) {
+    }
+    fixture_settle(f, 2, 5, YAMI_FRAME_REJECT, 1, f->frame.token, 1, 3);
+    s_stand_still(f);
+    s_expect_to_wait(f);
+    fixture_settle_down(f);
+    fixture_forget(f);
+    fixture_admin(f, 1, "stat", "r", false);
+    assert_int_equal(fixture_number(f, "dead"), 3);
+    yami_frame_t redrive = {.type = YAMI_FRAME_ADMIN,
+                            .present = YAMI_F_SERIAL | YAMI_F_COMMAND | YAMI_F_CHANNEL,
+                            .serial = 1,
+                            .command = yami_slice_text("redrive"),
+                            .channel = yami_slice_text("r")};
+    fixture_publish(f, 1, fixture_batch(5, 77, 1, 4, 1, NULL));
+    s_stand_still(f);
+    fixture_send(f, 1, &redrive);
+    s_expect_to_wait(f);
+    fixture_settle_down(f);
+    fixture_expect(f, 1, YAMI_FRAME_REPLY);
+    assert_int_equal(fixture_number(f, "messages"), 3);
+    fixture_admin(f, 1, "stat", "r", false);
+    assert_int_equal(fixture_number(f, "dead"), 0);
+    assert_int_equal(fixture_number(f, "messages"), 4);
+}
+
 int
 main(void)
 {
@@ -533,6 +605,7 @@ main(void)
         TEST(test_disk_that_stands_still_refuses_before_memory_is_full),
         TEST(test_move_without_memory_leaves_its_messages_and_the_next_goes_on),
         cmocka_unit_test(test_batch_with_the_last_numbers_there_are_is_read_back),
+        TEST(test_moves_wait_for_a_disk_that_stands_still),
         cmocka_unit_test(test_checkpoint_with_many_failed_messages_is_written_and_read),
         cmocka_unit_test(test_piece_takes_no_more_of_a_checkpoint_than_is_counted_on),
         cmocka_unit_test(test_epoch_of_a_producer_that_was_forgotten_is_given_to_nobody_else),
