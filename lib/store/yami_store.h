@@ -92,8 +92,8 @@ typedef struct {
     //  Nothing changed then.
     int (*append)(yami_store_t *self, yami_entry_t *entry);
     //  Whether append would take data now: false while free disk is below the reserve or no segment
-    //  can be had, and after a failure. Cheap: asked before every event. When true, the appends of
-    //  one event do not fail with ENOSPC.
+    //  can be had, and after a failure. Cheap: asked before every event. When true, appends do
+    //  not fail with ENOSPC until it is asked again.
     bool (*has_room)(const yami_store_t *self);
     //  Free disk below which has_room is false from now on. Nothing to a store in memory.
     void (*set_reserve)(yami_store_t *self, uint64_t reserve_bytes);

@@ -48,7 +48,7 @@ s_step(yami_relay_driver_t *self, yami_relay_event_t *event)
 {
     event->mono_ms = self->ops->mono_ms(self->arg);
     event->wall_ms = self->ops->wall_ms(self->arg);
-    event->has_room = self->store->ops->has_room(self->store);
+    event->has_room = self->has_room;
     yami_relay_core_step(self->core, event, &self->effects);
 }
 
@@ -125,6 +125,7 @@ s_carry_out(yami_relay_driver_t *self)
 void
 yami_relay_driver_event(yami_relay_driver_t *self, yami_relay_event_t *event)
 {
+    self->has_room = self->store->ops->has_room(self->store); //  (4)
     s_step(self, event);
     s_carry_out(self);
 }

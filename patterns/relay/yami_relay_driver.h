@@ -9,6 +9,8 @@
     (2) Effects are carried out in the order the core gave them, before the next event is taken.
     (3) After a failure (of the store, or of memory for an entry) nothing more is appended: the core
     has built on what is missing, and only recovery gives a consistent state.
+    (4) The store is asked for room once per event, and its answer holds for all steps that carrying
+    out its effects takes: asked again, it would take back what entries not yet appended rely on.
 */
 #ifndef YAMI_RELAY_DRIVER_H
 #define YAMI_RELAY_DRIVER_H
@@ -44,6 +46,7 @@ typedef struct {
     yami_relay_tickets_t tickets;
     uint64_t kicked_lsn;         //  the owner was told to commit all up to it
     uint64_t durable_lsn;        //  as last told to the core
+    bool has_room;               //  of the event that is carried out
     int64_t checkpoint_ms;       //  not before: the last one failed
     bool has_told_failure;       //  the core knows
     yami_scrub_progress_t scrub; //  as last told to the core
