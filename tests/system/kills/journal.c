@@ -123,10 +123,12 @@ kill_journal_receive(kill_journal_t *self, unsigned group, const void *body, siz
                        "# %u/%" PRIu64 " has the channel's sequences %" PRIu64 " and %" PRIu64 "\n",
                        producer, number, none, sequence);
     }
-    uint64_t tick = ++self->ticks;
-    if (message->received[group]++ == 0 && group == 0) {
-        message->tick = tick;
+    //  Before it counts as received: a kill in between must not leave a reception without its tick.
+    uint64_t tick = ++self->ticks, no_tick = 0;
+    if (group == 0) {
+        (void) atomic_compare_exchange_strong(&message->tick, &no_tick, tick);
     }
+    message->received[group]++;
 }
 
 void
