@@ -359,7 +359,8 @@ test_rows_wait_for_a_relay_that_is_away_without_a_try(void **state)
     assert_int_equal(outbox_number("SELECT count(*) FROM yam_outbox WHERE state = 1"), 9);
 }
 
-//  First it is in memory, then one with a store takes its place.
+//  First it is in memory, then one with a store takes its place, which a link whose farewell was
+//  lost finds out by its next heartbeat.
 static void
 test_rows_wait_for_a_relay_of_their_level(void **state)
 {
@@ -368,6 +369,9 @@ test_rows_wait_for_a_relay_of_their_level(void **state)
     char listen[256];
     (void) snprintf(folder, sizeof folder, "%s-store", outbox_path);
     (void) snprintf(listen, sizeof listen, "@%s", yam_relay_endpoints(s_relay));
+    (void) snprintf(s_endpoint, sizeof s_endpoint,
+                    ">%s?grade=sure&connect-timeout=60s&heartbeat=2s",
+                    yam_relay_endpoints(s_relay));
     outbox_put_numbers("orders", 0, 10);
     yam_pull_t *pull = wrapper_pull(s_endpoint);
     yam_dispatcher_t *dispatcher = s_dispatcher("level=synced&limit=10ms&tries=1");
