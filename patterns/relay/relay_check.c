@@ -177,4 +177,6 @@ yami_relay_core_check(const yami_relay_core_t *self)
         pieces += group->pieces.count;
     }
     YAM_ASSERT(pieces == self->piece_count);
+    YAM_ASSERT(TAILQ_EMPTY(&self->movers) || self->is_moving || self->lacks_room ||
+               self->has_failed || !TAILQ_EMPTY(&self->dirty_groups));
 }

@@ -57,6 +57,7 @@ yami_relay_core_new(const yami_relay_options_t *options, int level, const char *
     TAILQ_INIT(&self->dirty_handles[YAMI_ROLE_PRODUCER]);
     TAILQ_INIT(&self->dirty_handles[YAMI_ROLE_CONSUMER]);
     TAILQ_INIT(&self->dirty_groups);
+    TAILQ_INIT(&self->movers);
     TAILQ_INIT(&self->settled_groups);
     TAILQ_INIT(&self->dirty_channels);
     TAILQ_INIT(&self->cached_groups);

@@ -59,7 +59,7 @@ yami_relay_dead_pump(yami_relay_core_t *core, yami_relay_group_t *group)
             return;
         }
         if (core->is_moving) {
-            yami_relay_group_touch(core, group);
+            yami_relay_move_later(core, group);
             return;
         }
         if (yami_relay_dead_channel(core, group->channel, true) == NULL) {
@@ -69,6 +69,7 @@ yami_relay_dead_pump(yami_relay_core_t *core, yami_relay_group_t *group)
         group->is_moving = core->is_moving = true;
         yami_relay_fetch(core, group->channel, piece->first, YAMI_FETCH_DEAD, group->number);
     }
+    yami_relay_move_next(core);
 }
 
 //  The user's pairs, as many as leave room for ours. Returns how many.

@@ -245,7 +245,9 @@ s_serve(yami_relay_core_t *core, yami_relay_group_t *group, yami_relay_handle_t 
                               "a message is larger than max-frame");
         return S_MEMBER_ENDED;
     }
-    if (run->piece != NULL && !yami_relay_pieces_fit(core, run->last < run->piece->last, true)) {
+    bool may_end = group->pieces.totals[YAMI_PIECE_LEASED] > 0; //  else only this one can
+    if (run->piece != NULL && may_end &&
+        !yami_relay_pieces_fit(core, run->last < run->piece->last, true)) {
         return S_NO_PIECES;
     }
     uint64_t base;

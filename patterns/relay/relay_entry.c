@@ -102,7 +102,9 @@ s_group_entry(yami_relay_core_t *core, const yami_relay_event_t *event, bool is_
 {
     yami_relay_group_t *group = yami_relay_map_get(&core->groups, event->fetch.argument);
     bool is_moving = event->fetch.purpose == YAMI_FETCH_DEAD;
-    core->is_moving = core->is_moving && !is_moving;
+    if (is_moving) {
+        yami_relay_move_ended(core);
+    }
     if (group == NULL) {
         return;
     }

@@ -58,6 +58,7 @@ yami_relay_group_remove(yami_relay_core_t *core, yami_relay_group_t *group)
     if (group->is_dirty) {
         TAILQ_REMOVE(&core->dirty_groups, group, of_dirty);
     }
+    yami_relay_move_forget(core, group);
     if (group->has_settled) {
         TAILQ_REMOVE(&core->settled_groups, group, of_settled);
     }

@@ -254,13 +254,6 @@ s_go_on(yami_relay_core_t *core, yami_relay_job_t *job)
     }
     if (job->type == YAMI_JOB_REDRIVE) {
         job->sequence = s_next_free(job);
-        if (!yami_relay_may_move(core)) {
-            core->lacks_room = true;
-            return;
-        }
-        if (core->is_moving) {
-            return; //  due in the next turn
-        }
     }
     if (job->type == YAMI_JOB_PEEK) {
         job->sequence = s_next_seen(core, job);
@@ -269,8 +262,17 @@ s_go_on(yami_relay_core_t *core, yami_relay_job_t *job)
         job->is_finished = true;
         return;
     }
+    if (job->type == YAMI_JOB_REDRIVE) {
+        if (!yami_relay_may_move(core)) {
+            core->lacks_room = true;
+            return;
+        }
+        if (core->is_moving) {
+            return; //  due in the next turn
+        }
+        core->is_moving = true;
+    }
     job->is_fetching = true;
-    core->is_moving = core->is_moving || job->type == YAMI_JOB_REDRIVE;
     yami_relay_fetch(core, job->channel, job->sequence, YAMI_FETCH_JOB, job->id);
 }
 
@@ -293,14 +295,21 @@ s_pump(yami_relay_core_t *core, yami_relay_job_t *job)
     }
 }
 
+//  Whoever waited longest goes first, next turn.
+static void
+s_stand_back(yami_relay_core_t *core, yami_relay_job_t *job)
+{
+    TAILQ_REMOVE(&core->jobs, job, of_core);
+    TAILQ_INSERT_TAIL(&core->jobs, job, of_core);
+}
+
 void
 yami_relay_jobs_pump(yami_relay_core_t *core)
 {
     const int64_t least = YAMI_RELAY_TURN_BYTES / 2; //  left to those who deliver
     for (size_t count = core->job_count; count > 0 && core->budget > least; count--) {
         yami_relay_job_t *job = TAILQ_FIRST(&core->jobs);
-        TAILQ_REMOVE(&core->jobs, job, of_core); //  whoever waited longest goes first, next turn
-        TAILQ_INSERT_TAIL(&core->jobs, job, of_core);
+        s_stand_back(core, job);
         s_pump(core, job);
     }
 }
@@ -451,7 +460,10 @@ yami_relay_job_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
         return;
     }
     job->is_fetching = false;
-    core->is_moving = core->is_moving && job->type != YAMI_JOB_REDRIVE;
+    if (job->type == YAMI_JOB_REDRIVE) {
+        s_stand_back(core, job); //  one move at a time: the next turn's is another job's
+        yami_relay_move_ended(core);
+    }
     yami_batch_t batch;
     bool is_sound = event->result == 0 && event->entry->data != NULL &&
                     yami_relay_batch_view(&batch, event->entry) == 0;

@@ -30,6 +30,48 @@ yami_relay_moves_late(yami_relay_core_t *core)
 }
 
 void
+yami_relay_move_later(yami_relay_core_t *core, yami_relay_group_t *group)
+{
+    if (!group->is_mover) {
+        group->is_mover = true;
+        TAILQ_INSERT_TAIL(&core->movers, group, of_movers);
+    }
+}
+
+static void
+s_leave_line(yami_relay_core_t *core, yami_relay_group_t *group)
+{
+    if (group->is_mover) {
+        group->is_mover = false;
+        TAILQ_REMOVE(&core->movers, group, of_movers);
+    }
+}
+
+void
+yami_relay_move_next(yami_relay_core_t *core)
+{
+    yami_relay_group_t *group = TAILQ_FIRST(&core->movers);
+    if (!core->is_moving && group != NULL) {
+        s_leave_line(core, group);
+        yami_relay_group_touch(core, group);
+    }
+}
+
+void
+yami_relay_move_ended(yami_relay_core_t *core)
+{
+    core->is_moving = false;
+    yami_relay_move_next(core);
+}
+
+void
+yami_relay_move_forget(yami_relay_core_t *core, yami_relay_group_t *group)
+{
+    s_leave_line(core, group);
+    yami_relay_move_next(core);
+}
+
+void
 yami_relay_move_start(yami_relay_move_t *self, yami_relay_core_t *core, yami_relay_group_t *origin,
                       yami_relay_job_t *owner)
 {

@@ -386,6 +386,19 @@ yami_relay_dead_entry(yami_relay_core_t *core, yami_relay_group_t *group, const 
 bool
 yami_relay_may_move(const yami_relay_core_t *core);
 
+//  Lines up until the move that is under way has ended.
+void
+yami_relay_move_later(yami_relay_core_t *core, yami_relay_group_t *group);
+
+//  Unless a move is under way, the next in the line is touched: by the end of a move, and by a
+//  group that was touched and has nothing to move, or is no more.
+void
+yami_relay_move_next(yami_relay_core_t *core);
+void
+yami_relay_move_ended(yami_relay_core_t *core);
+void
+yami_relay_move_forget(yami_relay_core_t *core, yami_relay_group_t *group);
+
 //  Touches groups with dead letters that were not moved, when they may be again.
 void
 yami_relay_moves_late(yami_relay_core_t *core);

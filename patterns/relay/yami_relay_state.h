@@ -242,7 +242,9 @@ struct yami_relay_group {
     TAILQ_ENTRY(yami_relay_group) of_dirty;
     TAILQ_ENTRY(yami_relay_group) of_cached;
     TAILQ_ENTRY(yami_relay_group) of_settled;
+    TAILQ_ENTRY(yami_relay_group) of_movers;
     bool is_dirty;    //  may have something to deliver
+    bool is_mover;    //  in the list of those who wait until another's move has ended
     bool has_settled; //  in the list of those with something for the journal
 };
 
@@ -404,10 +406,11 @@ struct yami_relay_core {
     int64_t due_ms;       //  wall clock: nothing is due before; perhaps nothing is then, either
     int64_t due_retry_ms; //  monotonic: what found no room is tried again
     yami_relay_round_t round;
-    yami_histogram_t lateness; //  ms, of all that were fired
-    bool lacks_room;           //  moves wait for it, or for the disk
-    bool is_moving;            //  a FETCH for a MOVE is under way
-    bool owes_acked;           //  some found all waits taken
+    yami_histogram_t lateness;  //  ms, of all that were fired
+    bool lacks_room;            //  moves wait for it, or for the disk
+    bool is_moving;             //  a FETCH for a MOVE is under way
+    yami_relay_groups_t movers; //  wait for its end, in turn; one of them is touched then
+    bool owes_acked;            //  some found all waits taken
 
     yami_damage_t *losts; //  owned; found before the first step
     size_t lost_count;

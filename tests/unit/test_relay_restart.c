@@ -587,6 +587,50 @@ test_moves_wait_for_a_disk_that_stands_still(void **state)
     assert_int_equal(fixture_number(f, "messages"), 4);
 }
 
+static void
+s_publish_and_reject(fixture_t *f, uint32_t handle, const char *queue, uint64_t count)
+{
+    uint8_t id = (uint8_t) (70 + handle);
+    fixture_producer(f, 1, handle, QUEUE, queue, id, 0, 1);
+    fixture_consumer(f, 2, handle, QUEUE, queue, "", "", 0, 3600000);
+    fixture_credit(f, 2, handle, count, PLENTY);
+    for (uint64_t sequence = 1; sequence <= count; sequence++) {
+        fixture_publish(f, 1, fixture_batch(handle, id, 1, sequence, 1, NULL));
+        fixture_settle_down(f);
+        do {
+            fixture_expect(f, 2, YAMI_FRAME_DELIVER);
+        } while (f->frame.handle != handle);
+        fixture_settle(f, 2, handle, YAMI_FRAME_REJECT, sequence, f->frame.token, sequence,
+                       sequence);
+        fixture_settle_down(f);
+    }
+}
+
+//  One move is under way at a time, but not one redrive.
+static void
+test_small_redrive_does_not_wait_for_a_large_one(void **state)
+{
+    fixture_t *f = *state;
+    s_publish_and_reject(f, 5, "large", 30);
+    s_publish_and_reject(f, 6, "small", 1);
+    fixture_forget(f);
+    yami_frame_t redrive = {.type = YAMI_FRAME_ADMIN,
+                            .present = YAMI_F_SERIAL | YAMI_F_COMMAND | YAMI_F_CHANNEL,
+                            .serial = 1,
+                            .command = yami_slice_text("redrive"),
+                            .channel = yami_slice_text("large")};
+    fixture_send(f, 1, &redrive);
+    redrive.serial = 2;
+    redrive.channel = yami_slice_text("small");
+    fixture_send(f, 1, &redrive);
+    fixture_settle_down(f);
+    fixture_expect(f, 1, YAMI_FRAME_REPLY);
+    assert_int_equal(f->frame.serial, 2);
+    assert_int_equal(fixture_number(f, "messages"), 1);
+    fixture_expect(f, 1, YAMI_FRAME_REPLY);
+    assert_int_equal(fixture_number(f, "messages"), 30);
+}
+
 int
 main(void)
 {
@@ -606,6 +650,7 @@ main(void)
         TEST(test_move_without_memory_leaves_its_messages_and_the_next_goes_on),
         cmocka_unit_test(test_batch_with_the_last_numbers_there_are_is_read_back),
         TEST(test_moves_wait_for_a_disk_that_stands_still),
+        TEST(test_small_redrive_does_not_wait_for_a_large_one),
         cmocka_unit_test(test_checkpoint_with_many_failed_messages_is_written_and_read),
         cmocka_unit_test(test_piece_takes_no_more_of_a_checkpoint_than_is_counted_on),
         cmocka_unit_test(test_epoch_of_a_producer_that_was_forgotten_is_given_to_nobody_else),
