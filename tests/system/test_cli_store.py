@@ -10,7 +10,7 @@ import subprocess
 
 from fault_support import strace
 from yamd_support import (BIN, CANTCREAT, DATAERR, NOINPUT, OK, TEMPFAIL, TIMEOUT, UNAVAILABLE, Relay, folder, main,
-                          needs, refused, rows, spawn, write, yam)
+                          needs, refused, rows, spawn, until, write, yam)
 
 
 def filled_store():
@@ -53,23 +53,42 @@ def test_damage_is_reported_with_its_range():
     assert "offset" in errors
 
 
-def test_damage_beside_a_settled_queue_is_named_the_same_after_each_start():
+def damaged_orders(*queues):
+    """A store whose queue of orders is damaged, beside settled invoices and a message of each of these queues. Returns the
+    damage, as verify tells it, and the bytes there."""
     relay = Relay()
     relay.yam("push", "orders", stdin="".join(f"order {number}\n" for number in range(10)))
     relay.yam("push", "invoices", stdin="invoice\n" * 5)
     relay.yam("pull", "invoices", "-n5")
+    for queue in queues:
+        relay.yam("push", queue, stdin="kept\n")
     assert relay.stop() == OK
     path, data = next((path, data) for path, data in content().items() if b"order 5" in data)
-    with open(path, "r+b") as file:
-        file.seek(data.index(b"order 5"))
-        file.write(b"O")
+    write(path, data.replace(b"order 5", b"Order 5"))
     damage = rows(yam("verify", folder("store"), "--json", code=DATAERR)[0])["damages"]
     assert [(row["channel"], row["first"], row["last"]) for row in damage] == [(1, 1, 10)], damage
+    return damage, content()[path][damage[0]["offset"]:][:damage[0]["bytes"]]
+
+
+def test_damage_beside_a_settled_queue_is_named_the_same_after_each_start():
+    damage, _ = damaged_orders("bills")  # a bill waits: the segment stays
     for _ in range(2):
         assert Relay().stop() == OK
         assert rows(yam("verify", folder("store"), "--json", code=DATAERR)[0])["damages"] == damage
     output, _ = yam("verify", folder("store"), code=DATAERR)
     assert "1 damaged ranges, torn" in output, output
+
+
+def test_damaged_segment_in_which_nothing_is_left_is_given_back_and_its_bytes_stay_aside():
+    _, lost = damaged_orders()
+    relay = Relay()
+    relay.wait_for_log("store.damaged")
+    until(lambda: not os.path.exists(folder("store/0000000000000001.seg")), "it is not given back")
+    assert relay.stop() == OK
+    assert "0 damaged ranges" in yam("verify", folder("store"))[0]
+    kept, = glob.glob(folder("store/lost-*"))
+    with open(kept, "rb") as file:
+        assert file.read() == lost and b"Order 5" in lost, kept
 
 
 def test_dump_shows_entries_and_bodies():
