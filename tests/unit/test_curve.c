@@ -161,7 +161,9 @@ test_a_call_travels_encrypted_and_a_plain_one_is_not_heard(void **state)
     assert_int_equal(errno, EAGAIN);
     yam_rpc_server_stats_t stats;
     yam_rpc_server_stats(server, &stats);
-    assert_int_equal(stats.requests, 200);
+    yam_rpc_stats_t asked;
+    yam_rpc_stats(caller, &asked);
+    assert_in_range(stats.requests, 200, 200 + asked.retries);
     assert_int_equal(yam_rpc_close(&stranger, 0), 1);
     yam_rpc_destroy(&caller);
     yam_rpc_server_destroy(&server);
