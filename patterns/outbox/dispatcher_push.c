@@ -73,13 +73,12 @@ s_log_refusal(yam_dispatcher_t *self, const yami_outbox_lane_t *lane,
 //  -- Open and close
 //  --------------------------------------------------------------------------------
 
-//  The row of that sequence will be taken by no sender, or (0) none of the lane: yam_error() says
-//  why.
+//  The row of that sequence will be taken by no sender, or (0) none of the lane: text says why.
 static void
-s_refuse(yam_dispatcher_t *self, yami_outbox_lane_t *lane, uint64_t sequence)
+s_refuse(yam_dispatcher_t *self, yami_outbox_lane_t *lane, uint64_t sequence, const char *text)
 {
     yami_outbox_refusal_t refusal = {sequence, sequence, YAM_STATUS_MALFORMED, ""};
-    (void) snprintf(refusal.text, sizeof refusal.text, "%s", yam_error());
+    (void) snprintf(refusal.text, sizeof refusal.text, "%s", text);
     s_log_refusal(self, lane, &refusal);
     yami_outbox_core_refused(lane, &refusal);
 }
@@ -91,7 +90,7 @@ yami_dispatcher_open(yam_dispatcher_t *self, yami_outbox_lane_t *lane, uint64_t 
     YAM_ASSERT(lane->shell == NULL);
     if (yami_name_check(yami_slice_text(lane->seen.channel),
                         lane->seen.kind == YAMI_KIND_QUEUE ? "queue" : "topic") == -1) {
-        s_refuse(self, lane, 0);
+        s_refuse(self, lane, 0, yam_error());
         return;
     }
     yami_dispatcher_push_t *push = yami_alloc(sizeof *push);
@@ -136,7 +135,8 @@ typedef struct {
     yami_dispatcher_push_t *push;
     uint64_t count; //  messages taken
     bool is_full;
-    bool is_refused; //  the row that was next: no sender will take it
+    bool is_refused;                  //  the row that was next: no sender will take it
+    char text[YAM_OUTBOX_REASON + 1]; //  why
 } s_sending_t;
 
 //  Gives the record the property "id" unless it has one, or no room for it.
@@ -168,6 +168,14 @@ s_is_full(yami_sender_t *sender, int error)
            state.final_status != YAM_STATUS_OK;
 }
 
+//  yam_error() says why; what is done until the row is marked may say another thing by it.
+static void
+s_note_refused(s_sending_t *sending)
+{
+    sending->is_refused = true;
+    (void) snprintf(sending->text, sizeof sending->text, "%s", yam_error());
+}
+
 static int
 s_send_row(void *arg, const yam_outbox_entry_t *entry)
 {
@@ -175,14 +183,16 @@ s_send_row(void *arg, const yam_outbox_entry_t *entry)
     yami_record_t record;
     yami_sender_t *sender = sending->push->outlet->sender;
     if (yami_outbox_record(&record, entry->record, entry->record_size, entry->id) == -1) {
-        sending->is_refused = true;
+        s_note_refused(sending);
         return 1;
     }
     s_add_identity(sending->dispatcher, &record, entry->id);
     if (sender->ops->send(sender, &record, "") == -1) {
         int error = errno;
         sending->is_full = error != ENOMEM && s_is_full(sender, error);
-        sending->is_refused = error != ENOMEM && !sending->is_full;
+        if (error != ENOMEM && !sending->is_full) {
+            s_note_refused(sending);
+        }
         return error == ENOMEM ? -1 : 1;
     }
     sending->count++;
@@ -214,7 +224,7 @@ yami_dispatcher_send(yam_dispatcher_t *self, const yami_outbox_output_t *output,
     yami_outbox_core_sent(core, now_ms, yami_clock_wall_ms(), output, sending.count,
                           sending.is_full);
     if (sending.is_refused) {
-        s_refuse(self, lane, lane->next);
+        s_refuse(self, lane, lane->next, sending.text);
     }
     return 0;
 }
