@@ -186,7 +186,8 @@ SECONDS    ?= 60
 fuzz: deps
 	+@$(FUZZ_MAKE) $(FUZZ)/fuzz/fuzz_$(TARGET)
 	@mkdir -p $(FUZZ_FOUND) $(FUZZ_CORPUS)
-	$(FUZZ)/fuzz/fuzz_$(TARGET) -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+	LSAN_OPTIONS=print_suppressions=0:suppressions=tests/tools/lsan.supp \
+	    $(FUZZ)/fuzz/fuzz_$(TARGET) -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
 	    -artifact_prefix=$(FUZZ)/ $(FUZZ_FLAGS) $(FUZZ_FOUND) $(FUZZ_CORPUS)
 
 merge:

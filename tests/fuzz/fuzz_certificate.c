@@ -21,8 +21,8 @@
 #define S_DOMAIN "yam-fuzz"
 #define S_OTHER 128
 
-static char s_folder[] = "/tmp/yam-fuzz-XXXXXX";
-static char s_path[64];
+static char s_folder[256];
+static char s_path[sizeof s_folder + 8];
 static yam_t *s_yam;
 static yami_doorman_t *s_doorman;
 static void *s_socket; //  REQ, to the doorman
@@ -37,6 +37,8 @@ s_remove(void)
 static void
 s_start(void)
 {
+    const char *parent = getenv("TMPDIR");
+    (void) snprintf(s_folder, sizeof s_folder, "%s/yam-fuzz-XXXXXX", parent ? parent : "/tmp");
     YAM_ASSERT(mkdtemp(s_folder));
     (void) snprintf(s_path, sizeof s_path, "%s/client", s_folder);
     (void) atexit(s_remove);
