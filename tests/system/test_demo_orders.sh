@@ -3,7 +3,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 if [[ ! -x $YAM_BUILD/examples/demo_orders/shop ]]; then
-    [[ $YAM_BUILD != */san-* ]] && echo "# needs examples: make examples" || echo "# not here: a sanitizer's build has no examples"
+    [[ $YAM_BUILD != */san-* ]] && echo "# needs examples: make examples" || echo "# not here: make check's second half builds no examples"
     exit 77
 fi
 output=$(KILLING=8 examples/demo_orders/run.sh) || { echo "$output"; exit 1; }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #   test_examples.sh - every example of examples/NN_*.c runs as its comment says and prints what it should. TAP.
-#   Examples are built against the staged install; make check builds none with sanitizers, make examples SAN=... does.
+#   Examples are built against the staged install; make check's second half builds none, make examples SAN=... does.
 set -u
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -12,7 +12,7 @@ failed=0
 trap 'kill -9 $relay 2> /dev/null; rm -rf "$work"' EXIT
 
 if [ ! -x "$examples/01_queue" ]; then
-    [[ $YAM_BUILD != */san-* ]] && echo "# needs examples: make examples" || echo "# not here: make examples SAN=... was not run"
+    [[ $YAM_BUILD != */san-* ]] && echo "# needs examples: make examples" || echo "# not here: make check's second half builds no examples"
     exit 77
 fi
 

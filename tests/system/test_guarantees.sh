@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-#   Every test that GUARANTEES.md or COVERAGE.md names is one that run_tests --test finds, and is in a program of its promise's row; the
-#   source of every program in its commands exists; each kind of fault has a row. Every file and folder of this tree that any page names exists.
+#   Every test that GUARANTEES.md or COVERAGE.md names is one that run_tests --test finds, and is in a program of its promise's
+#   row; the source of every program in its commands exists; each kind of fault has a row. Every file and folder of this tree
+#   that any page names exists.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 passed=0

@@ -208,7 +208,7 @@ def leave(reason):
 
 def need_example(path):
     if not os.path.exists(path):
-        leave("not here: a sanitizer's build has no examples" if IS_SANITIZED else f"needs {path}: make examples")
+        leave("not here: make check's second half builds no examples" if IS_SANITIZED else f"needs {path}: make examples")
 
 
 def main(cases):
