@@ -25,7 +25,8 @@ s_name(yami_recovery_t *self, size_t index, uint32_t channel, uint64_t first, ui
     another.channel = channel;
     another.first = first;
     another.last = last;
-    return yami_recovery_add_damage(self, &another);
+    int rc = yami_recovery_add_damage(self, &another);
+    return rc == -1 && errno == EMSGSIZE ? 0 : rc; //  too many to name: the range is told
 }
 
 //  To the newest damage of that segment.
@@ -88,7 +89,7 @@ s_may_hold(const yami_recovery_t *self, const yami_damage_t *damage, const yami_
 {
     const yami_found_t *found = yami_recovery_find(self, damage->segment);
     if (!found || !found->segment) {
-        return true;
+        return !found || !found->is_given_back;
     }
     bool is_behind = !before || damage->segment > before->segment->header.number ||
                      damage->last_lsn == before->segment->last_lsn;
