@@ -13,6 +13,7 @@
 #include "yam_error.h"
 #include "yam_outbox_db.h"
 #include "yam_relay.h"
+#include "yami_base.h"
 #include "yami_limits.h"
 #include "yami_outbox_sqlite.h"
 
@@ -272,6 +273,36 @@ test_row_that_no_sender_takes_fails_alone_and_the_next_are_delivered(void **stat
     assert_int_equal(yam_pull_close(&pull, PATIENCE_MS), 0);
 }
 
+//  As a provider may that ends a statement.
+static int64_t
+s_read_and_say(void *arg, int64_t lane, uint64_t first, uint64_t last, yam_outbox_entry_fn fn,
+               void *fn_arg)
+{
+    int64_t rows = yami_outbox_sqlite_read(arg, lane, first, last, fn, fn_arg);
+    (void) yami_fail(EIO, "what the database says");
+    return rows;
+}
+
+static void
+test_reason_of_a_refused_row_is_not_what_its_database_said_since(void **state)
+{
+    (void) state;
+    yam_outbox_db_t database = yami_outbox_sqlite;
+    database.read = s_read_and_say;
+    outbox_put_numbers("orders", 0, 1);
+    outbox_run(outbox_database, "UPDATE yam_outbox_row SET record = x''");
+    sqlite3 *writer;
+    assert_int_equal(sqlite3_open(outbox_path, &writer), SQLITE_OK);
+    yam_dispatcher_t *dispatcher =
+        yam_dispatcher_new_over(wrapper_yam, &database, writer, s_endpoint, NULL);
+    assert_non_null(dispatcher);
+    s_flush(dispatcher);
+    yam_dispatcher_destroy(&dispatcher);
+    assert_int_equal(outbox_number("SELECT count(*) FROM yam_outbox WHERE state = 2 AND reason "
+                                   "LIKE '%no sound record%'"),
+                     1);
+}
+
 static void
 test_rows_of_a_name_that_is_none_fail_and_those_of_others_are_delivered(void **state)
 {
@@ -492,6 +523,7 @@ main(void)
         S_TEST(test_a_database_put_back_from_a_copy_begins_a_new_epoch_and_loses_nothing),
         S_TEST(test_what_the_relay_refuses_for_good_fails_with_its_reason_and_may_be_put_back),
         S_TEST(test_row_that_no_sender_takes_fails_alone_and_the_next_are_delivered),
+        S_TEST(test_reason_of_a_refused_row_is_not_what_its_database_said_since),
         S_TEST(test_rows_of_a_name_that_is_none_fail_and_those_of_others_are_delivered),
         S_TEST(test_rows_are_deleted_at_once_when_nothing_is_kept),
         S_TEST(test_two_dispatchers_at_once_deliver_everything_once),
