@@ -106,9 +106,10 @@ oracle_redrives(oracle_t *self);
 
 void
 oracle_relay_takes(oracle_t *self, uint64_t number, const yami_frame_t *frame);
-//  What it did with that frame is done: who settles what it does not hold is told so, nobody else.
+//  What it did with that frame is done: who settles what it does not hold is told so, if there was
+//  memory for that, and nobody else.
 void
-oracle_relay_took(oracle_t *self, uint64_t number);
+oracle_relay_took(oracle_t *self, uint64_t number, bool had_memory);
 void
 oracle_relay_takes_batch(oracle_t *self, uint64_t number, const yami_batch_t *batch);
 //  Something else: garbage.

@@ -297,11 +297,12 @@ oracle_relay_takes(oracle_t *self, uint64_t number, const yami_frame_t *frame)
 }
 
 void
-oracle_relay_took(oracle_t *self, uint64_t number)
+oracle_relay_took(oracle_t *self, uint64_t number, bool had_memory)
 {
     oracle_link_t *link = s_link(self, number);
     bool is_told = link->fenced > 0;
-    if (link->has_settled && is_told != (link->stale > 0) && link->errors < ERRORS_TOLD) {
+    bool must_tell = link->stale > 0 && had_memory && link->errors < ERRORS_TOLD;
+    if (link->has_settled && (is_told ? link->stale == 0 : must_tell)) {
         world_fail(self->world, "fenced",
                    "link %" PRIu64 " settles %" PRIu64 " it does not hold, and is%s told so",
                    number, link->stale, is_told ? "" : " not");

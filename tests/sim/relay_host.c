@@ -340,7 +340,7 @@ s_arrive(void *arg, uint64_t link, yami_block_t *block)
         shortage_bury(&frame, sizeof frame); //  its stack may have held the block
         return;
     }
-    oracle_relay_took(self->oracle, link);
+    oracle_relay_took(self->oracle, link, shortage == SHORTAGE_NONE);
     s_turn_after(self, world_between(&self->random, 0, TURN_DELAY_MAX_US));
     s_after_step(self);
 }
