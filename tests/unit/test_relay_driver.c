@@ -121,8 +121,8 @@ s_attach(world_t *w, uint32_t queue)
                              .role = YAMI_ROLE_PRODUCER,
                              .kind = YAMI_KIND_QUEUE,
                              .channel = yami_slice_text(names[queue - 1]),
-                             .producer = {.bytes = {(uint8_t) queue}},
                              .first = 1};
+    producer.producer.bytes[0] = (uint8_t) queue;
     yami_frame_t consumer = {.type = YAMI_FRAME_ATTACH,
                              .handle = queue,
                              .present = YAMI_F_ROLE | YAMI_F_KIND | YAMI_F_CHANNEL,

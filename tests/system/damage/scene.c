@@ -258,7 +258,8 @@ damage_assert_serves_the_rest(relay_process_t *relay, const bool *lost, unsigned
     }
     damage_receive(relay, received);
     for (unsigned number = 1; number <= COUNT; number++) {
-        if (lost[number] && (number < first || number > last)) {
+        bool is_near = first <= number && number <= last;
+        if (lost[number] && !is_near) {
             fail_msg("message %u is called lost; only %u to %u were damaged", number, first, last);
         }
         if (!received[number] && !lost[number]) {
