@@ -6,6 +6,7 @@
 #include "yami_planted.h"
 #include "yami_relay_due.h"
 #include "yami_relay_jobs.h"
+#include "yami_relay_move.h"
 #include "yami_relay_parts.h"
 
 //  Every owner may have one wake that counts, and four stale ones before they are swept.

@@ -3,6 +3,7 @@
 
 #include "yami_base.h"
 #include "yami_properties.h"
+#include "yami_relay_move.h"
 #include "yami_relay_parts.h"
 
 #define S_SUFFIX ".dead"

@@ -13,6 +13,7 @@
 #include "yami_base.h"
 #include "yami_planted.h"
 #include "yami_relay_due.h"
+#include "yami_relay_move.h"
 #include "yami_relay_parts.h"
 
 #define S_ROUND_MESSAGES 16384u

@@ -8,6 +8,7 @@
 #include "yami_planted.h"
 #include "yami_relay_due.h"
 #include "yami_relay_jobs.h"
+#include "yami_relay_move.h"
 #include "yami_relay_parts.h"
 
 #define S_UNREAD_MS 10000 //  between two lines about entries that cannot be read

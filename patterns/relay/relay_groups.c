@@ -3,6 +3,7 @@
 #include "yami_base.h"
 #include "yami_planted.h"
 #include "yami_relay_due.h"
+#include "yami_relay_move.h"
 #include "yami_relay_parts.h"
 
 yami_relay_group_t *

@@ -5,6 +5,7 @@
 #include "yami_properties.h"
 #include "yami_relay_due.h"
 #include "yami_relay_jobs.h"
+#include "yami_relay_move.h"
 #include "yami_relay_parts.h"
 
 #define S_PEEK_DEFAULT 10u

@@ -3,6 +3,7 @@
 
 #include "yami_base.h"
 #include "yami_planted.h"
+#include "yami_relay_move.h"
 #include "yami_relay_parts.h"
 
 #define S_BATCH_SIZE (1u << 20) //  bytes of one batch, if records are not bigger

@@ -2,6 +2,7 @@
 
 #include "yami_base.h"
 #include "yami_relay_jobs.h"
+#include "yami_relay_move.h"
 #include "yami_relay_parts.h"
 
 #define S_WAITS_LIMIT ((size_t) 1 << 24)

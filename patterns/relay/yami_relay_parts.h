@@ -372,7 +372,7 @@ yami_relay_cache_drop(yami_relay_core_t *core, yami_relay_group_t *group);
 void
 yami_relay_settle(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame);
 
-//  -- relay_dead.c, relay_move.c: into the dead letters and back ----------------------------------
+//  -- relay_dead.c: into the dead letters ---------------------------------------------------------
 
 void
 yami_relay_dead_pump(yami_relay_core_t *core, yami_relay_group_t *group);
@@ -380,52 +380,6 @@ yami_relay_dead_pump(yami_relay_core_t *core, yami_relay_group_t *group);
 void
 yami_relay_dead_entry(yami_relay_core_t *core, yami_relay_group_t *group, const yami_entry_t *entry,
                       const yami_batch_t *batch);
-
-//  Whether a MOVE may be appended now. Whoever may not sets lacks_room, and is touched or due again
-//  when it may.
-bool
-yami_relay_may_move(const yami_relay_core_t *core);
-
-//  Lines up until the move that is under way has ended.
-void
-yami_relay_move_later(yami_relay_core_t *core, yami_relay_group_t *group);
-
-//  Unless a move is under way, the next in the line is touched: by the end of a move, and by a
-//  group that was touched and has nothing to move, or is no more.
-void
-yami_relay_move_next(yami_relay_core_t *core);
-void
-yami_relay_move_ended(yami_relay_core_t *core);
-void
-yami_relay_move_forget(yami_relay_core_t *core, yami_relay_group_t *group);
-
-//  Touches groups with dead letters that were not moved, when they may be again.
-void
-yami_relay_moves_late(yami_relay_core_t *core);
-
-//  A MOVE being gathered: records for one channel, and the ranges of one group they settle.
-typedef struct {
-    yami_relay_core_t *core;
-    yami_relay_group_t *origin;
-    yami_relay_channel_t *target; //  NULL: nothing gathered
-    uint64_t job;                 //  or 0
-    yami_builder_t builder;
-    yami_ranges_t ranges;
-    yami_relay_job_t *owner; //  counts tickets; or NULL
-} yami_relay_move_t;
-
-void
-yami_relay_move_start(yami_relay_move_t *self, yami_relay_core_t *core, yami_relay_group_t *origin,
-                      yami_relay_job_t *owner);
-
-//  Adds one record that leaves sequence of the origin for target. Whether there was memory for it.
-bool
-yami_relay_move_add(yami_relay_move_t *self, yami_relay_channel_t *target, uint64_t sequence,
-                    const yami_record_t *record);
-
-//  Appends what was gathered.
-void
-yami_relay_move_finish(yami_relay_move_t *self);
 
 //  "orders" -> "orders.dead"; NULL when there is none (is_making: and none can be made).
 yami_relay_channel_t *

@@ -15,6 +15,7 @@
 #include "yam_error.h"
 #include "yami_base.h"
 #include "yami_log_state.h"
+#include "yami_segment_format.h"
 
 #define KIND_DATA 18
 #define KIND_STATE 19
@@ -90,6 +91,16 @@ static uint64_t
 s_hash(uint64_t before, const log_model_entry_t *entry)
 {
     return s_mix(before ^ s_mix(entry->lsn) ^ s_mix(entry->content + 7));
+}
+
+uint64_t
+log_model_offset(const log_model_t *self, size_t index)
+{
+    uint64_t offset = YAMI_SEGMENT_HEADER_SIZE;
+    for (size_t before = 0; before < index; before++) {
+        offset += yami_entry_span(self->entries[before].meta_size, self->entries[before].data_size);
+    }
+    return offset;
 }
 
 void

@@ -89,6 +89,11 @@ log_model_read_all(log_model_t *self);
 int
 log_model_step(log_model_t *self);
 
+//  Where the model's index-th entry lies in the first segment, in which all before it are: one
+//  behind the other.
+uint64_t
+log_model_offset(const log_model_t *self, size_t index);
+
 //  Compares an entry with the one of that LSN: kind, channel, range, meta, data.
 void
 log_model_compare(const log_model_t *self, const yami_entry_t *entry);

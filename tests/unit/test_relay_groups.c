@@ -257,15 +257,22 @@ test_peek_shows_without_leasing(void **state)
     assert_int_equal(f->frame.status, YAM_STATUS_UNKNOWN);
 }
 
+//  1 to 3, 4 to 6, which cannot be read, and 7 to 9.
 static void
-test_peek_begins_within_a_batch_and_passes_damage(void **state)
+s_publish_with_damage(fixture_t *f)
 {
-    fixture_t *f = *state;
     consume_publish(f, 1, 3);
     consume_publish(f, 4, 3);
     consume_publish(f, 7, 3);
     fixture_settle_down(f);
     f->entries[f->entry_count - 2].is_damaged = true;
+}
+
+static void
+test_peek_begins_within_a_batch_and_passes_damage(void **state)
+{
+    fixture_t *f = *state;
+    s_publish_with_damage(f);
     yami_frame_t frame = {.type = YAMI_FRAME_ADMIN,
                           .present =
                               YAMI_F_SERIAL | YAMI_F_COMMAND | YAMI_F_CHANNEL | YAMI_F_SEQUENCE,
@@ -286,11 +293,7 @@ static void
 test_damage_is_reported_with_its_range_and_passed(void **state)
 {
     fixture_t *f = *state;
-    consume_publish(f, 1, 3);
-    consume_publish(f, 4, 3);
-    consume_publish(f, 7, 3);
-    fixture_settle_down(f);
-    f->entries[f->entry_count - 2].is_damaged = true;
+    s_publish_with_damage(f);
     fixture_credit(f, 2, 5, 100, PLENTY);
     fixture_settle_down(f);
     consume_expect_deliver(f, 2, 1, 3, 1, 0);

@@ -7,6 +7,7 @@
 
 #include "yami_alloc_test.h"
 #include "yami_base.h"
+#include "yami_relay_move.h"
 #include "yami_relay_parts.h"
 
 #define QUEUE YAMI_KIND_QUEUE
@@ -76,6 +77,15 @@ s_teardown(void **state)
 {
     fixture_free((fixture_t **) state);
     return 0;
+}
+
+//  The next that peer 2 gets by that handle; what comes by others is passed.
+static void
+s_expect_of(fixture_t *f, uint32_t handle)
+{
+    do {
+        fixture_expect(f, 2, YAMI_FRAME_DELIVER);
+    } while (f->frame.handle != handle);
 }
 
 static yami_relay_core_t *
@@ -208,8 +218,7 @@ test_retries_keep_their_time_over_a_restart(void **state)
     fixture_credit(f, 2, 5, 10, PLENTY);
     fixture_publish(f, 1, fixture_batch(5, 7, 1, 1, 1, NULL));
     fixture_settle_down(f);
-    while (fixture_take(f, 2, YAMI_FRAME_DELIVER) && f->frame.handle != 5) {
-    }
+    s_expect_of(f, 5);
     yami_settle_t range = {f->frame.token, 1, 1};
     yami_frame_t nack = {.type = YAMI_FRAME_NACK,
                          .handle = 5,
@@ -276,8 +285,7 @@ test_clock_jumps_do_not_move_leases_and_retries(void **state)
     fixture_credit(f, 2, 5, 10, PLENTY);
     fixture_publish(f, 1, fixture_batch(5, 7, 1, 1, 1, NULL));
     fixture_settle_down(f);
-    while (fixture_take(f, 2, YAMI_FRAME_DELIVER) && f->frame.handle != 5) {
-    }
+    s_expect_of(f, 5);
     uint64_t token = f->frame.token;
     f->wall_ms += 3600000;
     fixture_turn(f);
@@ -561,8 +569,7 @@ test_moves_wait_for_a_disk_that_stands_still(void **state)
     fixture_settle_down(f);
     fixture_publish(f, 1, fixture_batch(5, 77, 1, 1, 3, NULL));
     fixture_settle_down(f);
-    while (fixture_take(f, 2, YAMI_FRAME_DELIVER) && f->frame.handle != 5) {
-    }
+    s_expect_of(f, 5);
     fixture_settle(f, 2, 5, YAMI_FRAME_REJECT, 1, f->frame.token, 1, 3);
     s_stand_still(f);
     s_expect_to_wait(f);
@@ -597,9 +604,7 @@ s_publish_and_reject(fixture_t *f, uint32_t handle, const char *queue, uint64_t 
     for (uint64_t sequence = 1; sequence <= count; sequence++) {
         fixture_publish(f, 1, fixture_batch(handle, id, 1, sequence, 1, NULL));
         fixture_settle_down(f);
-        do {
-            fixture_expect(f, 2, YAMI_FRAME_DELIVER);
-        } while (f->frame.handle != handle);
+        s_expect_of(f, handle);
         fixture_settle(f, 2, handle, YAMI_FRAME_REJECT, sequence, f->frame.token, sequence,
                        sequence);
         fixture_settle_down(f);

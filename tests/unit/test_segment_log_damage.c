@@ -88,25 +88,14 @@ s_build_small(log_model_t *model, sim_disk_t *disk)
     }
 }
 
-//  Where entry index of the model lies in its segment; they lie one behind the other.
-static uint64_t
-s_offset(const log_model_t *model, size_t index)
-{
-    uint64_t offset = YAMI_SEGMENT_HEADER_SIZE;
-    for (size_t before = 0; before < index; before++) {
-        offset +=
-            yami_entry_span(model->entries[before].meta_size, model->entries[before].data_size);
-    }
-    return offset;
-}
-
 //  Exactly the entry that covers the byte, if any, may be missing; some damage must cover the byte.
 static void
 s_check_flip(const log_model_t *model, const s_seen_t *seen, uint64_t offset)
 {
     size_t at = 0;
     for (size_t index = 0; index < model->count; index++) {
-        bool is_hit = offset >= s_offset(model, index) && offset < s_offset(model, index + 1);
+        bool is_hit =
+            offset >= log_model_offset(model, index) && offset < log_model_offset(model, index + 1);
         bool is_there = at < seen->count && seen->lsns[at] == model->entries[index].lsn;
         assert_true(is_hit != is_there);
         at += is_there ? 1 : 0;
@@ -156,7 +145,7 @@ test_one_bit_flipped_anywhere_is_found_and_only_its_entry_lost(void **state)
 static void
 s_check_flip_of_open(const log_model_t *model, const s_seen_t *seen, uint64_t offset)
 {
-    if (offset < s_offset(model, model->count - ENTRIES_OF_COMMIT)) {
+    if (offset < log_model_offset(model, model->count - ENTRIES_OF_COMMIT)) {
         s_check_flip(model, seen, offset);
         return;
     }
@@ -165,8 +154,8 @@ s_check_flip_of_open(const log_model_t *model, const s_seen_t *seen, uint64_t of
     assert_true(seen->damages[0].offset <= offset &&
                 offset < seen->damages[0].offset + seen->damages[0].size);
     assert_true(seen->count >= model->count - ENTRIES_OF_COMMIT && seen->count < model->count);
-    assert_int_equal(seen->damages[0].offset, s_offset(model, seen->count));
-    assert_true(offset < s_offset(model, seen->count + 1));
+    assert_int_equal(seen->damages[0].offset, log_model_offset(model, seen->count));
+    assert_true(offset < log_model_offset(model, seen->count + 1));
 }
 
 static void
@@ -176,15 +165,16 @@ test_one_bit_flipped_anywhere_in_a_log_that_a_crash_left_is_told(void **state)
     sim_disk_t *disk = sim_disk_new(1);
     log_model_t model;
     s_build_small(&model, disk);
-    uint64_t end = s_offset(&model, model.count);
+    uint64_t end = log_model_offset(&model, model.count);
     for (uint64_t offset = 0; offset < end; offset++) {
         for (unsigned bit = 0; bit < 8; bit++) {
             sim_disk_t *copy = sim_disk_clone(disk, offset); //  not closed: no footer
             size_t size = 0;
             sim_disk_bytes(copy, SEGMENT_1, &size)[offset] ^= (uint8_t) (1U << bit);
             s_seen_t seen = {.model = &model};
-            assert_int_equal(s_verify(copy, &seen),
-                             offset < s_offset(&model, model.count - ENTRIES_OF_COMMIT) ? 1 : 0);
+            assert_int_equal(
+                s_verify(copy, &seen),
+                offset < log_model_offset(&model, model.count - ENTRIES_OF_COMMIT) ? 1 : 0);
             s_check_flip_of_open(&model, &seen, offset);
             seen = (s_seen_t) {.model = &model};
             yami_store_t *store = s_open(copy, &model.options, &seen);
@@ -228,8 +218,8 @@ s_count_whole(const log_model_t *model, sim_disk_t *copy, sim_disk_t *image)
     const uint8_t *bytes = sim_disk_bytes(copy, SEGMENT_1, &size);
     const uint8_t *image_bytes = sim_disk_bytes(image, SEGMENT_1, &image_size);
     size_t whole = 0;
-    while (whole < model->count && s_offset(model, whole + 1) <= size &&
-           memcmp(bytes, image_bytes, s_offset(model, whole + 1)) == 0) {
+    while (whole < model->count && log_model_offset(model, whole + 1) <= size &&
+           memcmp(bytes, image_bytes, log_model_offset(model, whole + 1)) == 0) {
         whole++;
     }
     return whole;
@@ -244,9 +234,9 @@ test_cut_at_every_offset_of_the_tail_ends_the_log_there(void **state)
     sim_disk_t *disk = sim_disk_new(1);
     log_model_t model;
     s_build_small(&model, disk);
-    uint64_t end = s_offset(&model, model.count);
+    uint64_t end = log_model_offset(&model, model.count);
     sim_disk_t *image = sim_disk_clone(disk, 1); //  not closed: no footer
-    for (uint64_t cut = s_offset(&model, 3); cut <= end; cut++) {
+    for (uint64_t cut = log_model_offset(&model, 3); cut <= end; cut++) {
         for (int zeroed = 0; zeroed < 2; zeroed++) {
             sim_disk_t *copy = sim_disk_clone(image, cut);
             sim_disk_resize(copy, SEGMENT_1, cut);
@@ -571,7 +561,8 @@ test_lost_sequences_are_named_when_the_header_is_gone(void **state)
     s_build_small(&model, disk);
     assert_int_equal(model.store->ops->close(&model.store), 0);
     size_t size = 0;
-    sim_disk_bytes(disk, SEGMENT_1, &size)[s_offset(&model, 3) + 20] ^= 1; //  second of channel 1
+    sim_disk_bytes(disk, SEGMENT_1, &size)[log_model_offset(&model, 3) + 20] ^=
+        1; //  second of channel 1
     s_seen_t seen = {.model = &model};
     assert_int_equal(s_verify(disk, &seen), 1);
     assert_int_equal(seen.damages[0].channel, 1);

@@ -331,18 +331,6 @@ s_count_lost(const log_model_t *model, uint32_t channel)
     return lost;
 }
 
-//  Where entry index of the model lies in the first segment; they lie one behind the other.
-static uint64_t
-s_offset(const log_model_t *model, size_t index)
-{
-    uint64_t offset = YAMI_SEGMENT_HEADER_SIZE;
-    for (size_t before = 0; before < index; before++) {
-        offset +=
-            yami_entry_span(model->entries[before].meta_size, model->entries[before].data_size);
-    }
-    return offset;
-}
-
 //  In a segment that is full, and in the one that is written.
 static void
 test_header_that_goes_bad_while_the_log_is_open_loses_its_entry_only(void **state)
@@ -367,7 +355,8 @@ test_header_that_goes_bad_while_the_log_is_open_loses_its_entry_only(void **stat
             model.store->ops->stats(model.store, &stats);
             assert_int_equal(stats.segments > 1, rounds > 4);
             size_t size = 0;
-            sim_disk_bytes(disk, "0000000000000001.seg", &size)[s_offset(&model, index) + 9] ^= 1;
+            sim_disk_bytes(disk, "0000000000000001.seg",
+                           &size)[log_model_offset(&model, index) + 9] ^= 1;
             uint32_t hit = model.entries[index].channel;
             assert_int_equal(s_count_lost(&model, 1), hit == 1 ? 3 : 0);
             assert_int_equal(s_count_lost(&model, 2), hit == 2 ? 1 : 0);
