@@ -90,6 +90,8 @@
 #define YAMI_BUG_UNREAD_TAKEN_FOR_LOST 37
 //  a write that moved a part is taken for a whole one
 #define YAMI_BUG_PART_TAKEN_FOR_WHOLE 38
+//  what was refused as damaged is stored when another copy comes
+#define YAMI_BUG_REFUSED_AND_STORED 39
 
 //  The build says which one, with -DYAMI_PLANTED_BUG=YAMI_BUG_NAME.
 #ifndef YAMI_PLANTED_BUG

@@ -296,11 +296,13 @@ s_take(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_relay_ev
         s_refuse(core, handle, batch->first_sequence, batch, YAM_STATUS_FENCED);
     } else if (last < expected) {
         s_duplicate(core, handle, batch);
-    } else if (batch->first_sequence > expected) {
+    } else if (batch->first_sequence > expected || handle->takes_nothing) {
         s_refuse(core, handle, expected, batch, YAM_STATUS_GAP);
     } else if (event->is_damaged) {
-        //  by the way it came; whether it is given up or sent again is the producer's to say
+        //  By the way it came. Whether it is given up or sent again is the producer's to say, who
+        //  attaches anew: until then a copy that comes late in one piece must not be stored.
         s_refuse(core, handle, expected, batch, YAM_STATUS_MALFORMED);
+        handle->takes_nothing = !YAMI_PLANTED(REFUSED_AND_STORED);
     } else if (yami_batch_check_records(batch, &flags) == -1) {
         s_give_up(core, handle, expected, batch, YAM_STATUS_MALFORMED);
     } else {

@@ -115,6 +115,7 @@ struct yami_relay_handle {
     uint64_t confirmed; //  producer sequence, as last told
     bool must_confirm;  //  a duplicate came: tell again
     bool is_leaving;    //  ends when what it sent is confirmed
+    bool takes_nothing; //  new: what came damaged was refused, and it has not attached anew
 
     yami_relay_group_t *group; //  role consumer
     int64_t lease_ms;

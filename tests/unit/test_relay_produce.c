@@ -304,10 +304,6 @@ static void
 test_batch_damaged_on_its_way_is_refused_and_may_come_again(void **state)
 {
     fixture_t *f = s_attached(state);
-    s_publish_damaged(f, 1, 2);
-    s_expect_refuse(f, YAM_STATUS_MALFORMED, 1, 2);
-    s_publish(f, 3, 1);
-    s_expect_refuse(f, YAM_STATUS_GAP, 1, 3);
     s_publish(f, 1, 2);
     s_publish_damaged(f, 1, 2); //  known by its header: no refusal of what is stored
     s_publish_damaged(f, 2, 3);
@@ -315,6 +311,29 @@ test_batch_damaged_on_its_way_is_refused_and_may_come_again(void **state)
     fixture_expect_none(f, 1, YAMI_FRAME_ERROR);
     fixture_durable(f);
     s_expect_confirm(f, 1, 2);
+    fixture_hello(f, 1);
+    fixture_producer(f, 1, 1, QUEUE, "q", 9, 1, 3);
+    s_publish(f, 3, 2);
+    fixture_durable(f);
+    s_expect_confirm(f, 1, 4);
+}
+
+//  Its producer may have told its user that it failed.
+static void
+test_nothing_is_stored_after_a_damaged_batch_was_refused_until_attached_anew(void **state)
+{
+    fixture_t *f = s_attached(state);
+    s_publish_damaged(f, 1, 2);
+    s_expect_refuse(f, YAM_STATUS_MALFORMED, 1, 2);
+    s_publish(f, 3, 1);
+    s_expect_refuse(f, YAM_STATUS_GAP, 1, 3);
+    s_publish(f, 1, 2);
+    s_expect_refuse(f, YAM_STATUS_GAP, 1, 2);
+    fixture_hello(f, 1);
+    fixture_producer(f, 1, 1, QUEUE, "q", 9, 1, 3);
+    s_publish(f, 3, 1);
+    fixture_durable(f);
+    s_expect_confirm(f, 1, 3);
 }
 
 //  The refusal went down with the link; the client sends again, and this time it arrives in one
@@ -628,6 +647,7 @@ main(void)
         TEST(test_forgotten_producer_goes_on_at_first),
         TEST(test_malformed_batch_is_given_up_and_the_next_is_taken),
         TEST(test_batch_damaged_on_its_way_is_refused_and_may_come_again),
+        TEST(test_nothing_is_stored_after_a_damaged_batch_was_refused_until_attached_anew),
         TEST(test_full_channel_refuses_until_there_is_room),
         TEST(test_little_disk_and_draining_refuse),
         TEST(test_credit_follows_what_became_durable),
