@@ -142,7 +142,8 @@ s_columns(const yam_admin_request_t *request)
     if (s_values.is_wide || (!is_group && strcmp(request->command, "channels") != 0)) {
         return "";
     }
-    return is_group ? "channel group " S_FIRST_LOOK " dropped" : "channel kind " S_FIRST_LOOK;
+    return is_group ? "channel group " S_FIRST_LOOK " dropped syncs"
+                    : "channel kind " S_FIRST_LOOK " syncs";
 }
 
 static int

@@ -163,6 +163,7 @@ s_channel_row(s_rows_t *rows, yami_relay_core_t *core, yami_relay_channel_t *cha
     s_number(rows, "duplicates", channel->counts.duplicates);
     s_number(rows, "refused", channel->counts.refused);
     s_number(rows, "lost", channel->counts.lost);
+    s_number(rows, "syncs", channel->counts.syncs);
     s_dues(rows, channel);
     s_number(rows, "time", (uint64_t) core->wall_ms);
     s_end_row(rows);
@@ -228,6 +229,7 @@ s_channel_counts(s_rows_t *rows, yami_relay_core_t *core, const yami_relay_chann
     s_number(rows, "published", channel->counts.published);
     s_number(rows, "duplicates", channel->counts.duplicates);
     s_number(rows, "refused", channel->counts.refused);
+    s_number(rows, "syncs", channel->counts.syncs);
     s_dues(rows, channel);
     s_number(rows, "time", (uint64_t) core->wall_ms);
 }

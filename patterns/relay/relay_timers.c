@@ -56,11 +56,22 @@ s_data_is_durable(yami_relay_core_t *core, const yami_relay_wait_t *wait)
     }
 }
 
+//  Once, however many batches of the channel one commit held. In memory nothing is synced.
+static void
+s_count_sync(const yami_relay_core_t *core, yami_relay_channel_t *channel)
+{
+    if (core->level >= YAM_LEVEL_SYNCED && channel->sync_ticket != core->durable) {
+        channel->sync_ticket = core->durable;
+        channel->counts.syncs++;
+    }
+}
+
 static void
 s_channel_is_durable(yami_relay_core_t *core, yami_relay_channel_t *channel, uint64_t last)
 {
     YAM_ASSERT(last >= channel->durable && last < channel->next);
     channel->durable = last + 1;
+    s_count_sync(core, channel);
     core->due_ms = channel->dues != NULL ? INT64_MIN : core->due_ms; //  their time may have come
     yami_relay_group_t *group = NULL;
     TAILQ_FOREACH(group, &channel->groups, of_channel)

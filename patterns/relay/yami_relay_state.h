@@ -165,6 +165,7 @@ typedef struct {
     uint64_t filtered;
     uint64_t fired; //  their time came
     uint64_t cancelled;
+    uint64_t syncs; //  of a channel: commits that made new messages of it durable
 } yami_relay_counts_t;
 
 //  What only a channel of kind DELAYED has. Its group has no pieces and no cursor: a sequence is
@@ -190,6 +191,7 @@ struct yami_relay_channel {
     uint64_t first;             //  everything below was trimmed
     uint64_t next;              //  to be appended
     uint64_t durable;           //  everything below is durable
+    uint64_t sync_ticket;       //  the last that the commit counted last made durable
     yami_relay_groups_t groups; //  owned
     unsigned group_count;
     unsigned durable_groups;

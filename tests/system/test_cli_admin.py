@@ -42,8 +42,12 @@ def test_stat_says_how_much_is_in_flight_how_old_how_fast_and_what_was_synced():
     row = row_of(relay, "q")
     assert row["messages"] == row["leased"] == 3 and row["dead"] == row["redelivered"] == row["dropped"] == 0, row
     assert row["in-per-s"] >= 1 and row["out-per-s"] >= 1 and row["oldest-ms"] >= 0, row
+    assert row["syncs"] >= 1, row
+    relay.yam("push", "other", stdin="1\n")
+    assert row_of(relay, "other")["syncs"] == 1 and row_of(relay, "q")["syncs"] == row["syncs"]
     group = rows(relay.yam("stat", "q", "--json")[0])[0]
     assert group["leased"] == 3 and group["in-per-s"] >= 1 and group["out-per-s"] >= 1, group
+    assert group["syncs"] == row["syncs"], group
     store = rows(relay.yam("stat", "--relay", "--json")[0])[0]
     assert store["syncs"] >= 1 and 0 < store["sync-mean-us"] <= store["sync-max-us"], store
     assert store["segments"] == 1 and store["disk-bytes"] > 0, store
@@ -59,8 +63,8 @@ def test_stat_fits_a_terminal_and_wide_has_everything():
     relay.yam("pull", "orders", "-n", "1000", "--reject")
     relay.yam("push", "orders", "--delay", "1h", stdin="2\n")
     first_look = ["messages", "leased", "dead", "oldest", "in/s", "out/s", "redelivered"]
-    for words, heading, more in ((["stat"], ["channel", "kind"], []),
-                                 (["stat", "orders"], ["channel", "group"], ["dropped"])):
+    for words, heading, more in ((["stat"], ["channel", "kind"], ["syncs"]),
+                                 (["stat", "orders"], ["channel", "group"], ["dropped", "syncs"])):
         lines = relay.yam(*words)[0].splitlines()
         assert lines[0].split() == heading + first_look + more, lines
         assert max(map(len, lines)) <= 80, lines
@@ -112,6 +116,12 @@ def test_empty_relay_lists_nothing():
     relay = Relay(store=None)
     assert rows(relay.yam("stat", "--json")[0]) == []
     assert relay.yam("stat")[0] == "relay: 0 channels, 1 session, 0 dropped, 0 damaged, 0 syncs\n"
+
+
+def test_channel_in_memory_has_no_syncs():
+    relay = Relay(store=None)
+    relay.yam("push", "q", stdin="1\n")
+    assert row_of(relay, "q")["messages"] == 1 and row_of(relay, "q")["syncs"] == 0
 
 
 def test_watch_prints_until_interrupted():

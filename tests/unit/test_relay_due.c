@@ -26,6 +26,8 @@ test_delayed_message_comes_when_its_time_has_come_and_not_before(void **state)
     assert_int_equal(delay_stat(f, "q", "messages"), 0);
     assert_int_equal(delay_stat(f, "q.delayed", "messages"), 1);
     assert_int_equal(delay_stat(f, "q.delayed", "delayed"), 1);
+    assert_int_equal(delay_stat(f, "q.delayed", "syncs"), 1);
+    assert_int_equal(delay_stat(f, "q", "syncs"), 0);
     fixture_advance(f, 999);
     fixture_settle_down(f);
     assert_string_equal(delay_delivered(f), "");
@@ -36,6 +38,8 @@ test_delayed_message_comes_when_its_time_has_come_and_not_before(void **state)
     assert_int_equal(f->frame.time, delay_start_ms + 1000);
     assert_int_equal(delay_stat(f, "q.delayed", "messages"), 0);
     assert_int_equal(delay_stat(f, "q.delayed", "fired"), 1);
+    assert_int_equal(delay_stat(f, "q.delayed", "syncs"), 1);
+    assert_int_equal(delay_stat(f, "q", "syncs"), 1);
 }
 
 static void

@@ -134,6 +134,40 @@ test_dropped_messages_of_a_group_that_is_gone_still_count(void **state)
     assert_int_equal(fixture_number(f, "dropped"), dropped);
 }
 
+static int64_t
+s_syncs(fixture_t *f, const char *channel)
+{
+    fixture_admin(f, 1, "stat", channel, false);
+    return fixture_number(f, "syncs");
+}
+
+static void
+test_syncs_of_a_channel_are_the_commits_that_held_its_messages(void **state)
+{
+    fixture_t *f = *state;
+    fixture_producer(f, 1, 3, QUEUE, "other", 8, 0, 1);
+    fixture_settle_down(f);
+    assert_int_equal(s_syncs(f, "q"), 0);
+    consume_publish(f, 1, 2);
+    fixture_publish(f, 1, fixture_batch(3, 8, 1, 1, 2, NULL));
+    consume_publish(f, 3, 2);
+    fixture_durable(f); //  one commit, two batches of "q" in it
+    assert_int_equal(s_syncs(f, "q"), 1);
+    assert_int_equal(s_syncs(f, "other"), 1);
+    consume_publish(f, 5, 2);
+    fixture_durable(f);
+    assert_int_equal(s_syncs(f, "q"), 2);
+    assert_int_equal(s_syncs(f, "other"), 1);
+    fixture_credit(f, 2, 5, 100, PLENTY);
+    fixture_settle_down(f);
+    consume_expect_deliver(f, 2, 1, 2, 1, 0);
+    consume_settle(f, YAMI_FRAME_ACK, f->frame.token, 1, 1);
+    consume_settle(f, YAMI_FRAME_REJECT, f->frame.token, 2, 2);
+    fixture_settle_down(f);
+    assert_int_equal(s_syncs(f, "q"), 2); //  neither is a new message of it
+    assert_int_equal(s_syncs(f, "q.dead"), 1);
+}
+
 static void
 test_drain_delivers_no_more_but_settles(void **state)
 {
@@ -425,6 +459,7 @@ main(void)
         TEST(test_ephemeral_group_starts_new_and_leaves_no_trace),
         TEST(test_topic_retention_drops_and_counts),
         TEST(test_dropped_messages_of_a_group_that_is_gone_still_count),
+        TEST(test_syncs_of_a_channel_are_the_commits_that_held_its_messages),
         TEST(test_drain_delivers_no_more_but_settles),
         TEST(test_message_larger_than_max_frame_ends_the_handle),
         TEST(test_purge_makes_acks_stale),
