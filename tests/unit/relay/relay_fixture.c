@@ -178,6 +178,9 @@ s_carry_out(fixture_t *self)
             s_store(self, &effect.entry, effect.ticket);
             break;
         case YAMI_EFFECT_FETCH:
+            if (self->before_fetch != NULL) {
+                self->before_fetch(self, &effect.fetch);
+            }
             s_fetch(self, &effect.fetch);
             break;
         case YAMI_EFFECT_TRIM:

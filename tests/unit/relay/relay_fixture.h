@@ -37,7 +37,9 @@ typedef struct {
     size_t capacity;
 } fixture_index_t;
 
-typedef struct {
+typedef struct fixture fixture_t;
+
+struct fixture {
     yami_relay_options_t options;
     yami_relay_core_t *core;
     uint64_t seed;
@@ -69,7 +71,9 @@ typedef struct {
     unsigned log_count;
     unsigned fetch_count;
     yami_log_level_t log_level;
-} fixture_t;
+    //  Called before each FETCH, unless NULL: what steps the core meanwhile uses our effects.
+    void (*before_fetch)(fixture_t *self, const yami_relay_fetch_t *fetch);
+};
 
 fixture_t *
 fixture_new(void);
