@@ -61,7 +61,7 @@ class Scene(Plain):
 
     first = b"\x05HELLO"
 
-    def __init__(self):
+    def __init__(self, *arguments):
         server = support.yam("keygen", support.folder("relay"))[0].strip()
         public = support.yam("keygen", support.folder("friend"))[0].strip()
         with open(support.folder("friend_secret"), encoding="ascii") as file:
@@ -69,6 +69,6 @@ class Scene(Plain):
         os.mkdir(support.folder("clients"))
         shutil.move(support.folder("friend"), support.folder("clients/friend"))
         self.keys = [key.encode() for key in (server, public, secret)]
-        super().__init__("--certificate", support.folder("relay"), "--clients", support.folder("clients"))
+        super().__init__("--certificate", support.folder("relay"), "--clients", support.folder("clients"), *arguments)
         self.options = ("--certificate", support.folder("friend_secret"), "-e",
-                        f"{self.proxy.endpoint}?grade=sure&server-key={server}")
+                        f"{self.proxy.endpoint}?grade=sure&heartbeat=200ms&server-key={server}")
