@@ -12,8 +12,7 @@
 
 #include "yam_error.h"
 #include "yami_base.h"
-
-#define S_LINE_LIMIT 4096
+#include "yami_limits.h"
 
 //  Whether what follows a name or a quoted value is nothing but a comment.
 static bool
@@ -82,8 +81,8 @@ s_read_line(FILE *file, char *line)
         if (!is_text) {
             return yami_fail(EINVAL, "byte %zu is 0x%02x, and no text", size + 1, (unsigned) byte);
         }
-        if (size + 2 > S_LINE_LIMIT) {
-            return yami_fail(EINVAL, "the line is longer than %d bytes", S_LINE_LIMIT - 1);
+        if (size == YAMI_LIMIT_CONFIG_LINE) {
+            return yami_fail(EINVAL, "the line is longer than %u bytes", YAMI_LIMIT_CONFIG_LINE);
         }
         line[size++] = (char) byte;
     }
@@ -97,7 +96,7 @@ s_read_line(FILE *file, char *line)
 int
 daemon_config_read(const char *path, daemon_config_fn set, void *arg)
 {
-    char line[S_LINE_LIMIT] = "";
+    char line[YAMI_LIMIT_CONFIG_LINE + 1] = "";
     FILE *file = fopen(path, "re");
     if (!file) {
         return yami_fail(errno, "cannot read %s: %s (see --config)", path, strerror(errno));

@@ -18,12 +18,12 @@
 #include "yam_context.h"
 #include "yam_error.h"
 #include "yami_base.h"
+#include "yami_limits.h"
 #include "yami_log.h"
 
 #define S_LOOK_MS 200        //  between looks at the object
 #define S_LINGER_MS 5000     //  for a class that has no such option
 #define S_TURN_LIMIT_MS 3000 //  its loop turns every second, also when it is idle
-#define S_CLASS_OPTIONS_LIMIT 8192
 
 typedef struct {
     const daemon_class_t *kind; //  borrowed
@@ -107,7 +107,7 @@ s_raise_limit(void)
 static int
 s_open(daemon_t *self)
 {
-    char options[S_CLASS_OPTIONS_LIMIT];
+    char options[YAMI_LIMIT_CLASS_OPTIONS + 1];
     if (daemon_options_class(&self->options, options, sizeof options) == -1) {
         return s_complain(self, EX_CONFIG, "", yam_error());
     }

@@ -11,8 +11,7 @@
 #include "yam_callback_store.h"
 #include "yam_postgres.h"
 #include "yami_base.h"
-
-#define S_OPERANDS 1000 //  ids of one command
+#include "yami_limits.h"
 
 typedef struct {
     cli_common_t common;
@@ -214,8 +213,8 @@ s_close(void *arg, char **ids)
 static const cli_action_t s_actions[] = {
     {"list", "db state from count json", 0, 0, s_list},
     {"show", "db json", 1, 1, s_show},
-    {"retry", "db dry-run", 1, S_OPERANDS, s_retry},
-    {"close", "db dry-run note", 1, S_OPERANDS, s_close},
+    {"retry", "db dry-run", 1, YAMI_LIMIT_OPERANDS, s_retry},
+    {"close", "db dry-run note", 1, YAMI_LIMIT_OPERANDS, s_close},
     {NULL, NULL, 0, 0, NULL},
 };
 
@@ -242,7 +241,7 @@ const cli_command_t cli_callback = {
     "callback",
     "ACTION [ID...]",
     1,
-    S_OPERANDS,
+    YAMI_LIMIT_OPERANDS,
     "look after what was sent and never confirmed",
     "list               cases, the latest changed first\n"
     "show ID            a case and its history\n"

@@ -10,7 +10,6 @@
 #include "yami_limits.h"
 
 #define S_LETTERS "bksndft0%"
-#define S_NAME_LIMIT 255
 
 int
 cli_format_check(const char *format)
@@ -23,7 +22,7 @@ cli_format_check(const char *format)
         }
         if (*at == '%' && at[1] == '{') {
             size_t length = strcspn(at, "}");
-            if (!at[length] || length < 3 || length > S_NAME_LIMIT) {
+            if (!at[length] || length < 3 || length - 2 > YAMI_LIMIT_FORMAT_NAME) {
                 return yami_fail(EINVAL, "format: '%%{' at column %zu must be %%{NAME}", column);
             }
             at += length;
@@ -145,7 +144,7 @@ cli_format_print(const char *format, yam_message_t *message, FILE *out)
         if (*at == '\\') {
             (void) fputc(s_escaped(*++at), out);
         } else if (*at == '%' && at[1] == '{') {
-            char name[S_NAME_LIMIT + 1];
+            char name[YAMI_LIMIT_FORMAT_NAME + 1];
             size_t length = strcspn(at, "}");
             (void) snprintf(name, sizeof name, "%.*s", (int) length - 2, at + 2);
             s_print_property(message, name, out);

@@ -14,10 +14,10 @@
 #include "yam_outbox_postgres.h"
 #include "yam_postgres.h"
 #include "yami_base.h"
+#include "yami_limits.h"
 
-#define S_PAGE 1000     //  rows looked at in one go
-#define S_SLICE_MS 200  //  longest wait without a look at Ctrl-C
-#define S_OPERANDS 1000 //  ids of one command
+#define S_PAGE 1000    //  rows looked at in one go
+#define S_SLICE_MS 200 //  longest wait without a look at Ctrl-C
 #define S_CHANGE_OPTIONS "db prefix json dry-run"
 
 typedef struct {
@@ -431,9 +431,9 @@ s_dispatch(void *arg, char **ids)
 
 static const cli_action_t s_actions[] = {
     {"list", "db prefix json state channel from count", 0, 0, s_list},
-    {"show", "db prefix json", 1, S_OPERANDS, s_show},
-    {"retry", S_CHANGE_OPTIONS " all channel from", 0, S_OPERANDS, s_retry},
-    {"cancel", S_CHANGE_OPTIONS " all state channel from", 0, S_OPERANDS, s_cancel},
+    {"show", "db prefix json", 1, YAMI_LIMIT_OPERANDS, s_show},
+    {"retry", S_CHANGE_OPTIONS " all channel from", 0, YAMI_LIMIT_OPERANDS, s_retry},
+    {"cancel", S_CHANGE_OPTIONS " all state channel from", 0, YAMI_LIMIT_OPERANDS, s_cancel},
     {"prune", S_CHANGE_OPTIONS " older", 0, 0, s_prune},
     {"run", "db prefix json endpoint certificate limit tries level keep lease poll once", 0, 0,
      s_dispatch},
@@ -461,7 +461,7 @@ const cli_command_t cli_outbox = {
     "outbox",
     "ACTION [ID...]",
     1,
-    S_OPERANDS,
+    YAMI_LIMIT_OPERANDS,
     "look after the outbox of a database, or send it",
     "list                rows, with what became of them\n"
     "show ID...          all that is known of a row\n"

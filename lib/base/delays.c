@@ -36,11 +36,11 @@ s_delay(const char **text_p)
 }
 
 int
-yami_delays_parse(const char *text, int64_t delays_ms[YAMI_DELAYS_LIMIT])
+yami_delays_parse(const char *text, int64_t delays_ms[YAMI_LIMIT_DELAYS])
 {
     const char *at = text;
     int count = 0;
-    while (count < YAMI_DELAYS_LIMIT) {
+    while (count < YAMI_LIMIT_DELAYS) {
         int64_t delay_ms = s_delay(&at);
         if (delay_ms == -1 || (*at != ':' && *at != '\0')) {
             break;
@@ -52,5 +52,5 @@ yami_delays_parse(const char *text, int64_t delays_ms[YAMI_DELAYS_LIMIT])
     }
     return yami_fail(EINVAL,
                      "backoff '%.64s' must be 1 to %d delays of at most 30 days, like 1s:5s:2m",
-                     text, YAMI_DELAYS_LIMIT);
+                     text, YAMI_LIMIT_DELAYS);
 }

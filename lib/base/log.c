@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 #include "yami_base.h"
+#include "yami_limits.h"
 #include "yami_log.h"
 
 #define TEXT_SIZE 1024
 #define LINE_SIZE 2048
-#define LIMIT_PER_WINDOW 10
 #define WINDOW_MS 1000
 
 static _Atomic int s_level = YAMI_LOG_WARN;
@@ -109,7 +109,7 @@ s_admit(yami_log_site_t *site, uint64_t *suppressed_p)
         site->window_ms = now_ms;
         site->count = 0;
     }
-    bool is_admitted = site->count < LIMIT_PER_WINDOW;
+    bool is_admitted = site->count < YAMI_LIMIT_LOG_LINES;
     if (is_admitted) {
         site->count++;
         *suppressed_p = site->suppressed;

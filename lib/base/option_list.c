@@ -7,14 +7,13 @@
 #include <string.h>
 
 #include "yami_base.h"
+#include "yami_limits.h"
 #include "yami_option.h"
-
-#define S_LIST_LIMIT 4096 //  bytes of "name=value&name=value"
 
 int
 yami_options_read(const yami_option_t *table, void *values, const char *text)
 {
-    char copy[S_LIST_LIMIT];
+    char copy[YAMI_LIMIT_OPTION_LIST + 1];
     if (text == NULL) {
         return 0;
     }

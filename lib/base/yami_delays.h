@@ -5,11 +5,11 @@
 
 #include <stdint.h>
 
-#define YAMI_DELAYS_LIMIT 16 //  delays of a list
+#include "yami_limits.h"
 
 //  Parses text into delays_ms: 1 to 16 delays of at most 30 days, plain milliseconds or with ms, s,
 //  m or h. Returns how many, or -1 with errno EINVAL and a sentence.
 int
-yami_delays_parse(const char *text, int64_t delays_ms[YAMI_DELAYS_LIMIT]);
+yami_delays_parse(const char *text, int64_t delays_ms[YAMI_LIMIT_DELAYS]);
 
 #endif

@@ -5,11 +5,8 @@
 
 #include "yami_base.h"
 #include "yami_consumer_core.h"
+#include "yami_limits.h"
 
-//  More than credit allows may be here when leases ran out and came again; a relay that sends more
-//  than this beyond it is not one to trust our memory to.
-#define EXCESS_LEASES 65536u
-#define EXCESS_BYTES (2ull * YAMI_LIMIT_FRAME)
 #define FORGET_MS (10 * 60 * 1000) //  an unsettled message is given up after so long, or two leases
 
 //  A subscription of its own ends with the session: it goes on where its messages were not settled
@@ -241,8 +238,9 @@ yami_consumer_core_deliver(yami_consumer_core_t *self, int64_t now_ms, const yam
     }
     uint64_t count = frame->last - frame->first + 1;
     if (count > YAMI_LIMIT_BATCH_COUNT ||
-        self->leases.count > self->config.credit_messages + EXCESS_LEASES ||
-        self->leases.bytes > self->config.credit_bytes + EXCESS_BYTES) {
+        self->leases.count > self->config.credit_messages + YAMI_LIMIT_EXCESS_LEASES ||
+        self->leases.bytes > self->config.credit_bytes + YAMI_LIMIT_EXCESS_BYTES) {
+        //  not a relay to trust our memory to
         self->dropped_count++;
         s_restart(self, now_ms);
         return;

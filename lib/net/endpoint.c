@@ -11,10 +11,8 @@
 #include "yami_limits.h"
 #include "yami_properties.h"
 
-#define NAME_LIMIT 32    //  bytes of an option's name
-#define VALUE_LIMIT 1023 //  bytes of an option's value
-#define SHOWN_LIMIT 100  //  bytes of the string that an error shows
-#define KEY_SIZE 40      //  a CURVE key in Z85
+#define SHOWN_LIMIT 100 //  bytes of the string that an error shows
+#define KEY_SIZE 40     //  a CURVE key in Z85
 #define DAY_MS (24ll * 60 * 60 * 1000)
 
 #define OPTION(field) offsetof(yami_endpoint_options_t, field)
@@ -118,7 +116,7 @@ s_check_address(const s_parser_t *parser, const char *at, size_t size)
     if (size == 0) {
         return s_refuse(parser, at, "an address is missing");
     }
-    if (size > YAMI_ENDPOINT_ADDRESS_LIMIT) {
+    if (size > YAMI_LIMIT_ADDRESS) {
         return s_refuse(parser, at, "an address is longer than 255 bytes");
     }
     for (size_t index = 0; index < size; index++) {
@@ -142,7 +140,7 @@ static int
 s_parse_address(s_parser_t *parser, const char *at, size_t size)
 {
     yami_endpoint_t *endpoint = parser->endpoint;
-    if (endpoint->address_count == YAMI_ENDPOINT_LIMIT) {
+    if (endpoint->address_count == YAMI_LIMIT_ADDRESSES) {
         return s_refuse(parser, at, "more than 16 addresses");
     }
     bool has_sign = size > 0 && (*at == '@' || *at == '>');
@@ -244,10 +242,10 @@ static int
 s_parse_option(s_parser_t *parser, const char **at_p)
 {
     const char *at = *at_p;
-    char name[NAME_LIMIT + 1];
-    char value[VALUE_LIMIT + 1];
+    char name[YAMI_LIMIT_OPTION_NAME + 1];
+    char value[YAMI_LIMIT_OPTION_VALUE + 1];
     size_t name_size = strcspn(at, "=&");
-    if (name_size == 0 || name_size > NAME_LIMIT) {
+    if (name_size == 0 || name_size > YAMI_LIMIT_OPTION_NAME) {
         return s_refuse(parser, at, "the name of an option is missing or too long");
     }
     memcpy(name, at, name_size);
@@ -255,7 +253,7 @@ s_parse_option(s_parser_t *parser, const char **at_p)
     bool has_value = at[name_size] == '=';
     const char *value_at = at + name_size + (has_value ? 1 : 0);
     size_t value_size = has_value ? s_value_size(name, value_at) : 0;
-    if (value_size > VALUE_LIMIT) {
+    if (value_size > YAMI_LIMIT_OPTION_VALUE) {
         return s_refuse(parser, value_at, "the value of an option is longer than 1023 bytes");
     }
     memcpy(value, value_at, value_size);

@@ -37,7 +37,7 @@ typedef struct {
     bool is_topic;
     bool is_raw;
     size_t prefix_size; //  topics: of the subjects wanted; 0: all are
-    char endpoint[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
+    char endpoint[YAMI_LIMIT_ADDRESS + 1];
 
     yami_monitor_t monitor; //  guards all below; tells that the leader has come back
     bool has_leader;

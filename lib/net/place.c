@@ -96,7 +96,7 @@ s_embed(yami_place_t *self, yami_endpoint_t *endpoint)
     if (!*directory) {
         return 0;
     }
-    char list[YAMI_ENDPOINT_LIMIT * (YAMI_ENDPOINT_ADDRESS_LIMIT + 2)];
+    char list[YAMI_LIMIT_ADDRESSES * (YAMI_LIMIT_ADDRESS + 2)];
     char inproc[INPROC_SIZE];
     s_join(endpoint, list, sizeof list);
     if (self->embedding->embed(self->yam, list, directory, inproc, sizeof inproc) == -1) {

@@ -16,13 +16,11 @@
 
 #define HWM_RAW 1000 //  libzmq's own default
 #define HWM_BATCH 64 //  frames of up to batch-bytes each
-#define HANDSHAKE_MS 10000
 #define RECONNECT_MS 100
 #define RECONNECT_LIMIT_MS 2000
 #define KEEPALIVE_IDLE_S 10
 #define KEEPALIVE_INTERVAL_S 5
 #define KEEPALIVE_COUNT 3
-#define STUCK_MS 60000 //  who takes nothing of what a ROUTER sent for so long is gone
 
 int
 yami_socket_check_descriptors(void)
@@ -62,7 +60,7 @@ s_limit(void *socket, int type, const yami_endpoint_options_t *options)
     int rc = zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &frame_limit, sizeof frame_limit);
     YAM_ASSERT(rc == 0);
     s_set(socket, ZMQ_LINGER, 0);
-    s_set(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
+    s_set(socket, ZMQ_HANDSHAKE_IVL, YAMI_LIMIT_HANDSHAKE_MS);
     s_set(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
     s_set(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_LIMIT_MS);
     int hwm = options->hwm != 0                      ? (int) options->hwm
@@ -87,7 +85,7 @@ s_watch_peers(void *socket, int type)
     s_set(socket, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_INTERVAL_S);
     s_set(socket, ZMQ_TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT);
     if (type == ZMQ_ROUTER) { //  a pusher waits for who is slow
-        s_set(socket, ZMQ_TCP_MAXRT, STUCK_MS);
+        s_set(socket, ZMQ_TCP_MAXRT, YAMI_LIMIT_STUCK_MS);
     }
 }
 

@@ -7,10 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "yami_limits.h"
 #include "yami_option.h"
-
-#define YAMI_ENDPOINT_LIMIT 16          //  addresses in one list
-#define YAMI_ENDPOINT_ADDRESS_LIMIT 255 //  bytes of one address
 
 enum {
     YAMI_GRADE_FAST = 0,
@@ -23,27 +21,28 @@ enum {
 
 typedef struct {
     bool is_bind;
-    bool has_sign;                                 //  '@' or '>' was given, not the class's default
-    char address[YAMI_ENDPOINT_ADDRESS_LIMIT + 1]; //  "tcp://host:1"
-    size_t column;                                 //  1-based, of its first character in the string
+    bool has_sign;                        //  '@' or '>' was given, not the class's default
+    char address[YAMI_LIMIT_ADDRESS + 1]; //  "tcp://host:1"
+    size_t column;                        //  1-based, of its first character in the string
 } yami_address_t;
 
 typedef struct {
-    int64_t grade;              //  fast|sure [fast; sure when relay is given]
-    int64_t framing;            //  batch|raw [batch]
-    char relay[1024];           //  directory of a relay embedded here, or "memory"; "" = none
-    char name[201];             //  durable name of this producer
-    char group[201];            //  durable subscription
-    char start[32];             //  first|new|SEQUENCE
-    char subject[251];          //  prefix (fast) or filter (sure)
-    char server_key[41];        //  Z85 public key of the far end: CURVE on
-    int64_t window;             //  unconfirmed messages [65536]
-    int64_t window_bytes;       //  unconfirmed bytes [8 MiB]
-    int64_t batch_bytes;        //  most bytes of a batch frame; 0: what suits the sender
-    int64_t credit;             //  unsettled messages asked for [65536]
-    int64_t credit_bytes;       //  [8 MiB]
-    int64_t limit;              //  messages received in all [0 = no limit]
-    int64_t lease_ms;           //  0 = the relay's
+    int64_t grade;   //  fast|sure [fast; sure when relay is given]
+    int64_t framing; //  batch|raw [batch]
+    char relay[YAMI_LIMIT_OPTION_VALUE +
+               1];                   //  directory of a relay embedded here, or "memory"; "" = none
+    char name[YAMI_LIMIT_NAME + 1];  //  durable name of this producer
+    char group[YAMI_LIMIT_NAME + 1]; //  durable subscription
+    char start[32];                  //  first|new|SEQUENCE
+    char subject[YAMI_LIMIT_SUBJECT + 1]; //  prefix (fast) or filter (sure)
+    char server_key[41];                  //  Z85 public key of the far end: CURVE on
+    int64_t window;                       //  unconfirmed messages [65536]
+    int64_t window_bytes;                 //  unconfirmed bytes [8 MiB]
+    int64_t batch_bytes;                  //  most bytes of a batch frame; 0: what suits the sender
+    int64_t credit;                       //  unsettled messages asked for [65536]
+    int64_t credit_bytes;                 //  [8 MiB]
+    int64_t limit;                        //  messages received in all [0 = no limit]
+    int64_t lease_ms;                     //  0 = the relay's
     int64_t hwm;                //  frames in a socket's queue [0: 64; raw 1000; fast queues 4]
     bool is_immediate;          //  nothing waits in a socket for a peer that may come (PUSH)
     int64_t send_timeout_ms;    //  -1 = for ever
@@ -55,7 +54,7 @@ typedef struct {
 } yami_endpoint_options_t;
 
 typedef struct {
-    yami_address_t addresses[YAMI_ENDPOINT_LIMIT];
+    yami_address_t addresses[YAMI_LIMIT_ADDRESSES];
     size_t address_count; //  >= 1
     yami_endpoint_options_t options;
 } yami_endpoint_t;

@@ -58,7 +58,7 @@ typedef struct {
     bool can_wait; //  subscriptions are seen (not over multicast)
     int64_t send_timeout_ms;
     yami_id_t producer; //  random
-    char endpoint[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
+    char endpoint[YAMI_LIMIT_ADDRESS + 1];
 
     yami_monitor_t monitor; //  guards all below, except as (2) says; tells of room, subscriptions
     bool engine_owns;

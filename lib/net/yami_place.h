@@ -32,8 +32,8 @@ typedef struct {
 typedef struct {
     yam_t *yam; //  borrowed
     const yami_embedding_t *embedding;
-    char relay[1024];                            //  its directory; "" when there is none
-    char bound[YAMI_ENDPOINT_ADDRESS_LIMIT + 1]; //  where it really listens first; "" likewise
+    char relay[1024];                   //  its directory; "" when there is none
+    char bound[YAMI_LIMIT_ADDRESS + 1]; //  where it really listens first; "" likewise
 } yami_place_t;
 
 //  Parses text and embeds the relay it asks for. *endpoint becomes what a sender or receiver of

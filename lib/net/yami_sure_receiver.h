@@ -28,7 +28,7 @@ typedef struct {
     yami_receiver_t base;
     yam_t *yam;            //  borrowed
     yami_engine_t *engine; //  borrowed
-    char endpoint[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
+    char endpoint[YAMI_LIMIT_ADDRESS + 1];
 
     yami_monitor_t monitor; //  guards from here to the next mark
     yami_consumer_core_t core;

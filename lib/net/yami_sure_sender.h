@@ -45,7 +45,7 @@ typedef struct {
     uint64_t window;       //  most messages without an outcome
     uint64_t window_bytes; //  most bytes of their frames
     int64_t send_timeout_ms;
-    char endpoint[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
+    char endpoint[YAMI_LIMIT_ADDRESS + 1];
     uint64_t before_first;      //  number before that of the first message
     void (*changed)(void *arg); //  the identity's, or NULL
     void *changed_arg;

@@ -5,8 +5,7 @@
 #include <errno.h>
 
 #include "yami_base.h"
-
-#define DAMAGE_LIMIT ((size_t) 1 << 16)
+#include "yami_limits.h"
 
 yami_found_t *
 yami_recovery_last(const yami_recovery_t *self)
@@ -40,7 +39,7 @@ int
 yami_recovery_add_damage(yami_recovery_t *self, const yami_damage_t *damage)
 {
     if (yami_grow(&self->damages, &self->damage_capacity, self->damage_count + 1,
-                  sizeof *self->damages, DAMAGE_LIMIT) == -1) {
+                  sizeof *self->damages, YAMI_LIMIT_DAMAGES) == -1) {
         return -1;
     }
     self->damages[self->damage_count++] = *damage;
@@ -158,7 +157,7 @@ static int
 s_add_trim(yami_recovery_t *self, uint64_t number)
 {
     if (yami_grow(&self->trims, &self->trim_capacity, self->trim_count + 1, sizeof *self->trims,
-                  DAMAGE_LIMIT) == -1) {
+                  YAMI_LIMIT_SEGMENTS) == -1) {
         return -1;
     }
     self->trims[self->trim_count++] = number;

@@ -6,14 +6,14 @@
 #include <string.h>
 
 #include "yami_base.h"
+#include "yami_limits.h"
 #include "yami_recovery.h"
-
-#define FILE_LIMIT ((size_t) 1 << 24)
 
 static int
 s_add_number(uint64_t **numbers_p, size_t *count_p, size_t *capacity_p, uint64_t number)
 {
-    if (yami_grow(numbers_p, capacity_p, *count_p + 1, sizeof **numbers_p, FILE_LIMIT) == -1) {
+    if (yami_grow(numbers_p, capacity_p, *count_p + 1, sizeof **numbers_p, YAMI_LIMIT_SEGMENTS) ==
+        -1) {
         return -1;
     }
     (*numbers_p)[(*count_p)++] = number;
@@ -24,7 +24,7 @@ static int
 s_add_found(yami_recovery_t *self, uint64_t number)
 {
     if (yami_grow(&self->found, &self->found_capacity, self->found_count + 1, sizeof *self->found,
-                  FILE_LIMIT) == -1) {
+                  YAMI_LIMIT_SEGMENTS) == -1) {
         return -1;
     }
     self->found[self->found_count++] = (yami_found_t) {.number = number};

@@ -7,10 +7,9 @@
 #include <errno.h>
 
 #include "yami_base.h"
+#include "yami_limits.h"
 #include "yami_planted.h"
 #include "yami_recovery.h"
-
-#define BAD_LIMIT ((size_t) 1 << 24)
 
 //  What the first pass over a segment tells the second.
 typedef struct {
@@ -51,7 +50,7 @@ static int
 s_remember_bad(s_measure_t *measure, const yami_scan_item_t *item)
 {
     if (yami_grow(&measure->bad, &measure->bad_capacity, measure->bad_count + 1,
-                  sizeof *measure->bad, BAD_LIMIT) == -1) {
+                  sizeof *measure->bad, YAMI_LIMIT_BAD_RANGES) == -1) {
         return -1;
     }
     measure->bad[measure->bad_count++] = *item;

@@ -9,14 +9,13 @@
 #include <sys/resource.h>
 
 #include "yami_base.h"
+#include "yami_limits.h"
 #include "yami_monitor.h"
 #include "yami_sealed.h"
 
 #define STEP_BYTES (256U << 10) //  read between two looks at the clock
 #define AGAIN_US 1000000        //  until a file that found no descriptor is tried again
-#define PLAN_LIMIT ((size_t) 1 << 31)
-#define TOLD_LIMIT ((size_t) 1 << 20) //  more than that is found by reading only
-#define LOWEST_PRIORITY 19            //  of CPU and, where the scheduler has one, of the disk
+#define LOWEST_PRIORITY 19      //  of CPU and, where the scheduler has one, of the disk
 
 typedef struct {
     yami_sealed_t sealed;
@@ -100,7 +99,7 @@ yami_scrub_add(yami_scrub_t *self, const yami_segment_t *segment, uint64_t limit
         return 0;
     }
     if (yami_grow(&self->items, &self->item_capacity, self->item_count + 1, sizeof *self->items,
-                  PLAN_LIMIT) == -1) {
+                  YAMI_LIMIT_SEGMENTS) == -1) {
         return -1;
     }
     s_item_t *item = &self->items[self->item_count++];
@@ -150,7 +149,7 @@ static void
 s_tell(yami_scrub_t *self, const yami_damage_t *damages, size_t count)
 {
     if (yami_grow(&self->told, &self->told_capacity, self->told_count + count, sizeof *self->told,
-                  TOLD_LIMIT) == -1) {
+                  YAMI_LIMIT_TOLD_RANGES) == -1) {
         return; //  reading will find it
     }
     for (size_t index = 0; index < count; index++) {

@@ -8,13 +8,13 @@
 
 #include "yam_status.h"
 #include "yami_base.h"
+#include "yami_limits.h"
 #include "yami_log_read.h"
 #include "yami_log_state.h"
 #include "yami_planted.h"
 #include "yami_recovery.h"
 
 #define SEGMENT_BYTES_MIN (64U << 10)
-#define SEGMENT_BYTES_MAX (1U << 30)
 
 void
 yami_log_options_init(yami_log_options_t *options)
@@ -215,10 +215,11 @@ s_recover(yami_log_t *self, yami_replay_fn replay, yami_damage_fn damaged, void 
 static int
 s_check_options(const yami_log_options_t *options)
 {
-    if (options->segment_bytes < SEGMENT_BYTES_MIN || options->segment_bytes > SEGMENT_BYTES_MAX) {
+    if (options->segment_bytes < SEGMENT_BYTES_MIN ||
+        options->segment_bytes > YAMI_LIMIT_SEGMENT_BYTES) {
         return yami_fail(EINVAL, "store: segments of %llu bytes (from %u to %u are possible)",
                          (unsigned long long) options->segment_bytes, SEGMENT_BYTES_MIN,
-                         SEGMENT_BYTES_MAX);
+                         YAMI_LIMIT_SEGMENT_BYTES);
     }
     return 0;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "yami_base.h"
+#include "yami_limits.h"
 #include "yami_monitor.h"
 #include "yami_segment_format.h"
 
@@ -19,7 +20,6 @@
     ((uint64_t) 4 << 20) //  synced at once: commits in between wait for no more than that
 #define LOOK_BYTES (1U << 20)
 #define LOOK_MS 100
-#define READY_LIMIT ((size_t) 1 << 16)
 
 struct yami_spares {
     yami_disk_t *disk; //  borrowed
@@ -91,7 +91,7 @@ static int
 s_add_ready(yami_spares_t *self, uint64_t number)
 {
     if (yami_grow(&self->ready, &self->ready_capacity, self->ready_count + 1, sizeof *self->ready,
-                  READY_LIMIT) == -1) {
+                  YAMI_LIMIT_SPARES) == -1) {
         return -1;
     }
     self->ready[self->ready_count++] = number;

@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "yami_base.h"
-
-#define TRIM_LIMIT ((size_t) 1 << 24)
+#include "yami_limits.h"
 
 void
 yami_trims_clear(yami_trims_t *self)
@@ -20,7 +19,7 @@ int
 yami_trims_reserve(yami_trims_t *self)
 {
     return yami_grow(&self->items, &self->capacity, self->count + 1, sizeof *self->items,
-                     TRIM_LIMIT);
+                     YAMI_LIMIT_SEGMENTS);
 }
 
 void

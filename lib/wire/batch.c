@@ -147,7 +147,7 @@ yami_batch_next(const yami_batch_t *self, size_t *offset_p, yami_record_t *recor
     if (record->flags != 0 && s_times(record, &at, (size_t) (end - at)) == -1) {
         return -1;
     }
-    if (record->priority > YAMI_PRIORITY_LIMIT || body_size > YAMI_LIMIT_BODY ||
+    if (record->priority > YAMI_LIMIT_PRIORITY || body_size > YAMI_LIMIT_BODY ||
         (size_t) (end - at) < properties_size + body_size) {
         return s_malformed();
     }
@@ -169,7 +169,7 @@ s_plain_size(const yami_batch_t *self, size_t offset)
     uint64_t head = yami_get_u64(self->payload.data + offset);
     size_t body_size = (uint32_t) head;
     size_t size = YAMI_RECORD_HEADER_SIZE + body_size + (uint16_t) (head >> 32);
-    bool is_plain = (uint8_t) (head >> 48) == 0 && head >> 56 <= YAMI_PRIORITY_LIMIT;
+    bool is_plain = (uint8_t) (head >> 48) == 0 && head >> 56 <= YAMI_LIMIT_PRIORITY;
     return is_plain && body_size <= YAMI_LIMIT_BODY && size <= left ? size : 0;
 }
 

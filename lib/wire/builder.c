@@ -102,7 +102,7 @@ s_check(const yami_record_t *record)
         return yami_fail(EMSGSIZE, "%zu bytes of properties are more than the limit of %u",
                          record->properties.size, YAMI_LIMIT_PROPERTIES);
     }
-    if (record->priority > YAMI_PRIORITY_LIMIT || !s_times_are_sound(record)) {
+    if (record->priority > YAMI_LIMIT_PRIORITY || !s_times_are_sound(record)) {
         return yami_fail(EINVAL, "priority is 0..9, due and expiry are milliseconds since 1970");
     }
     return 0;
@@ -127,7 +127,7 @@ yami_builder_append(yami_builder_t *self, const yami_record_t *record)
     size_t body_size = record->body.size;
     size_t properties_size = record->properties.size;
     if ((body_size > YAMI_LIMIT_BODY || properties_size > YAMI_LIMIT_PROPERTIES ||
-         record->priority > YAMI_PRIORITY_LIMIT || record->flags != 0) &&
+         record->priority > YAMI_LIMIT_PRIORITY || record->flags != 0) &&
         s_check(record) == -1) {
         return -1;
     }

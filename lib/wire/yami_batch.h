@@ -33,7 +33,6 @@
 #define YAMI_RECORD_DUE 0x01
 #define YAMI_RECORD_EXPIRY 0x02
 #define YAMI_PRIORITY_DEFAULT 4
-#define YAMI_PRIORITY_LIMIT 9
 
 typedef struct {
     uint8_t bytes[16];

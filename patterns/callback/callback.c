@@ -15,6 +15,7 @@
 #include "yami_base.h"
 #include "yami_callback_wire.h"
 #include "yami_failpoint.h"
+#include "yami_limits.h"
 #include "yami_message.h"
 #include "yami_option.h"
 #include "yami_properties.h"
@@ -50,8 +51,8 @@ struct yam_callback {
 };
 
 static const yami_option_t s_table[] = {
-    {"delay", YAMI_OPTION_INT, offsetof(s_options_t, delay_ms), 1, YAMI_CALLBACK_DELAY_MS, "5m",
-     "ms", NULL, "how long after a message its confirm is looked for"},
+    {"delay", YAMI_OPTION_INT, offsetof(s_options_t, delay_ms), 1, YAMI_LIMIT_CHECK_MS, "5m", "ms",
+     NULL, "how long after a message its confirm is looked for"},
     {"checks", YAMI_OPTION_STRING, offsetof(s_options_t, checks), 1, YAM_CALLBACK_NAME,
      YAM_CALLBACK_CHECKS, "", NULL, "the queue checks are sent to"},
     {NULL, YAMI_OPTION_INT, 0, 0, 0, NULL, NULL, NULL, NULL},

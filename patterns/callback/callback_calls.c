@@ -15,8 +15,8 @@
 #include "yam_rpc.h"
 #include "yami_base.h"
 #include "yami_callback_wire.h"
+#include "yami_limits.h"
 
-#define S_SERVICES 64  //  callers kept; each is a session at the relay
 #define S_AWAY_MS 1000 //  after a relay that did not answer in time no further service waits for it
 
 typedef struct s_service {
@@ -45,7 +45,7 @@ struct yami_callback_calls {
     size_t free_count;
     uint64_t begun;
     int64_t away_ms; //  the relay is not waited for before then
-    s_service_t services[S_SERVICES];
+    s_service_t services[YAMI_LIMIT_SERVICES];
     pthread_mutex_t lock; //  answered
     s_slots_t answered;
 };
@@ -78,7 +78,7 @@ yami_callback_calls_destroy(yami_callback_calls_t **self_p)
         return;
     }
     *self_p = NULL;
-    for (size_t index = 0; index < S_SERVICES; index++) {
+    for (size_t index = 0; index < YAMI_LIMIT_SERVICES; index++) {
         (void) yam_rpc_close(&self->services[index].rpc, 0); //  answers come until it returns
     }
     (void) pthread_mutex_destroy(&self->lock);
@@ -100,7 +100,7 @@ static s_service_t *
 s_place(yami_callback_calls_t *self, const char *name)
 {
     s_service_t *best = NULL;
-    for (size_t index = 0; index < S_SERVICES; index++) {
+    for (size_t index = 0; index < YAMI_LIMIT_SERVICES; index++) {
         s_service_t *service = &self->services[index];
         if (service->rpc != NULL && strcmp(service->name, name) == 0) {
             return service;
@@ -133,7 +133,7 @@ s_service(yami_callback_calls_t *self, const char *name)
 {
     s_service_t *service = s_place(self, name);
     if (service == NULL) {
-        (void) yami_fail(EAGAIN, "calls to %d services are under way", S_SERVICES);
+        (void) yami_fail(EAGAIN, "calls to %d services are under way", YAMI_LIMIT_SERVICES);
         return NULL;
     }
     if (service->rpc == NULL || strcmp(service->name, name) != 0) {

@@ -8,6 +8,7 @@
 #include "yam_callback_service.h"
 #include "yami_callback_wire.h"
 #include "yami_delays.h"
+#include "yami_limits.h"
 
 #define S_DAY_MS (24ll * 3600 * 1000)
 #define S_STORE_MS 10000 //  until an answer that came in time is stored
@@ -32,11 +33,11 @@ const yami_option_t yami_callback_option_table[] = {
           "calls without an answer in one round before the case is open"),
     S_STRING("backoff", backoff, "1s:5s:30s:2m:10m",
              "wait after each call without an answer, the last one repeats"),
-    S_INT("delay", delay_ms, 1, YAMI_CALLBACK_DELAY_MS, "5m", "ms",
+    S_INT("delay", delay_ms, 1, YAMI_LIMIT_CHECK_MS, "5m", "ms",
           "from a resend to the next look, for checks that name none"),
     S_INT("call-timeout", call_timeout_ms, 10, 3600 * 1000, "30s", "ms",
           "how long a call may take"),
-    S_INT("calls", call_limit, 1, YAMI_CALLBACK_CALLS, "64", "calls", "calls at a time"),
+    S_INT("calls", call_limit, 1, YAMI_LIMIT_CALLS, "64", "calls", "calls at a time"),
     S_INT("retention", retention_ms, 1000, 3650 * S_DAY_MS, "168h", "ms",
           "how long confirms and ended cases are kept; longer than any delay"),
     {NULL, YAMI_OPTION_INT, 0, 0, 0, NULL, NULL, NULL, NULL},

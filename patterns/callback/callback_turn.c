@@ -11,6 +11,7 @@
 #include "yami_callback_rows.h"
 #include "yami_callback_wire.h"
 #include "yami_failpoint.h"
+#include "yami_limits.h"
 #include "yami_log.h"
 #include "yami_planted.h"
 
@@ -196,8 +197,8 @@ s_store_answer(yami_callback_turn_t *self, const yami_callback_answered_t *answe
 static void
 s_take_answers(yami_callback_turn_t *self)
 {
-    const yami_callback_answered_t *answers[YAMI_CALLBACK_CALLS];
-    size_t count = yami_callback_calls_answers(self->calls, answers, YAMI_CALLBACK_CALLS);
+    const yami_callback_answered_t *answers[YAMI_LIMIT_CALLS];
+    size_t count = yami_callback_calls_answers(self->calls, answers, YAMI_LIMIT_CALLS);
     if (count == 0 || self->retry_ms != 0) {
         return;
     }
@@ -261,7 +262,7 @@ s_log_call(const yam_case_t *row)
 static void
 s_look(yami_callback_turn_t *self, const yami_callback_noted_t *noted, size_t count)
 {
-    yam_case_t *called[YAMI_CALLBACK_CALLS];
+    yam_case_t *called[YAMI_LIMIT_CALLS];
     size_t free_count = yami_callback_calls_free(self->calls);
     size_t called_count = 0;
     int rc = s_begin(self);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "yami_base.h"
+#include "yami_limits.h"
 #include "yami_message.h"
 #include "yami_properties.h"
 
@@ -125,7 +126,7 @@ static int
 s_round(const yam_message_t *message, const char *name, uint32_t *round)
 {
     int64_t number;
-    if (s_number(message, name, YAMI_CALLBACK_ROUND, &number) == -1) {
+    if (s_number(message, name, YAMI_LIMIT_ROUND, &number) == -1) {
         return -1;
     }
     *round = (uint32_t) number;
@@ -193,7 +194,7 @@ yami_callback_check_parse(const yam_message_t *message, yam_case_t *row)
     memset(row, 0, sizeof *row);
     return s_id(message, "id", row->id) == -1 || s_name(message, "queue", row->queue) == -1 ||
                    s_name(message, "service", row->service) == -1 ||
-                   s_number(message, "delay-ms", YAMI_CALLBACK_DELAY_MS, &row->delay_ms) == -1
+                   s_number(message, "delay-ms", YAMI_LIMIT_CHECK_MS, &row->delay_ms) == -1
                ? -1
                : 0;
 }

@@ -36,7 +36,7 @@ typedef struct {
     uint32_t round_limit; //  resends; then the case is open
     uint32_t try_limit;   //  calls without an answer, of one round; then the case is open
     int64_t lease_ms;     //  a call under way is made again after so long
-    int64_t backoff_ms[YAMI_DELAYS_LIMIT]; //  after a call without an answer; the last repeats
+    int64_t backoff_ms[YAMI_LIMIT_DELAYS]; //  after a call without an answer; the last repeats
     size_t backoff_count;
 } yami_callback_rules_t;
 

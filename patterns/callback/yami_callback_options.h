@@ -10,8 +10,6 @@
 #include "yami_callback_core.h"
 #include "yami_option.h"
 
-#define YAMI_CALLBACK_CALLS 1024 //  most calls at a time
-
 typedef struct {
     char checks[YAM_CALLBACK_NAME + 1]; //  the queues
     char confirms[YAM_CALLBACK_NAME + 1];

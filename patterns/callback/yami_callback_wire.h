@@ -12,9 +12,6 @@
 #include "yam_callback.h"
 #include "yam_callback_db.h"
 
-#define YAMI_CALLBACK_DELAY_MS (30ll * 24 * 3600 * 1000) //  longest delay of a check
-#define YAMI_CALLBACK_ROUND 1000000                      //  greatest number of a round
-
 //  0, or -1 with errno EINVAL and a sentence: an id is 1 to 200 bytes of UTF-8 without control
 //  characters.
 int

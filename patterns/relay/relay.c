@@ -21,15 +21,13 @@
 
 //  Over inproc a queue is the consumer's own, however small the batches its credit allows.
 #define S_INPROC_HWM 131072
-#define S_RECEIVE_HWM 256 //  frames taken from one link ahead of the loop
-#define S_BACKLOG 1024    //  connections the kernel holds until they are accepted
 
 struct yam_relay {
     yam_t *yam; //  borrowed
     yami_relay_options_t options;
     uint64_t replayed; //  entries that recovery read
     yami_endpoint_t endpoint;
-    char endpoints[YAMI_ENDPOINT_LIMIT * (YAMI_ENDPOINT_ADDRESS_LIMIT + 1)];
+    char endpoints[YAMI_LIMIT_ADDRESSES * (YAMI_LIMIT_ADDRESS + 1)];
     yami_relay_core_t *core;         //  owned until the shell has it
     yami_relay_shell_t *shell;       //  owned
     yami_credentials_t *credentials; //  owned; NULL without CURVE
@@ -47,7 +45,7 @@ s_options(yami_relay_options_t *options, const char *text)
         return yami_fail(EINVAL,
                          "relay: clients= needs certificate=: without CURVE all may connect");
     }
-    int64_t delays_ms[YAMI_DELAYS_LIMIT];
+    int64_t delays_ms[YAMI_LIMIT_DELAYS];
     return yami_delays_parse(options->backoff, delays_ms) == -1 ? -1 : 0;
 }
 
@@ -188,7 +186,7 @@ s_bind_all(yam_relay_t *self, void *router)
         one.addresses[0] = self->endpoint.addresses[index];
         bool is_inproc = strncmp(one.addresses[0].address, "inproc://", 9) == 0;
         s_set(router, ZMQ_SNDHWM, is_inproc ? S_INPROC_HWM : (int) YAMI_LIMIT_UNSENT_FRAMES);
-        char bound[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
+        char bound[YAMI_LIMIT_ADDRESS + 1];
         if (yami_context_attach(router, &one, bound, sizeof bound) == -1) {
             return -1;
         }
@@ -213,8 +211,8 @@ s_bind(yam_relay_t *self)
         return NULL;
     }
     s_set(router, ZMQ_ROUTER_MANDATORY, 1);
-    s_set(router, ZMQ_RCVHWM, S_RECEIVE_HWM);
-    s_set(router, ZMQ_BACKLOG, S_BACKLOG);
+    s_set(router, ZMQ_RCVHWM, YAMI_LIMIT_AHEAD);
+    s_set(router, ZMQ_BACKLOG, YAMI_LIMIT_BACKLOG);
     if (self->credentials != NULL) {
         yami_credentials_serve(self->credentials, router);
     }
@@ -328,7 +326,7 @@ yam_relay_set(yam_relay_t *self, const char *name, const char *value)
         "topic-bytes", "topic-age",      "producer-idle", "delayed-messages", "reserve"};
     for (size_t index = 0; index < sizeof changeable / sizeof changeable[0]; index++) {
         if (strcmp(name, changeable[index]) == 0) {
-            int64_t delays_ms[YAMI_DELAYS_LIMIT];
+            int64_t delays_ms[YAMI_LIMIT_DELAYS];
             if (strcmp(name, "backoff") == 0 && yami_delays_parse(value, delays_ms) == -1) {
                 return -1;
             }

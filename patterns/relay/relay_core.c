@@ -12,7 +12,6 @@
 //  Every owner may have one wake that counts, and four stale ones before they are swept.
 #define S_WAKES_LIMIT                                                                              \
     (5 * ((size_t) YAMI_LIMIT_PEERS * (YAMI_LIMIT_HANDLES + 1) + YAMI_LIMIT_GROUPS) + 2048)
-#define S_LOST_LIMIT 65536u
 #define S_SLOW_MS 1000
 #define S_ROOM_MS 10000 //  between two lines about a store that takes nothing
 
@@ -105,7 +104,7 @@ yami_relay_core_lost(yami_relay_core_t *self, const yami_damage_t *damage)
 {
     YAM_ASSERT(!self->has_started && damage != NULL);
     if (damage->is_torn_tail || yami_grow(&self->losts, &self->lost_capacity, self->lost_count + 1,
-                                          sizeof *self->losts, S_LOST_LIMIT) == -1) {
+                                          sizeof *self->losts, YAMI_LIMIT_DAMAGES) == -1) {
         return; //  what is not noted here is found when it is read
     }
     self->losts[self->lost_count++] = *damage;

@@ -14,8 +14,7 @@
 
 #define S_DELIVERY_CHARGE 4096u //  of a delivery, beside its bytes: so small ones are bounded, too
 #define S_COUNTED_SIZE 1024u    //  smaller control frames are copied, and bounded by the HWM
-#define S_SHARE_BYTES (256u << 10)          //  of each link while too much waits for all
-#define S_OWN_ID_SIZE 5                     //  of a routing id that ZeroMQ made: 0, and a number
+#define S_OWN_ID_SIZE 5         //  of a routing id that ZeroMQ made: 0, and a number
 #define S_LINK_LIMIT (YAMI_LIMIT_PEERS + 1) //  the core tells the one too many
 
 struct yami_relay_door {
@@ -225,7 +224,7 @@ static uint64_t
 s_allowance(const yami_relay_door_t *self)
 {
     return yami_outboxes_bytes(self->outboxes) < YAMI_LIMIT_UNSENT_TOTAL ? YAMI_LIMIT_UNSENT_BYTES
-                                                                         : S_SHARE_BYTES;
+                                                                         : YAMI_LIMIT_UNSENT_SHARE;
 }
 
 int

@@ -78,7 +78,7 @@ s_new(yam_t *yam, const char *endpoints, const char *directory)
     self->endpoints = yami_strdup(endpoints);
     snprintf(self->inproc, sizeof self->inproc, "inproc://yam-relay-%u", ++s_number);
 
-    char list[YAMI_ENDPOINT_LIMIT * (YAMI_ENDPOINT_ADDRESS_LIMIT + 2)];
+    char list[YAMI_LIMIT_ADDRESSES * (YAMI_LIMIT_ADDRESS + 2)];
     snprintf(list, sizeof list, "%s,@%s", endpoints, self->inproc);
     self->relay = yam_relay_new(yam, list, s_is_memory(directory) ? NULL : directory, NULL);
     if (self->relay == NULL) {

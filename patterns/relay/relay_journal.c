@@ -23,8 +23,6 @@
 #include "yami_base.h"
 #include "yami_relay_parts.h"
 
-#define S_META_LIMIT ((size_t) 2 << 20)
-
 static void
 s_write_ranges(yami_writer_t *writer, const yami_ranges_t *ranges)
 {
@@ -42,7 +40,7 @@ static yami_writer_t
 s_start(uint32_t item_count)
 {
     yami_writer_t writer;
-    yami_writer_init(&writer, S_META_LIMIT);
+    yami_writer_init(&writer, YAMI_LIMIT_JOURNAL_META);
     yami_writer_array(&writer, item_count);
     return writer;
 }

@@ -3,8 +3,7 @@
 #include <czmq.h>
 
 #include "yami_base.h"
-
-#define S_ROUTING_ID_LIMIT 255
+#include "yami_limits.h"
 
 struct yami_relay_links {
     zhashx_t *by_id;           //  owned; routing id block -> link
@@ -97,11 +96,11 @@ yami_relay_links_find(yami_relay_links_t *self, const yami_block_t *routing_id)
     yami_relay_link_t *link = zhashx_lookup(self->by_id, routing_id);
     if (link == NULL) {
         if (zhashx_size(self->by_number) >= self->limit || routing_id->size == 0 ||
-            routing_id->size > S_ROUTING_ID_LIMIT) {
+            routing_id->size > YAMI_LIMIT_ROUTING_ID) {
             return NULL;
         }
         yami_block_t *copy =
-            yami_block_copy(routing_id->data, routing_id->size, S_ROUTING_ID_LIMIT);
+            yami_block_copy(routing_id->data, routing_id->size, YAMI_LIMIT_ROUTING_ID);
         if (copy == NULL) {
             return NULL;
         }

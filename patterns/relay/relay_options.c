@@ -36,7 +36,7 @@ const yami_option_t yami_relay_option_table[] = {
     S_INT("producer-idle", producer_idle_ms, 1000, 3650 * S_DAY_MS, "168h", "ms",
           "a producer unseen for so long may be forgotten when the table is full"),
     S_INT("heartbeat", heartbeat_ms, 50, 3600 * 1000, "1s", "ms", "announced to peers"),
-    S_INT("segment-size", segment_bytes, 64 << 10, S_GIB, "64M", "bytes",
+    S_INT("segment-size", segment_bytes, 64 << 10, YAMI_LIMIT_SEGMENT_BYTES, "64M", "bytes",
           "size of a file of the log"),
     S_INT("cache-size", cache_bytes, 0, 64 * S_GIB, "32M", "bytes",
           "recent messages kept in memory"),

@@ -421,7 +421,7 @@ struct yami_relay_core {
     uint64_t damaged_ranges;     //  found before the first step
     yami_scrub_progress_t scrub; //  as last told
     char backoff_text[256];      //  what delays_ms was parsed from
-    int64_t delays_ms[YAMI_DELAYS_LIMIT];
+    int64_t delays_ms[YAMI_LIMIT_DELAYS];
     int delay_count;
 
     yami_relay_gauges_t gauges; //  as told last

@@ -13,7 +13,7 @@
 void
 yami_rpc_core_init(yami_rpc_core_t *self, const yami_rpc_config_t *config, const yami_id_t *random)
 {
-    YAM_ASSERT(config->servers > 0 && config->servers <= YAMI_ENDPOINT_LIMIT);
+    YAM_ASSERT(config->servers > 0 && config->servers <= YAMI_LIMIT_ADDRESSES);
     YAM_ASSERT(config->heartbeat_ms > 0 && config->calls > 0);
     memset(self, 0, sizeof *self);
     self->config = *config;

@@ -89,7 +89,7 @@ typedef struct {
 } yami_rpc_server_t;
 
 typedef struct {
-    size_t servers;       //  1..YAMI_ENDPOINT_LIMIT
+    size_t servers;       //  1..YAMI_LIMIT_ADDRESSES
     bool is_relayed;      //  one server, which is a relay's queue
     uint64_t calls;       //  most without an outcome taken
     uint64_t bytes;       //  most bytes of their requests, or one alone; and of their answers
@@ -100,7 +100,7 @@ typedef struct {
 typedef struct {
     yami_rpc_config_t config;
     char caller[YAMI_RPC_CALLER_SIZE]; //  random
-    yami_rpc_server_t servers[YAMI_ENDPOINT_LIMIT];
+    yami_rpc_server_t servers[YAMI_LIMIT_ADDRESSES];
     struct yami_rpc_bucket *buckets; //  owned
     struct yami_rpc_list waiting;
     struct yami_rpc_list paused;

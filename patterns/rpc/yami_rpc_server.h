@@ -42,7 +42,7 @@ struct yam_rpc_server {
     yami_endpoint_t endpoint;
     const yami_rpc_way_t *way;
     char service[YAMI_LIMIT_NAME + 1];
-    char bound[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
+    char bound[YAMI_LIMIT_ADDRESS + 1];
     yam_rpc_handler_fn handler;
     void *arg;
     yami_id_t id;   //  random

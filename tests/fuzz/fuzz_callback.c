@@ -51,7 +51,7 @@ s_read_check(const yam_message_t *message, yam_case_t *check)
         return false;
     }
     YAM_ASSERT(yami_callback_id_check(check->id) == 0);
-    YAM_ASSERT(check->delay_ms >= 0 && check->delay_ms <= YAMI_CALLBACK_DELAY_MS);
+    YAM_ASSERT(check->delay_ms >= 0 && check->delay_ms <= YAMI_LIMIT_CHECK_MS);
     s_check_name(check->queue);
     s_check_name(check->service);
     yam_message_t *built = yami_callback_check_build(check);
@@ -71,7 +71,7 @@ s_read_confirm(const yam_message_t *message, yam_case_confirm_t *confirm)
         return false;
     }
     YAM_ASSERT(yami_callback_id_check(confirm->id) == 0);
-    YAM_ASSERT(confirm->round <= YAMI_CALLBACK_ROUND);
+    YAM_ASSERT(confirm->round <= YAMI_LIMIT_ROUND);
     yam_message_t *built = yami_callback_confirm_build(confirm);
     YAM_ASSERT(built && yami_callback_confirm_parse(built, &again) == 0);
     YAM_ASSERT(strcmp(confirm->reason, again.reason) == 0); //  text, cut between characters
@@ -91,7 +91,7 @@ s_read_call(const yam_message_t *message)
         YAM_ASSERT(errno == EPROTO);
         return;
     }
-    YAM_ASSERT(yami_callback_id_check(call.id) == 0 && call.round <= YAMI_CALLBACK_ROUND);
+    YAM_ASSERT(yami_callback_id_check(call.id) == 0 && call.round <= YAMI_LIMIT_ROUND);
     s_check_name(call.queue);
     if (call.round > 0) { //  a service asks for the round behind its own
         call.round--;
@@ -128,7 +128,7 @@ s_identify(const yam_message_t *message)
     char id[YAM_CALLBACK_ID + 1];
     uint32_t round;
     if (yami_callback_identify(message, id, &round) == 0) {
-        YAM_ASSERT(yami_callback_id_check(id) == 0 && round <= YAMI_CALLBACK_ROUND);
+        YAM_ASSERT(yami_callback_id_check(id) == 0 && round <= YAMI_LIMIT_ROUND);
     } else {
         YAM_ASSERT(errno == EINVAL);
     }
@@ -194,7 +194,7 @@ s_take(s_life_t *life, const yam_message_t *message, unsigned what)
 static void
 s_move(s_life_t *life, unsigned what)
 {
-    static const int64_t steps_ms[] = {1, 50, 500, 3600000, -3600000, YAMI_CALLBACK_DELAY_MS};
+    static const int64_t steps_ms[] = {1, 50, 500, 3600000, -3600000, YAMI_LIMIT_CHECK_MS};
     switch (what) {
     case 4:
         life->now_ms += steps_ms[fuzz_below(&life->input, 6)];

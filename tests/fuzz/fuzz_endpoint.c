@@ -16,7 +16,7 @@
 static void
 s_check(const yami_endpoint_t *endpoint, size_t length)
 {
-    YAM_ASSERT(endpoint->address_count >= 1 && endpoint->address_count <= YAMI_ENDPOINT_LIMIT);
+    YAM_ASSERT(endpoint->address_count >= 1 && endpoint->address_count <= YAMI_LIMIT_ADDRESSES);
     for (size_t index = 0; index < endpoint->address_count; index++) {
         const yami_address_t *address = &endpoint->addresses[index];
         YAM_ASSERT(strstr(address->address, "://"));

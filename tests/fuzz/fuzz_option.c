@@ -44,8 +44,8 @@ s_set(yami_relay_options_t *options, const char *name, const char *value)
 static void
 s_delays(const char *text)
 {
-    int64_t delays_ms[YAMI_DELAYS_LIMIT], again_ms[YAMI_DELAYS_LIMIT];
-    char printed[YAMI_DELAYS_LIMIT * 12];
+    int64_t delays_ms[YAMI_LIMIT_DELAYS], again_ms[YAMI_LIMIT_DELAYS];
+    char printed[YAMI_LIMIT_DELAYS * 12];
     size_t size = 0;
     int count = yami_delays_parse(text, delays_ms);
     YAM_ASSERT(count != -1 || (errno == EINVAL && *yam_error()));

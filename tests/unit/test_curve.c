@@ -213,7 +213,7 @@ typedef struct {
     yam_t *yam;
     yami_credentials_t *credentials;
     void *pull;
-    char endpoint[YAMI_ENDPOINT_ADDRESS_LIMIT + 1];
+    char endpoint[YAMI_LIMIT_ADDRESS + 1];
 } s_server_t;
 
 static void

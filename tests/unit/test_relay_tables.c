@@ -177,7 +177,7 @@ static void
 test_backoff_takes_units_and_refuses_nonsense(void **state)
 {
     (void) state;
-    int64_t delays[YAMI_DELAYS_LIMIT];
+    int64_t delays[YAMI_LIMIT_DELAYS];
     assert_int_equal(yami_delays_parse("1s:500ms:2m:1h:7", delays), 5);
     assert_int_equal(delays[0], 1000);
     assert_int_equal(delays[1], 500);
@@ -206,7 +206,7 @@ test_options_have_sound_defaults(void **state)
 {
     (void) state;
     yami_relay_options_t options;
-    int64_t delays[YAMI_DELAYS_LIMIT];
+    int64_t delays[YAMI_LIMIT_DELAYS];
     yami_options_init(yami_relay_option_table, &options);
     assert_int_equal(options.lease_ms, 30000);
     assert_int_equal(options.delivery_limit, 5);

@@ -21,7 +21,7 @@
 
 static yami_rpc_core_t s_core;
 static int64_t s_now;
-static uint32_t s_epochs[YAMI_ENDPOINT_LIMIT];
+static uint32_t s_epochs[YAMI_LIMIT_ADDRESSES];
 static yami_block_t *s_latest; //  the reply given last
 
 static void
