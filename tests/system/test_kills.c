@@ -22,13 +22,14 @@
 #include "kills/run.h"
 
 #define PATIENCE_MS 30000
-#define EMBEDDED_KILLS 16      //  each start of such a relay fills a segment of the usual size
 #define PLANT_PATIENCE_MS 2500 //  more than a lease
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define KILLS 80
+#define KILLS 40
+#define EMBEDDED_KILLS 6
 #define IS_SANITIZED true
 #else
-#define KILLS 320
+#define KILLS 240
+#define EMBEDDED_KILLS 16 //  each start of such a relay fills a segment of the usual size
 #define IS_SANITIZED false
 #endif
 

@@ -294,11 +294,12 @@ s_ask_left(yam_admin_t *admin)
 }
 
 //  Until everything confirmed was received and the relay has nothing left; or for so long nothing
-//  happens.
+//  happens. After a planted fault nothing more comes once nothing is left.
 static void
 s_drain(s_run_t *self)
 {
     self->journal->phase = KILL_DRAIN;
+    bool is_planted = self->plan->plant != KILL_PLANT_NONE;
     yam_t *yam = yam_new();
     yam_admin_t *admin = yam_admin_new(yam, self->relay.endpoint);
     int64_t deadline_ms = child_now_ms() + self->plan->patience_ms;
@@ -306,7 +307,7 @@ s_drain(s_run_t *self)
     while (child_now_ms() < deadline_ms) {
         (void) s_wait_progress(self, 64, LOOK_MS);
         left = s_ask_left(admin);
-        if (left == 0 && kill_journal_is_complete(self->journal)) {
+        if (left == 0 && (is_planted || kill_journal_is_complete(self->journal))) {
             break;
         }
         if (self->journal->ticks != ticks) {
