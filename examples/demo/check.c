@@ -2,6 +2,9 @@
 //  by content, and prints the last line of the demo. Exit status 0 only if nothing was lost, and
 //  just those orders were rejected that receive rejects.
 #include "journal.h"
+#include "stanza.h"
+
+#include <stdbool.h>
 
 int
 main(int argc, char **argv)

@@ -1,9 +1,8 @@
 //  receive ENDPOINT COUNT JOURNAL - takes orders until all COUNT have been seen by anybody;
 //  notes hash and times received; rejects the bad ones: they end in the dead letters.
 #include "journal.h"
+#include "stanza.h"
 
-#include <errno.h>
-#include <string.h>
 #include <yam.h>
 
 #define QUIET_MS 500      //  all seen, and nothing came again for so long

@@ -54,8 +54,7 @@ failed=0
 wait "$send" || failed=1
 wait "$first" || failed=1
 wait "$second" || failed=1
-end=$EPOCHREALTIME
-seconds=$(awk "BEGIN {print $end - $begin - 0.5}") #  the consumers' last half second is silence
+seconds=$(awk "BEGIN {print $EPOCHREALTIME - $begin - 0.5}") #  the consumers' last half second is silence
 dead=$("$YAM_BIN/yam" pull orders.dead -e ">$endpoint" -n 100 --wait 1000 --no-ack | grep -c '^Order: ' || true)
 "$bin/demo/check" "$work/sent" "$work/received" "$count" "$kills" "$dead" "$seconds" || failed=1
 exit "$failed"

@@ -2,6 +2,7 @@
 //  numbered orders; notes the hash of each, and which were confirmed. Prints "confirmed N" now and
 //  then, for whoever kills the relay.
 #include "journal.h"
+#include "stanza.h"
 
 #include <yam.h>
 

@@ -1,6 +1,8 @@
 //  audit SHOP PAYMENTS POINTS [SECONDS] - whether the books of three services that were killed at
 //  random balance: waits so long [60] for the points service to catch up, then compares all of
 //  them row by row.
+#include "books.h"
+
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,30 +24,6 @@ s_ask(const char *question)
     return answer;
 }
 
-//  What must be 0.
-static const char *const s_faults[][2] = {
-    {"orders never settled", "SELECT count(*) FROM orders WHERE state NOT IN ('paid', 'declined')"},
-    {"orders settled more than once", "SELECT count(*) FROM orders WHERE told <> 1"},
-    {"orders and payments that differ",
-     "SELECT count(*) FROM orders o LEFT JOIN pay.payments p USING (id) WHERE p.id IS NULL OR "
-     "(o.customer, o.cents, o.state) <> (p.customer, p.cents, p.state)"},
-    {"payments without an order",
-     "SELECT count(*) FROM pay.payments WHERE id NOT IN (SELECT id FROM orders)"},
-    {"accounts that differ from what was paid",
-     "SELECT count(*) FROM pay.accounts a WHERE cents <> 100000 - (SELECT ifnull(sum(cents), 0) "
-     "FROM pay.payments p WHERE p.customer = a.customer AND state = 'paid')"},
-    {"customers with wrong points",
-     "SELECT count(*) FROM pay.accounts a WHERE (SELECT ifnull(sum(cents / 100), 0) FROM "
-     "pay.payments p WHERE p.customer = a.customer AND state = 'paid') <> (SELECT "
-     "ifnull(sum(points), 0) FROM points.points o WHERE o.customer = a.customer)"},
-    {"customers without an account",
-     "SELECT count(*) FROM (SELECT customer FROM pay.payments UNION SELECT customer FROM "
-     "points.points) WHERE customer NOT IN (SELECT customer FROM pay.accounts)"},
-    {"messages that failed",
-     "SELECT (SELECT count(*) FROM yam_outbox WHERE state = 2) + (SELECT count(*) FROM "
-     "pay.yam_outbox WHERE state = 2)"},
-};
-
 int
 main(int argc, char **argv)
 {
@@ -64,10 +42,10 @@ main(int argc, char **argv)
         sleep(1);
     }
     int failed = 0;
-    for (size_t index = 0; index < sizeof s_faults / sizeof *s_faults; index++) {
-        long long count = s_ask(s_faults[index][1]);
+    for (size_t index = 0; index < sizeof book_faults / sizeof *book_faults; index++) {
+        long long count = s_ask(book_faults[index][1]);
         if (count != 0) {
-            fprintf(stderr, "audit: %lld %s\n", count, s_faults[index][0]);
+            fprintf(stderr, "audit: %lld %s\n", count, book_faults[index][0]);
             failed = 1;
         }
     }

@@ -1,6 +1,6 @@
 //  pay DATABASE ENDPOINT - the payment service: takes the money of an order from its
 //  customer's account, if there is enough, and tells everybody.
-#include "service.h"
+#include "order.h"
 
 #define TABLES                                                                                     \
     "CREATE TABLE IF NOT EXISTS payments (id INTEGER PRIMARY KEY, customer, cents, state);"        \
@@ -11,15 +11,15 @@
 static void
 s_pay(service_t *self, order_t *order)
 {
-    long long is_paid = service_sql(self,
-                                    "UPDATE accounts SET cents = cents - %lld WHERE customer = "
-                                    "%lld AND cents >= %lld RETURNING 1",
-                                    order->cents, order->customer, order->cents);
+    long long is_paid = database_run(self->database,
+                                     "UPDATE accounts SET cents = cents - %lld WHERE customer = "
+                                     "%lld AND cents >= %lld RETURNING 1",
+                                     order->cents, order->customer, order->cents);
     (void) snprintf(order->state, sizeof order->state, "%s", is_paid ? "paid" : "declined");
     //  No "OR IGNORE": were an order to come here twice, this would end the program.
-    service_sql(self, "INSERT INTO payments VALUES (%lld, %lld, %lld, %Q)", order->order,
-                order->customer, order->cents, order->state);
-    service_tell(self, "payments.made", true, order);
+    database_run(self->database, "INSERT INTO payments VALUES (%lld, %lld, %lld, %Q)", order->order,
+                 order->customer, order->cents, order->state);
+    order_tell(self, "payments.made", true, order);
 }
 
 int
@@ -32,12 +32,12 @@ main(int argc, char **argv)
     service_t self = service_open(argv[1], argv[2], TABLES);
     yam_pull_t *orders = yam_pull_new(self.yam, "payments", argv[2]);
     if (orders == NULL) {
-        service_fail("pay", yam_error());
+        fail("pay", yam_error());
     }
     yam_message_t *message;
     while ((message = yam_pull_recv(orders, -1)) != NULL) {
-        service_handle(&self, message, s_pay);
+        order_handle(&self, message, s_pay);
         yam_pull_ack(orders, &message);
     }
-    service_fail("pay", yam_error());
+    fail("pay", yam_error());
 }

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-#   run.sh - an order, a payment and a points service, each with a database of its own, and the relay
-#   between them, are killed at random for KILLING [30] seconds; then their books must balance. Run by `make demo-orders`.
+#   run.sh - three services and their relay are killed at random for KILLING [30] seconds; then the books must balance.
 set -euo pipefail
 
 seconds=${KILLING:-30}
 bin=$YAM_BUILD/examples
 work=$(mktemp -d)
-declare -A pid command
+declare -A pid command kills=([relay]=0 [shop]=0 [pay]=0 [points]=0)
 trap '{ kill -9 "${pid[@]}"; wait; } 2> /dev/null || true; rm -rf "$work"' EXIT
 RANDOM=${SEED:-$$}
 
@@ -29,15 +28,13 @@ command[points]="$bin/demo_orders/points $work/points.db $sure"
 #   Who starts to listen after the first message has left a topic does not get it: so first of all those who listen.
 start shop
 start points
-until [[ $("$YAM_BIN/yam" stat payments.made --json -e ">$endpoint" 2> /dev/null) == *points*shop* ||
-         $("$YAM_BIN/yam" stat payments.made --json -e ">$endpoint" 2> /dev/null) == *shop*points* ]]; do
+until groups=$("$YAM_BIN/yam" stat payments.made --json -e ">$endpoint" 2>&1) && [[ $groups == *points* && $groups == *shop* ]]; do
     read -r -t 0.1 <> <(:) || true
 done
 start pay
 
 echo "Orders, payments and points at $endpoint; killing at random for $seconds seconds:"
 names=(relay shop pay points)
-declare -A kills=([relay]=0 [shop]=0 [pay]=0 [points]=0)
 end=$((EPOCHSECONDS + seconds))
 while ((EPOCHSECONDS < end)); do
     read -r -t "0.$((RANDOM % 9 + 1))" <> <(:) || true
@@ -59,6 +56,5 @@ until wait "${pid[shop]}" 2> /dev/null; do
         kill -0 "${pid[$name]}" 2> /dev/null || start "$name"
     done
 done
-total=$((kills[relay] + kills[shop] + kills[pay] + kills[points]))
 audit=$("$bin/demo_orders/audit" "$work/shop.db" "$work/pay.db" "$work/points.db") || { tail -n 20 "$work/log" >&2; echo "$audit"; exit 1; }
-echo "demo-orders: $audit, $total kills"
+echo "demo-orders: $audit, $((kills[relay] + kills[shop] + kills[pay] + kills[points])) kills"

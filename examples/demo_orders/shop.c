@@ -1,7 +1,7 @@
 //  shop DATABASE ENDPOINT SECONDS - the order service: takes an order about every
 //  millisecond for so long, asks for its payment, and notes what became of it. Ends when every
 //  order is settled.
-#include "service.h"
+#include "order.h"
 
 #include <time.h>
 
@@ -9,24 +9,24 @@
 static void
 s_take_order(service_t *self)
 {
-    service_sql(self, "BEGIN IMMEDIATE");
+    database_run(self->database, "BEGIN IMMEDIATE");
     order_t order = {.state = "open"};
-    order.customer = service_sql(self, "SELECT abs(random()) %% 100");
-    order.cents = service_sql(self, "SELECT 1 + abs(random()) %% 5000");
-    order.order = service_sql(self,
-                              "INSERT INTO orders (customer, cents, state) VALUES (%lld, %lld, "
-                              "'open') RETURNING id",
-                              order.customer, order.cents);
-    service_tell(self, "payments", false, &order);
-    service_sql(self, "COMMIT");
+    order.customer = database_run(self->database, "SELECT abs(random()) %% 100");
+    order.cents = database_run(self->database, "SELECT 1 + abs(random()) %% 5000");
+    order.order = database_run(self->database,
+                               "INSERT INTO orders (customer, cents, state) VALUES (%lld, %lld, "
+                               "'open') RETURNING id",
+                               order.customer, order.cents);
+    order_tell(self, "payments", false, &order);
+    database_run(self->database, "COMMIT");
     yam_dispatcher_wake(self->dispatcher);
 }
 
 static void
 s_settled(service_t *self, order_t *order)
 {
-    service_sql(self, "UPDATE orders SET state = %Q, told = told + 1 WHERE id = %lld", order->state,
-                order->order);
+    database_run(self->database, "UPDATE orders SET state = %Q, told = told + 1 WHERE id = %lld",
+                 order->state, order->order);
 }
 
 int
@@ -39,21 +39,16 @@ main(int argc, char **argv)
     service_t self = service_open(argv[1], argv[2],
                                   "CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, "
                                   "customer, cents, state, told DEFAULT 0)");
-    char endpoint[512];
-    (void) snprintf(endpoint, sizeof endpoint, "%s&group=shop", argv[2]);
-    yam_sub_t *results = yam_sub_new(self.yam, "payments.made", endpoint);
-    if (results == NULL) {
-        service_fail("shop", yam_error());
-    }
+    yam_sub_t *results = service_subscribe(&self, "payments.made", argv[2], "shop");
     time_t end = time(NULL) + strtol(argv[3], NULL, 10);
     while (time(NULL) < end ||
-           service_sql(&self, "SELECT count(*) FROM orders WHERE state = 'open'") > 0) {
+           database_run(self.database, "SELECT count(*) FROM orders WHERE state = 'open'") > 0) {
         if (time(NULL) < end) {
             s_take_order(&self);
         }
         yam_message_t *message;
         while ((message = yam_sub_recv(results, 1)) != NULL) {
-            service_handle(&self, message, s_settled);
+            order_handle(&self, message, s_settled);
             yam_sub_ack(results, &message);
         }
     }
