@@ -10,15 +10,16 @@ import sqlite3
 import subprocess
 import time
 
-from yamd_support import IS_SANITIZED, TIMEOUT, Relay, folder, read, read_line, rows, spawn, until, yam
+from yamd_support import IS_SANITIZED, IS_THREAD_SANITIZED, TIMEOUT, Relay, folder, read, read_line, rows, spawn, until, yam
 
 BUILD = os.path.abspath(os.environ.get("YAM_BUILD") or "build")
-DELAY = 4 if IS_SANITIZED else 1  # seconds until a check
-SETTLE = 4 * TIMEOUT  # a call whose maker died is made again after ten seconds
+DELAY = 4 if IS_THREAD_SANITIZED else 2 if IS_SANITIZED else 1  # seconds until a check
+SETTLE = 4 * TIMEOUT
+PATIENCE = 20  # of those who look for what a planted bug has left
 ROLES = ("service", "produce", "consume")
 DONE, LOST, NEVER, FAILS, ROLLED_BACK = range(5)
 WAITING, CALLING, OPEN, CASE_DONE, GONE = range(1, 6)
-QUEUES = ("callback.checks", "callback.checks.delayed", "callback.confirms")
+QUEUES = ("callback.checks", "callback.checks.delayed", "callback.confirms", "orders")
 FAST = ("--rounds", "1", "--tries", "1000", "--backoff", "50ms", "--call-timeout", "2s")
 
 
@@ -85,12 +86,15 @@ class Scene:
             return 0  # it has made no tables yet
 
     def settle(self, patience=SETTLE):
-        """Once confirms are in time, the producer sends no more; waits until nothing is under way."""
+        """Once confirms are in time, the producer sends no more; waits until nothing is under way, and all is done."""
         until(self.in_time, "no confirm is in time", patience)
+        self.stop_producing()
+        until(lambda: self.left() == [], lambda: f"left: {self.left()[:9]}; {self.read_log('service')[-2000:]}", patience)
+
+    def stop_producing(self):
         self.processes["produce"].stdin.close()
         line = read_line(self.processes["produce"].stdout)
         assert line == b"quiet\n", (line, self.read_log("produce"))
-        until(lambda: self.left() == [], lambda: f"left: {self.left()[:9]}; {self.read_log('service')[-2000:]}", patience)
 
     def in_time(self):
         """Numbers whose confirms the relay had before their checks were due."""
@@ -99,27 +103,36 @@ class Scene:
         return {number for number, moment in confirmed if moment < due[number]}
 
     def left(self):
-        """What is under way: in the service's database, or on its way there from the relay, whose queues are empty once it
-        is stored."""
+        """What is under way: in the databases, or on its way there from the relay, whose queues are empty once it is stored."""
         return self.unsettled() or self.waiting() or self.unsettled()
 
+    def is_at_rest(self):
+        """Whether nothing is under way: what is undone then never comes."""
+        return not (self.under_way() or self.waiting() or self.under_way())
+
     def waiting(self, column="messages"):
-        """Checks and confirms that the relay still has; or those that are leased."""
+        """How many messages the relay still has of each queue; or how many are leased."""
         certificate = ("--certificate", self.certificate) if self.certificate else ()
         stat = rows(yam("stat", "-e", self.plain_endpoint, *certificate, "--json")[0])
         return [(row["channel"], row[column]) for row in stat if row["channel"] in QUEUES and row[column] > 0]
 
-    def unsettled(self):
-        """Checks that are not due, cases under way, rows without their effect, and confirms the service does not have."""
+    def under_way(self):
+        """Checks that are not due, and cases under way."""
         last = query("produce", "SELECT max(due_ms) FROM plan")[0][0]
         if last > time.time() * 1000:
             return [f"a check is due at {last}"]
-        under_way = self.query("SELECT id, state FROM yam_callback_cases WHERE state IN (?, ?)", (WAITING, CALLING))
+        return self.query("SELECT id, state FROM yam_callback_cases WHERE state IN (?, ?)", (WAITING, CALLING))
+
+    def undone(self):
+        """Rows without their effect, and confirms the service does not have."""
         known = {int(name) for name, in self.query("SELECT id FROM yam_callback_confirms WHERE outcome = 1")}
         done = {number for number, in query("consume", "SELECT id FROM effect")}
-        undone = [number for number, in query("produce", "SELECT id FROM business WHERE id % 5 <> ?", (NEVER,))
-                  if number not in done]
-        return under_way + undone + [number for number, in query("consume", "SELECT id FROM confirmed") if number not in known]
+        return [number for number, in query("produce", "SELECT id FROM business WHERE id % 5 <> ?", (NEVER,))
+                if number not in done] + [number for number, in query("consume", "SELECT id FROM confirmed")
+                                          if number not in known]
+
+    def unsettled(self):
+        return self.under_way() or self.undone()
 
     def query(self, text, values=()):
         """What the service's database says."""
@@ -174,6 +187,8 @@ def assert_sound(scene, patience=SETTLE):
 def assert_found(scene, *words):
     """At least one of the faults that a planted bug may lead to."""
     with contextlib.suppress(AssertionError):  # it may never come to rest
-        scene.settle(patience=20)
+        until(scene.in_time, "no confirm is in time", PATIENCE)
+        scene.stop_producing()
+        until(scene.is_at_rest, "something is under way", PATIENCE)
     wrong = scene.judge()
     assert any(each in fault for fault in wrong for each in words), wrong
