@@ -96,8 +96,10 @@ BUG_SRC   = $(if $(VARIANT),$(call once,BUG_SRC,$(shell grep -l $(VARIANT_MARK) 
 helpers   = $(call objects,$(filter tests/support/% tests/$(1)/%,$(HELP_SRC)) $(helpers_$(1)))
 helpers_fuzz = daemons/common/config.c daemons/common/options.c $(addprefix daemons/yam/,format.c rows.c values.c)
 LIBRARIES = yam $(EXTRAS:%=yam-%)
-LIB_A     = $(BUILD)/libyam.a
-EXTRA_A   = $(EXTRAS:%=$(BUILD)/libyam-%.a)
+LIB_A     = $(SHARED)/libyam.a
+EXTRA_A   = $(EXTRAS:%=$(SHARED)/libyam-%.a)
+#   A variant has no archive of its own: its few objects stand before the usual one, which is not asked for what they have.
+LINKED_A  = $(if $(VARIANT),$(call objects,$(BUG_SRC))) $(LIB_A)
 LIB_SO    = $(if $(SAN),,$(BUILD)/libyam.so.$(SOVERSION))
 EXTRA_SO  = $(if $(SAN),,$(EXTRAS:%=$(BUILD)/libyam-%.so.$(SOVERSION)))
 BINS      = $(patsubst daemons/%/,$(BUILD)/bin/%,$(filter-out daemons/common/,$(sort $(dir $(BIN_SRC)))))
@@ -291,10 +293,10 @@ $(SHARED)/include/.linked: $(PUBLIC)
 #   -- Linking ---------------------------------------------------------------------------------------
 
 .SECONDEXPANSION:
-$(LIB_A): $(call objects,$(LIB_SRC))
+$(LIB_A): $(LIB_SRC:%.c=$(OBJ)/%.o)
 $(LIB_SO): $(call objects,$(LIB_SRC))
 $(LIB_SO): NEEDS = $(LIB_LIBS)
-$(EXTRA_A): $(BUILD)/libyam-%.a: $$(call objects,$$(call extra_src,$$*))
+$(EXTRA_A): $(SHARED)/libyam-%.a: $$(call objects,$$(call extra_src,$$*))
 $(EXTRA_SO): $(BUILD)/libyam-%.so.$(SOVERSION): $$(call objects,$$(call extra_src,$$*)) $(LIB_SO)
 $(EXTRA_SO): NEEDS = $(LIB_SO) $(call extra_libs,$(patsubst libyam-%.so.$(SOVERSION),%,$(@F)))
 
@@ -307,11 +309,11 @@ $(LIB_SO) $(EXTRA_SO): lib/yam.map
 	    $(L_FLAGS) -o $@ $(filter %.o,$^) $(NEEDS)
 	@ln -sf $(@F) $(basename $@)
 
-$(BINS): $(BUILD)/bin/%: $$(call objects,$$(call DAEMON_SRC,$$*)) $(EXTRA_A) $(LIB_A)
+$(BINS): $(BUILD)/bin/%: $$(call objects,$$(call DAEMON_SRC,$$*)) $(EXTRA_A) $(LINKED_A)
 	@mkdir -p $(@D)
 	$(call SHOW,link $@)$(CC) $(L_FLAGS) -o $@ $^ $(LIB_LIBS) $(EXTRA_LIBS) $(BIN_LIBS)
 
-$(TESTS): $(BUILD)/%: $(OBJ)/tests/%.o $$(call helpers,$$(firstword $$(subst /, ,$$*))) $(EXTRA_A) $(LIB_A)
+$(TESTS): $(BUILD)/%: $(OBJ)/tests/%.o $$(call helpers,$$(firstword $$(subst /, ,$$*))) $(EXTRA_A) $(LINKED_A)
 	@mkdir -p $(@D)
 	$(call SHOW,link $@)$(CC) $(L_FLAGS) -o $@ $(filter-out $(NO_MAIN),$^) $(LIB_LIBS) $(EXTRA_LIBS) $(BIN_LIBS) \
 	    $(TEST_LIBS) $(if $(findstring /bench/,$@),-llmdb) $(if $(FUZZING),-fsanitize=fuzzer)
@@ -325,7 +327,7 @@ $(BUILD)/bench/count_syncs.so $(PRELOADS):
 	@mkdir -p $(@D)
 	$(call SHOW,link $@)$(CC) -shared $(L_FLAGS) -o $@ $<
 
-$(BUILD)/sim/sim: $(call objects,$(SIM_SRC)) $(call helpers,sim) $(LIB_A)
+$(BUILD)/sim/sim: $(call objects,$(SIM_SRC)) $(call helpers,sim) $(LINKED_A)
 	@mkdir -p $(@D)
 	$(call SHOW,link $@)$(CC) $(L_FLAGS) -Wl,--wrap=yami_starve -o $@ $^ $(LIB_LIBS) $(TEST_LIBS)
 

@@ -483,6 +483,9 @@ main(int argc, char **argv)
     if (argc == 4 && strcmp(argv[1], "serve") == 0) {
         return s_serve(argv[2], argv[3]);
     }
+    if (argc == 2) {
+        cmocka_set_test_filter(argv[1]);
+    }
     const struct CMUnitTest tests[] = {
         KILL_TEST(test_call_of_a_killed_server_is_answered_by_another),
         KILL_TEST(test_request_at_a_relay_survives_the_server_that_is_killed_with_it),
