@@ -78,8 +78,8 @@ s_count_damage(s_job_t *job, const yami_damage_t *damage)
         job->torn_bytes += damage->size;
         return;
     }
-    job->losses++;
-    job->ranges += is_same ? 0 : 1;
+    job->losses += damage->is_rest ? damage->more : 1;
+    job->ranges += damage->is_rest ? damage->more : is_same ? 0 : 1;
     job->segment = damage->segment;
     job->offset = damage->offset;
 }
@@ -100,6 +100,12 @@ s_on_damage(void *arg, const yami_damage_t *damage)
     s_number(job, "channel", damage->channel);
     s_number(job, "first", damage->first);
     s_number(job, "last", damage->last);
+    if (damage->last_segment > 0) {
+        s_number(job, "last-segment", damage->last_segment);
+    }
+    if (damage->is_rest) {
+        s_number(job, "more", damage->more);
+    }
 }
 
 //  -- Opening -----------------------------------------------------------------------------------

@@ -7,6 +7,9 @@
 #include "yami_base.h"
 #include "yami_limits.h"
 
+static const char s_missing[] = "missing segment";
+static const char s_missing_many[] = "missing segments";
+
 yami_found_t *
 yami_recovery_last(const yami_recovery_t *self)
 {
@@ -35,15 +38,51 @@ yami_recovery_find(const yami_recovery_t *self, uint64_t number)
     return is_found ? &self->found[low] : NULL;
 }
 
-int
-yami_recovery_add_damage(yami_recovery_t *self, const yami_damage_t *damage)
+//  Nothing is left out in silence: what cannot be named is told by its number.
+static int
+s_count_unnamed(yami_recovery_t *self, const yami_damage_t *damage, uint64_t ranges)
 {
+    if (self->found_count == 0) {
+        return yami_fail(EMSGSIZE, "store: segment %llu has more damage than can be named",
+                         (unsigned long long) damage->segment);
+    }
+    const yami_found_t *at = yami_recovery_find(self, damage->segment);
+    if (!at) {
+        self->unnamed_missing += ranges;
+        self->has_unnamed_missing = true;
+        return 0;
+    }
+    yami_found_t *found = &self->found[at - self->found];
+    found->unnamed_ranges += ranges;
+    found->has_unnamed = true;
+    return 0;
+}
+
+static int
+s_add(yami_recovery_t *self, const yami_damage_t *damage, uint64_t ranges)
+{
+    size_t limit = self->damage_limit > 0 ? self->damage_limit : YAMI_LIMIT_DAMAGES;
+    if (self->damage_count == limit) {
+        return s_count_unnamed(self, damage, ranges);
+    }
     if (yami_grow(&self->damages, &self->damage_capacity, self->damage_count + 1,
-                  sizeof *self->damages, YAMI_LIMIT_DAMAGES) == -1) {
+                  sizeof *self->damages, limit) == -1) {
         return -1;
     }
     self->damages[self->damage_count++] = *damage;
     return 0;
+}
+
+int
+yami_recovery_add_damage(yami_recovery_t *self, const yami_damage_t *damage)
+{
+    return s_add(self, damage, damage->is_torn_tail ? 0 : 1);
+}
+
+int
+yami_recovery_add_loss(yami_recovery_t *self, const yami_damage_t *damage)
+{
+    return s_add(self, damage, 0);
 }
 
 int
@@ -293,20 +332,41 @@ s_replay(yami_recovery_t *self)
     return 0;
 }
 
-//  Reports a segment that should be there, unless it is, or was given back.
+//  Segments that follow each other are one range when they are missing.
+static bool
+s_join_missing(yami_recovery_t *self, const yami_damage_t *damage)
+{
+    yami_damage_t *last = self->damage_count > 0 ? &self->damages[self->damage_count - 1] : NULL;
+    bool is_missing = last && (last->what == s_missing || last->what == s_missing_many);
+    if (!is_missing || damage->what != s_missing || last->last_lsn + 1 != damage->first_lsn) {
+        return false;
+    }
+    last->last_segment = damage->segment;
+    last->last_lsn = damage->last_lsn;
+    last->what = s_missing_many;
+    return true;
+}
+
+//  Reports segments first..number, of which the last should be there, unless it is, or was given
+//  back.
 static int
-s_add_missing(yami_recovery_t *self, uint64_t number, uint64_t first_lsn, uint64_t last_lsn)
+s_add_missing(yami_recovery_t *self, uint64_t first, uint64_t number, uint64_t first_lsn,
+              uint64_t last_lsn)
 {
     const yami_found_t *found = yami_recovery_find(self, number);
     if ((found && (found->is_given_back || found->segment)) || s_is_trimmed(self, number)) {
         return 0;
     }
-    yami_damage_t damage = {.segment = number,
+    bool is_range = !found && first < number;
+    yami_damage_t damage = {.segment = is_range ? first : number,
+                            .last_segment = is_range ? number : 0,
                             .size = found ? found->file_bytes : 0,
                             .first_lsn = first_lsn,
                             .last_lsn = last_lsn,
-                            .what = found ? "segment header" : "missing segment"};
-    return yami_recovery_add_damage(self, &damage);
+                            .what = found      ? "segment header"
+                                    : is_range ? s_missing_many
+                                               : s_missing};
+    return s_join_missing(self, &damage) ? 0 : yami_recovery_add_damage(self, &damage);
 }
 
 //  What the checkpoint lists and is not there, among the segments before it.
@@ -316,11 +376,28 @@ s_find_unlisted(yami_recovery_t *self)
     for (size_t index = 0; index < self->checkpoint.segment_count; index++) {
         const yami_live_segment_t *live = &self->checkpoint.segments[index];
         if (live->number < self->found[self->checkpoint_found].number &&
-            s_add_missing(self, live->number, live->first_lsn, live->last_lsn) == -1) {
+            s_add_missing(self, live->number, live->number, live->first_lsn, live->last_lsn) ==
+                -1) {
             return -1;
         }
     }
     return 0;
+}
+
+//  Of those before number that are neither there nor given back, and follow each other up to it.
+static uint64_t
+s_first_missing(const yami_recovery_t *self, uint64_t number)
+{
+    uint64_t first = 1;
+    for (size_t index = 0; index < self->found_count && self->found[index].number < number;
+         index++) {
+        first = self->found[index].number + 1;
+    }
+    for (size_t index = 0; index < self->trim_count; index++) {
+        uint64_t trim = self->trims[index];
+        first = trim >= first && trim < number ? trim + 1 : first;
+    }
+    return first;
 }
 
 //  Behind the checkpoint, or in all of the log when there is none, LSNs go on from segment to
@@ -343,7 +420,8 @@ s_find_gaps(yami_recovery_t *self)
         const yami_segment_header_t *header = &found->segment->header;
         uint64_t previous = found->state == YAMI_FOUND_SOUND ? header->previous : found->number - 1;
         if (header->first_lsn > next_lsn &&
-            s_add_missing(self, previous, next_lsn, header->first_lsn - 1) == -1) {
+            s_add_missing(self, s_first_missing(self, previous), previous, next_lsn,
+                          header->first_lsn - 1) == -1) {
             return -1;
         }
         next_lsn = found->segment->last_lsn + 1;
@@ -365,7 +443,7 @@ s_find_garbage(yami_recovery_t *self)
         if (found->segment || found->is_given_back) {
             continue;
         }
-        bool is_known = false;
+        bool is_known = found->has_unnamed;
         for (size_t damage = 0; damage < self->damage_count; damage++) {
             is_known = is_known || self->damages[damage].segment == found->number;
         }
@@ -402,6 +480,32 @@ s_is_repeated(const yami_recovery_t *self, const yami_damage_t *damage)
     return false;
 }
 
+//  Of what is not named, how much there is.
+static void
+s_report_more(yami_recovery_t *self, uint64_t segment, uint64_t ranges)
+{
+    yami_damage_t damage = {
+        .segment = segment, .is_rest = true, .more = ranges, .what = "more than can be named"};
+    self->damaged_ranges += ranges;
+    if (self->damaged) {
+        self->damaged(self->arg, &damage);
+    }
+}
+
+static void
+s_report_unnamed(yami_recovery_t *self)
+{
+    for (size_t index = 0; index < self->found_count; index++) {
+        const yami_found_t *found = &self->found[index];
+        if (found->has_unnamed && !found->is_given_back) {
+            s_report_more(self, found->number, found->unnamed_ranges);
+        }
+    }
+    if (self->has_unnamed_missing) {
+        s_report_more(self, 0, self->unnamed_missing);
+    }
+}
+
 //  Tells the owner.
 static int
 s_report(yami_recovery_t *self)
@@ -421,6 +525,7 @@ s_report(yami_recovery_t *self)
                              (unsigned long long) damage->offset, damage->what);
         }
     }
+    s_report_unnamed(self);
     return 0;
 }
 

@@ -1,8 +1,6 @@
 //  Whose sequences were lost where a header cannot be read any more: told from what the channel
 //  holds before and behind.
 
-#include <errno.h>
-
 #include "yami_base.h"
 #include "yami_recovery.h"
 
@@ -25,8 +23,7 @@ s_name(yami_recovery_t *self, size_t index, uint32_t channel, uint64_t first, ui
     another.channel = channel;
     another.first = first;
     another.last = last;
-    int rc = yami_recovery_add_damage(self, &another);
-    return rc == -1 && errno == EMSGSIZE ? 0 : rc; //  too many to name: the range is told
+    return yami_recovery_add_loss(self, &another);
 }
 
 //  To the newest damage of that segment.
@@ -34,7 +31,9 @@ int
 yami_recovery_name_lost(yami_recovery_t *self, uint64_t segment, uint32_t channel, uint64_t first,
                         uint64_t last)
 {
-    for (size_t index = self->damage_count; index > 0; index--) {
+    const yami_found_t *found = yami_recovery_find(self, segment);
+    size_t count = found && found->has_unnamed ? 0 : self->damage_count; //  which one, is not known
+    for (size_t index = count; index > 0; index--) {
         const yami_damage_t *damage = &self->damages[index - 1];
         if (damage->segment == segment && !damage->is_torn_tail) {
             return s_name(self, index - 1, channel, first, last);
@@ -108,8 +107,11 @@ s_has_given_back(const yami_recovery_t *self, uint64_t before, uint64_t behind, 
     for (size_t index = 0; index < damage_count; index++) {
         uint64_t number = self->damages[index].segment;
         const yami_found_t *found = yami_recovery_find(self, number);
+        uint64_t last = self->damages[index].last_segment;
         bool is_lost = !found || (!found->segment && !found->is_given_back);
-        left -= is_lost && number > before && number < behind ? 1 : 0;
+        left -= is_lost && number > before && number < behind
+                    ? (last > number ? last - number : 0) + 1
+                    : 0;
     }
     return left > 0;
 }

@@ -148,15 +148,16 @@ s_pace(void *arg, uint64_t bytes)
 static void
 s_tell(yami_scrub_t *self, const yami_damage_t *damages, size_t count)
 {
-    if (yami_grow(&self->told, &self->told_capacity, self->told_count + count, sizeof *self->told,
-                  YAMI_LIMIT_TOLD_RANGES) == -1) {
-        return; //  reading will find it
-    }
     for (size_t index = 0; index < count; index++) {
         bool is_repeated = index > 0 && damages[index].offset == damages[index - 1].offset;
         self->damaged_ranges += is_repeated ? 0 : 1;
-        self->told[self->told_count++] = damages[index];
     }
+    if (count == 0 || yami_grow(&self->told, &self->told_capacity, self->told_count + count,
+                                sizeof *self->told, YAMI_LIMIT_TOLD_RANGES) == -1) {
+        return; //  counted; reading will find it
+    }
+    memcpy(&self->told[self->told_count], damages, count * sizeof *damages);
+    self->told_count += count;
     self->waiting_count += count;
 }
 

@@ -49,7 +49,9 @@ typedef struct {
     bool is_whole;        //  all in it was durable, so what is bad is damaged
     bool is_scanned;      //  its damage is known
     bool is_given_back;
-    uint64_t tail_offset; //  the first entry not known durable; 0: none
+    uint64_t tail_offset;    //  the first entry not known durable; 0: none
+    uint64_t unnamed_ranges; //  of its damage, beyond the limit
+    bool has_unnamed;        //  or what a range cost some channel
 } yami_found_t;
 
 typedef struct {
@@ -62,6 +64,7 @@ typedef struct {
     void *arg;
     bool refuse_damage;
     uint64_t scan_bytes; //  up to so many before the checkpoint are read, too
+    size_t damage_limit; //  so many are named, the others are counted; 0: as many as may be
     //  Results:
     uint64_t next_lsn;
     uint64_t next_number;
@@ -90,6 +93,8 @@ typedef struct {
     yami_damage_t *damages; //  owned
     size_t damage_count;
     size_t damage_capacity;
+    uint64_t unnamed_missing; //  missing segments beyond the limit
+    bool has_unnamed_missing; //  or what those cost some channel
     yami_checkpoint_t checkpoint;
     size_t checkpoint_found; //  index in found of the segment with the checkpoint
     uint64_t checkpoint_offset;
@@ -125,9 +130,15 @@ yami_recovery_unread_bytes(const yami_recovery_t *self);
 int
 yami_recovery_plan_scrub(const yami_recovery_t *self, yami_scrub_t *scrub);
 
-//  Remembers a damaged range, to be reported. Returns 0, or -1 with errno ENOMEM.
+//  Remembers a damaged range, to be reported; of those beyond the limit, how many in which file
+//  (their bytes are not kept aside). Returns 0, or -1 with errno ENOMEM, or EMSGSIZE without a list
+//  of files.
 int
 yami_recovery_add_damage(yami_recovery_t *self, const yami_damage_t *damage);
+
+//  The same, for another channel, of a range that was added. 0 also when that cannot be named.
+int
+yami_recovery_add_loss(yami_recovery_t *self, const yami_damage_t *damage);
 
 //  The same for what a scan of a segment found bad.
 int

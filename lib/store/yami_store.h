@@ -56,6 +56,10 @@ typedef struct {
     uint64_t first;   //  sequences of that channel lost, inclusive; 0 when not known
     uint64_t last;
     bool is_torn_tail; //  the unsynced end after a crash: not damage
+    //  Of missing segments that follow each other, which are one range; 0: it is one segment.
+    uint64_t last_segment;
+    bool is_rest;  //  no range: there are too many in that segment (0: missing ones) to name all,
+    uint64_t more; //  so many more, or what some cost other channels
     //  "entry checksum", "header checksum", "missing segment", ... static storage
     const char *what;
 } yami_damage_t;

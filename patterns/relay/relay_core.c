@@ -1,5 +1,6 @@
 #include "yami_relay_core.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "yami_base.h"
@@ -103,8 +104,13 @@ void
 yami_relay_core_lost(yami_relay_core_t *self, const yami_damage_t *damage)
 {
     YAM_ASSERT(!self->has_started && damage != NULL);
-    if (damage->is_torn_tail || yami_grow(&self->losts, &self->lost_capacity, self->lost_count + 1,
-                                          sizeof *self->losts, YAMI_LIMIT_DAMAGES) == -1) {
+    if (damage->is_torn_tail) {
+        return;
+    }
+    if (damage->is_rest || yami_grow(&self->losts, &self->lost_capacity, self->lost_count + 1,
+                                     sizeof *self->losts, YAMI_LIMIT_DAMAGES) == -1) {
+        self->unnamed_losts += damage->is_rest ? damage->more : 1;
+        self->has_unnamed_losts = true;
         return; //  what is not noted here is found when it is read
     }
     self->losts[self->lost_count++] = *damage;
@@ -119,6 +125,11 @@ s_apply_losts(yami_relay_core_t *core)
                            damage->offset == damage[-1].offset; //  for another channel
         core->damaged_ranges += is_repeated ? 0 : 1;
         yami_relay_damaged(core, damage);
+    }
+    if (core->has_unnamed_losts) {
+        core->damaged_ranges += core->unnamed_losts;
+        yami_relay_say(core, YAMI_LOG_ERROR, "relay.store-damaged",
+                       "more=%" PRIu64 " what=\"more than can be named\"", core->unnamed_losts);
     }
     yami_free(core->losts);
     core->losts = NULL;

@@ -11,6 +11,12 @@
 void
 yami_relay_damage_text(const yami_damage_t *damage, char text[YAMI_DAMAGE_TEXT_SIZE])
 {
+    if (damage->is_rest) {
+        (void) snprintf(text, YAMI_DAMAGE_TEXT_SIZE,
+                        "what=\"%.40s\" segment=%" PRIu64 " more=%" PRIu64, damage->what,
+                        damage->segment, damage->more);
+        return;
+    }
     (void) snprintf(text, YAMI_DAMAGE_TEXT_SIZE,
                     "what=\"%.40s\" segment=%" PRIu64 " offset=%" PRIu64 " bytes=%" PRIu64
                     " first-lsn=%" PRIu64 " last-lsn=%" PRIu64 " channel=%" PRIu32 " first=%" PRIu64

@@ -418,6 +418,8 @@ struct yami_relay_core {
     yami_damage_t *losts; //  owned; found before the first step
     size_t lost_count;
     size_t lost_capacity;
+    uint64_t unnamed_losts;      //  ranges too many to be noted
+    bool has_unnamed_losts;      //  or what they cost channels
     uint64_t damaged_ranges;     //  found before the first step
     yami_scrub_progress_t scrub; //  as last told
     char backoff_text[256];      //  what delays_ms was parsed from

@@ -53,6 +53,28 @@ def test_damage_is_reported_with_its_range():
     assert "offset" in errors
 
 
+def test_missing_segments_that_follow_each_other_are_one_range():
+    relay = Relay("--segment-size", "1M")
+    relay.yam("push", "orders", stdin="".join(f"order {number} {'x' * 20000}\n" for number in range(300)))
+    assert relay.stop() == OK
+    whole = [json.loads(line) for line in yam("dump", folder("store"), "--json")[0].splitlines()]
+    paths = sorted(path for path in content() if "spare" not in path)
+    numbers = [int(os.path.basename(path).split(".")[0], 16) for path in paths]
+    for path in paths[2:4]:
+        os.unlink(path)
+    found = rows(yam("verify", folder("store"), "--json", code=DATAERR)[0])
+    there = {entry["lsn"] for line in yam("dump", folder("store"), "--json", code=DATAERR)[0].splitlines()
+             for entry in [json.loads(line)]}
+    lost = [entry for entry in whole if entry["lsn"] not in there]
+    messages = [entry for entry in lost if entry["last"] > 0]
+    assert found["damaged-ranges"] == 1 and len(found["damages"]) == 1, found
+    damage = found["damages"][0]
+    assert (damage["what"], damage["segment"], damage["last-segment"]) == ("missing segments", *numbers[2:4]), damage
+    assert (damage["first-lsn"], damage["last-lsn"]) == (lost[0]["lsn"], lost[-1]["lsn"]), damage
+    assert (damage["first"], damage["last"]) == (messages[0]["first"], messages[-1]["last"]), damage
+    assert "missing segments" in yam("verify", folder("store"), code=DATAERR)[0]
+
+
 def damaged_orders(*queues):
     """A store whose queue of orders is damaged, beside settled invoices and a message of each of these queues. Returns the
     damage, as verify tells it, and the bytes there."""
