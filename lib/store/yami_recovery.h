@@ -6,8 +6,9 @@
         crash left half made
         yami_recovery_index   footers, or a scan where there is none; the torn tail is found and
         cut; is anything left?
+        yami_recovery_missing segments that are not there any more
         yami_recovery_lost    whose sequences damage has hit
-        yami_recovery         newest checkpoint, replay of what follows, missing segments, report
+        yami_recovery         newest checkpoint, replay of what follows, report
         yami_recovery_scrub   (opening only) which entries before the checkpoint nobody has read
         yami_recovery_finish  (opening only) make the tail durable, seal it, tidy the directory
     Invariants:
@@ -144,6 +145,14 @@ yami_recovery_add_loss(yami_recovery_t *self, const yami_damage_t *damage);
 int
 yami_recovery_add_bad(yami_recovery_t *self, const yami_found_t *found,
                       const yami_scan_item_t *item, bool is_torn_tail);
+
+//  The same for segments that should be there and are not, or of which nothing can be read.
+int
+yami_recovery_find_missing(yami_recovery_t *self);
+
+//  Whether a TRIM entry says that the segment was given back.
+bool
+yami_recovery_is_trimmed(const yami_recovery_t *self, uint64_t number);
 
 //  Adds to the damage of a segment that sequences first..last of channel were lost with it.
 int
