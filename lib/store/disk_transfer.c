@@ -8,6 +8,8 @@
 #include "yami_base.h"
 #include "yami_planted.h"
 
+#define FILL_STEP ((uint64_t) 4 << 20) //  synced at once
+
 int
 yami_disk_write(yami_disk_t *self, int file, struct iovec *vector, int count, uint64_t offset)
 {
@@ -36,6 +38,24 @@ yami_disk_write(yami_disk_t *self, int file, struct iovec *vector, int count, ui
         }
     }
     return 0;
+}
+
+int
+yami_disk_fill(yami_disk_t *self, int file, const uint8_t *bytes, size_t count, uint64_t size)
+{
+    for (uint64_t offset = 0; offset < size; offset += count) {
+        uint64_t left = size - offset;
+        struct iovec vector = {.iov_base = (void *) bytes,
+                               .iov_len = left < count ? (size_t) left : count};
+        if (yami_disk_write(self, file, &vector, 1, offset) == -1) {
+            return -1;
+        }
+        bool is_step_done = (offset + count) % FILL_STEP == 0;
+        if (is_step_done && self->sync_data(self, file) == -1) {
+            return -1;
+        }
+    }
+    return self->sync_file(self, file);
 }
 
 int64_t

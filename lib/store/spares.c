@@ -16,8 +16,6 @@
 #include "yami_segment_format.h"
 
 #define FILL_CHUNK ((size_t) 256 << 10)
-#define FILL_STEP                                                                                  \
-    ((uint64_t) 4 << 20) //  synced at once: commits in between wait for no more than that
 #define LOOK_BYTES (1U << 20)
 #define LOOK_MS 100
 
@@ -31,7 +29,8 @@ struct yami_spares {
     bool is_threaded;
     bool has_thread;
     pthread_t thread;
-    uint8_t *zeros; //  owned; FILL_CHUNK of them, or segment_bytes
+    uint8_t *zeros; //  owned
+    size_t zero_count;
     //  Guards what follows; tells the filler that something was taken, or to stop, and who takes
     //  that a file is ready, or will not be.
     yami_monitor_t monitor;
@@ -58,7 +57,8 @@ yami_spares_new(yami_disk_t *disk, const yami_log_options_t *options)
     self->want_count = options->spare_count > 0 ? options->spare_count : 1; //  (2)
     self->keep_count = 2 * self->want_count;
     self->is_threaded = options->is_threaded;
-    self->zeros = yami_alloc(self->segment_bytes < FILL_CHUNK ? self->segment_bytes : FILL_CHUNK);
+    self->zero_count = self->segment_bytes < FILL_CHUNK ? (size_t) self->segment_bytes : FILL_CHUNK;
+    self->zeros = yami_alloc(self->zero_count);
     self->next_number = 1;
     yami_monitor_init(&self->monitor);
     atomic_init(&self->free_bytes, disk->free_bytes(disk));
@@ -124,28 +124,6 @@ yami_spares_adopt(yami_spares_t *self, uint64_t number)
     return self->disk->remove(self->disk, name);
 }
 
-//  Writes zeros from end to end and syncs: the blocks are allocated and written then, so that a
-//  commit into them changes no metadata (fallocate would leave extents that each first write must
-//  convert).
-static int
-s_write_zeros(yami_spares_t *self, int file, uint64_t size)
-{
-    size_t chunk = self->segment_bytes < FILL_CHUNK ? (size_t) self->segment_bytes : FILL_CHUNK;
-    for (uint64_t offset = 0; offset < size; offset += chunk) {
-        uint64_t left = size - offset;
-        struct iovec vector = {.iov_base = self->zeros,
-                               .iov_len = left < chunk ? (size_t) left : chunk};
-        if (yami_disk_write(self->disk, file, &vector, 1, offset) == -1) {
-            return -1;
-        }
-        bool is_step_done = (offset + chunk) % FILL_STEP == 0;
-        if (is_step_done && self->disk->sync_data(self->disk, file) == -1) {
-            return -1;
-        }
-    }
-    return self->disk->sync_file(self->disk, file);
-}
-
 //  Creates a filled file. No lock is held. Under another name until it is whole.
 static int
 s_create(yami_spares_t *self, uint64_t number, uint64_t size, const char *final_name)
@@ -155,7 +133,7 @@ s_create(yami_spares_t *self, uint64_t number, uint64_t size, const char *final_
     if (file == -1) {
         return -1;
     }
-    int rc = s_write_zeros(self, file, size);
+    int rc = yami_disk_fill(self->disk, file, self->zeros, self->zero_count, size);
     int error = errno;
     (void) self->disk->close(self->disk, file);
     if (rc == 0 && self->disk->rename(self->disk, name, final_name) == 0) { //  (1)

@@ -45,6 +45,13 @@ struct yami_disk {
 int
 yami_disk_write(yami_disk_t *self, int file, struct iovec *vector, int count, uint64_t offset);
 
+//  Fills a new file with size bytes of those, again and again, and syncs it: its blocks are
+//  allocated and written then, so that a commit into them changes no metadata (fallocate would
+//  leave extents that each first write must convert). No sync has more than 4 MiB to write: commits
+//  in between wait for no more than that.
+int
+yami_disk_fill(yami_disk_t *self, int file, const uint8_t *bytes, size_t count, uint64_t size);
+
 //  Reads up to size bytes at offset; returns how many, less than size only where the file ends.
 int64_t
 yami_disk_read(yami_disk_t *self, int file, void *buffer, size_t size, uint64_t offset);

@@ -256,7 +256,7 @@ static void
 s_remove(fixture_t *f, const yami_relay_group_t *group)
 {
     char name[16];
-    assert_non_null(group);
+    YAM_ASSERT(group != NULL);
     (void) snprintf(name, sizeof name, "%.*s", (int) group->name.size, group->name.text);
     yami_frame_t remove = {.type = YAMI_FRAME_ADMIN,
                            .present =
