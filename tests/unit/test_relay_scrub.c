@@ -125,6 +125,28 @@ test_damage_that_hits_no_message_is_said_and_loses_none(void **state)
     assert_int_equal(fixture_number(f, "messages"), 9);
 }
 
+//  Of ranges found at the start, as many as there is a place for; and what the store itself could not
+//  name.
+static void
+test_ranges_too_many_to_be_noted_are_counted_and_said(void **state)
+{
+    fixture_t *f = *state;
+    fixture_restart(f);
+    yami_damage_t damage = {.segment = 1, .size = 8, .what = "entry checksum"};
+    for (uint64_t count = 0; count < YAMI_LIMIT_DAMAGES + 5; count++) {
+        damage.offset += 16;
+        yami_relay_core_lost(f->core, &damage);
+    }
+    damage = (yami_damage_t) {.segment = 1, .is_rest = true, .more = 7, .what = "more"};
+    yami_relay_core_lost(f->core, &damage);
+    unsigned before = f->log_count;
+    fixture_hello(f, 1);
+    assert_string_equal(f->logged, "relay.store-damaged");
+    assert_int_equal(f->log_count - before, YAMI_LIMIT_DAMAGES + 1); //  the last says how many more
+    fixture_admin(f, 1, "relay", NULL, false);
+    assert_int_equal(fixture_number(f, "damaged"), YAMI_LIMIT_DAMAGES + 5 + 7);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
 
 int
@@ -135,6 +157,7 @@ main(void)
         TEST(test_leased_messages_that_are_found_damaged_do_not_come_again),
         TEST(test_progress_is_in_stat_and_its_end_in_the_log),
         TEST(test_damage_that_hits_no_message_is_said_and_loses_none),
+        TEST(test_ranges_too_many_to_be_noted_are_counted_and_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
