@@ -125,8 +125,8 @@ test_damage_that_hits_no_message_is_said_and_loses_none(void **state)
     assert_int_equal(fixture_number(f, "messages"), 9);
 }
 
-//  Of ranges found at the start, as many as there is a place for; and what the store itself could not
-//  name.
+//  Of ranges found at the start, as many as there is a place for; and what the store itself could
+//  not name.
 static void
 test_ranges_too_many_to_be_noted_are_counted_and_said(void **state)
 {
