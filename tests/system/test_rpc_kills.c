@@ -6,6 +6,8 @@
 //  then "begun N" for each request, which is the number N, and answers with the request itself. In
 //  MODE hold it says "joined N" when another request has come since it was started, and answers
 //  when it reads a line; in MODE mix it answers what nobody has asked.
+//
+//  One file: server and tests agree on what it prints.
 
 #include <setjmp.h>
 #include <stdarg.h>

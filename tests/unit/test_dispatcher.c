@@ -1,4 +1,5 @@
 //  yam_dispatcher against a real relay: what is committed arrives once and in order, whoever sends.
+//  One file: every case is an outbox, a relay and dispatchers, and the same few steps between them.
 
 #include "outbox/outbox_fixture.h"
 #include "wrapper_fixture.h"

@@ -442,7 +442,7 @@ test_dead_letters_have_no_dead_letters(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, consume_setup, consume_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, consume_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_nothing_delivered_before_durable),
         TEST(test_whole_batch_is_the_very_block),

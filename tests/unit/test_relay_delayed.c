@@ -370,7 +370,7 @@ test_channel_of_that_name_from_before_stays_what_it_was(void **state)
     assert_string_equal(delay_delivered(f), "2");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, delay_setup, delay_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, delay_setup, fixture_teardown)
 
 int
 main(void)

@@ -430,7 +430,7 @@ test_a_million_take_under_fifty_megabytes_and_their_checkpoint_under_thirteen(vo
     yami_relay_core_destroy(&core);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, delay_setup, delay_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, delay_setup, fixture_teardown)
 
 int
 main(void)

@@ -34,13 +34,6 @@ s_setup(void **state)
     return 0;
 }
 
-static int
-s_teardown(void **state)
-{
-    fixture_free((fixture_t **) state);
-    return 0;
-}
-
 static void
 s_close(fixture_t *f)
 {
@@ -144,7 +137,7 @@ test_many_queues_that_reject_everything_move_a_bounded_amount_in_one_turn(void *
     assert_int_equal(fixture_number(f, "dead"), BATCH);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, fixture_teardown)
 
 int
 main(void)

@@ -452,7 +452,7 @@ test_endless_credit_does_not_empty_the_backlog_into_one_link(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, consume_setup, consume_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, consume_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_each_group_of_a_topic_gets_everything),
         TEST(test_filter_settles_silently_what_it_does_not_take),

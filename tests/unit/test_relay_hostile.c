@@ -1,4 +1,5 @@
 //  Relay core: what one peer can make it do is bounded, and others get their turn.
+//  One file: each case is a flood and a neighbour, by the same few helpers.
 
 #include "relay/relay_fixture.h"
 
@@ -30,13 +31,6 @@ s_setup(void **state)
     }
     fixture_forget(f);
     *state = f;
-    return 0;
-}
-
-static int
-s_teardown(void **state)
-{
-    fixture_free((fixture_t **) state);
     return 0;
 }
 
@@ -514,33 +508,36 @@ test_deliveries_that_wait_for_pieces_go_on_when_those_of_other_groups_end(void *
 int
 main(void)
 {
-#define PIECES_TEST(name) cmocka_unit_test_setup_teardown(name, s_setup_pieces, s_teardown)
+#define PIECES_TEST(name) cmocka_unit_test_setup_teardown(name, s_setup_pieces, fixture_teardown)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             test_one_turn_delivers_a_bounded_amount_and_the_next_is_due_at_once, s_setup,
-            s_teardown),
+            fixture_teardown),
         cmocka_unit_test_setup_teardown(test_groups_that_have_much_to_do_take_turns, s_setup,
-                                        s_teardown),
+                                        fixture_teardown),
         cmocka_unit_test_setup_teardown(test_peer_that_takes_nothing_gets_nothing_and_others_do,
-                                        s_setup, s_teardown),
+                                        s_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_numbers_of_ephemeral_groups_that_come_again_hit_nobody,
-                                        s_setup, s_teardown),
+                                        s_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(
-            test_store_without_room_is_said_once_and_again_when_it_has_room, s_setup, s_teardown),
+            test_store_without_room_is_said_once_and_again_when_it_has_room, s_setup,
+            fixture_teardown),
         cmocka_unit_test_setup_teardown(
-            test_messages_of_a_broken_link_do_not_wait_for_the_next_second, s_setup, s_teardown),
+            test_messages_of_a_broken_link_do_not_wait_for_the_next_second, s_setup,
+            fixture_teardown),
         cmocka_unit_test_setup_teardown(test_requests_without_end_are_refused_until_the_next_second,
-                                        s_setup, s_teardown),
+                                        s_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_refused_attaches_and_requests_are_counted, s_setup,
-                                        s_teardown),
+                                        fixture_teardown),
         cmocka_unit_test_setup_teardown(test_others_may_ask_beside_links_that_ask_without_end,
-                                        s_setup, s_teardown),
+                                        s_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(
-            test_link_with_many_requests_under_way_leaves_room_to_others, s_setup, s_teardown),
+            test_link_with_many_requests_under_way_leaves_room_to_others, s_setup,
+            fixture_teardown),
         cmocka_unit_test_setup_teardown(test_answers_to_many_peeks_are_made_in_many_turns, s_setup,
-                                        s_teardown),
+                                        fixture_teardown),
         cmocka_unit_test_setup_teardown(test_acks_without_end_of_what_is_not_held_end_the_link,
-                                        s_setup, s_teardown),
+                                        s_setup, fixture_teardown),
         PIECES_TEST(test_nacks_of_every_other_message_make_no_more_pieces_than_there_may_be),
         PIECES_TEST(test_acks_in_any_order_work_when_nacks_have_taken_their_pieces),
         PIECES_TEST(test_deliveries_that_wait_for_pieces_go_on_when_those_of_other_groups_end),

@@ -52,13 +52,6 @@ s_setup(void **state)
     return 0;
 }
 
-static int
-s_teardown(void **state)
-{
-    fixture_free((fixture_t **) state);
-    return 0;
-}
-
 //  Handles from 1 on, each of a group of its own: those of peer DURABLE have names.
 static void
 s_attach(fixture_t *f, uint64_t peer, uint32_t count)
@@ -384,7 +377,7 @@ test_restart_amid_moves_of_many_groups_loses_and_doubles_no_dead_letter(void **s
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_dead_letters_of_many_groups_are_moved_in_turn_and_each_once),
         TEST(test_group_that_is_removed_while_it_waits_to_move_leaves_the_line),

@@ -21,13 +21,6 @@ s_setup(void **state)
     return 0;
 }
 
-static int
-s_teardown(void **state)
-{
-    fixture_free((fixture_t **) state);
-    return 0;
-}
-
 //  Peer 1 has handle 1 on "q" with producer 9, epoch 1.
 static fixture_t *
 s_attached(void **state)
@@ -630,7 +623,7 @@ test_one_link_too_many_is_told_so(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_frame_before_hello_is_no_session),
         TEST(test_burst_from_before_a_restart_closes_nobody),

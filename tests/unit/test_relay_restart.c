@@ -1,5 +1,6 @@
 //  Relay core: what a restart finds, after every prefix of the journal, from checkpoints, and
 //  replayed twice.
+//  One file: all cases cut and replay one history that has every kind of entry.
 
 #include "relay/relay_fixture.h"
 
@@ -69,13 +70,6 @@ s_setup(void **state)
     fixture_settle_down(f);
     fixture_expect(f, 2, YAMI_FRAME_DETACHED);
     *state = f;
-    return 0;
-}
-
-static int
-s_teardown(void **state)
-{
-    fixture_free((fixture_t **) state);
     return 0;
 }
 
@@ -639,7 +633,7 @@ test_small_redrive_does_not_wait_for_a_large_one(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_history_has_every_kind_of_entry),
         TEST(test_replay_gives_the_state_that_was_written),

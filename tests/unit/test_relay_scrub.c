@@ -26,13 +26,6 @@ s_setup(void **state)
     return 0;
 }
 
-static int
-s_teardown(void **state)
-{
-    fixture_free((fixture_t **) state);
-    return 0;
-}
-
 static void
 s_tell(fixture_t *f, const yami_scrub_progress_t *progress, uint32_t channel)
 {
@@ -147,7 +140,7 @@ test_ranges_too_many_to_be_noted_are_counted_and_said(void **state)
     assert_int_equal(fixture_number(f, "damaged"), YAMI_LIMIT_DAMAGES + 5 + 7);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, s_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, fixture_teardown)
 
 int
 main(void)

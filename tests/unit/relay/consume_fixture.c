@@ -15,13 +15,6 @@ consume_setup(void **state)
     return 0;
 }
 
-int
-consume_teardown(void **state)
-{
-    fixture_free((fixture_t **) state);
-    return 0;
-}
-
 void
 consume_publish(fixture_t *f, uint64_t first, uint32_t count)
 {

@@ -13,8 +13,6 @@
 //  Peer 1 produces to "q" as producer 9; peer 2 consumes it on handle 5.
 int
 consume_setup(void **state);
-int
-consume_teardown(void **state);
 
 //  Messages of peer 1, and what peer 2 says of its leases.
 void

@@ -26,13 +26,6 @@ delay_setup(void **state)
     return 0;
 }
 
-int
-delay_teardown(void **state)
-{
-    fixture_free((fixture_t **) state);
-    return 0;
-}
-
 yami_block_t *
 delay_batch(uint64_t first, const delay_message_t *messages, uint32_t count)
 {

@@ -22,8 +22,6 @@ typedef struct {
 
 int
 delay_setup(void **state);
-int
-delay_teardown(void **state);
 
 //  Messages first.. of the producer, with bodies "SEQUENCE"; and sent, until all is quiet.
 yami_block_t *

@@ -58,6 +58,13 @@ fixture_free(fixture_t **self_p)
     *self_p = NULL;
 }
 
+int
+fixture_teardown(void **state)
+{
+    fixture_free((fixture_t **) state);
+    return 0;
+}
+
 void
 fixture_forget(fixture_t *self)
 {

@@ -79,6 +79,9 @@ fixture_t *
 fixture_new(void);
 void
 fixture_free(fixture_t **self_p);
+//  The same, as cmocka calls it after a test.
+int
+fixture_teardown(void **state);
 
 //  A new core; what was not durable is gone, what is durable is replayed from the last checkpoint
 //  on. All peers are gone.
