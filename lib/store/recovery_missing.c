@@ -58,11 +58,12 @@ s_find_unlisted(yami_recovery_t *self)
     return 0;
 }
 
-//  Of those before number that are neither there nor given back, and follow each other up to it.
+//  Of those that are neither there nor given back, and follow each other up to number. When nothing
+//  older is known it is number: the others may have been given back long ago.
 static uint64_t
 s_first_missing(const yami_recovery_t *self, uint64_t number)
 {
-    uint64_t first = 1;
+    uint64_t first = 0;
     for (size_t index = 0; index < self->found_count && self->found[index].number < number;
          index++) {
         first = self->found[index].number + 1;
@@ -71,7 +72,7 @@ s_first_missing(const yami_recovery_t *self, uint64_t number)
         uint64_t trim = self->trims[index];
         first = trim >= first && trim < number ? trim + 1 : first;
     }
-    return first;
+    return first > 0 ? first : number;
 }
 
 //  Behind the checkpoint, or in all of the log when there is none, LSNs go on from segment to

@@ -17,22 +17,33 @@ yami_relay_damage_text(const yami_damage_t *damage, char text[YAMI_DAMAGE_TEXT_S
                         damage->segment, damage->more);
         return;
     }
+    char last_segment[40] = "";
+    if (damage->last_segment > 0) {
+        (void) snprintf(last_segment, sizeof last_segment, " last-segment=%" PRIu64,
+                        damage->last_segment);
+    }
     (void) snprintf(text, YAMI_DAMAGE_TEXT_SIZE,
-                    "what=\"%.40s\" segment=%" PRIu64 " offset=%" PRIu64 " bytes=%" PRIu64
+                    "what=\"%.40s\" segment=%" PRIu64 "%s offset=%" PRIu64 " bytes=%" PRIu64
                     " first-lsn=%" PRIu64 " last-lsn=%" PRIu64 " channel=%" PRIu32 " first=%" PRIu64
                     " last=%" PRIu64,
-                    damage->what, damage->segment, damage->offset, damage->size, damage->first_lsn,
-                    damage->last_lsn, damage->channel, damage->first, damage->last);
+                    damage->what, damage->segment, last_segment, damage->offset, damage->size,
+                    damage->first_lsn, damage->last_lsn, damage->channel, damage->first,
+                    damage->last);
 }
 
 void
 yami_relay_damaged(yami_relay_core_t *core, const yami_damage_t *damage)
 {
+    char last_segment[40] = "";
+    if (damage->last_segment > 0) {
+        (void) snprintf(last_segment, sizeof last_segment, " last-segment=%" PRIx64,
+                        damage->last_segment);
+    }
     yami_relay_say(core, YAMI_LOG_ERROR, "relay.store-damaged",
-                   "segment=%" PRIx64 " offset=%" PRIu64 " size=%" PRIu64 " channel=%" PRIu32
+                   "segment=%" PRIx64 "%s offset=%" PRIu64 " size=%" PRIu64 " channel=%" PRIu32
                    " first=%" PRIu64 " last=%" PRIu64 " what=\"%.30s\"",
-                   damage->segment, damage->offset, damage->size, damage->channel, damage->first,
-                   damage->last, damage->what);
+                   damage->segment, last_segment, damage->offset, damage->size, damage->channel,
+                   damage->first, damage->last, damage->what);
     yami_relay_channel_t *channel = yami_relay_map_get(&core->channel_numbers, damage->channel);
     if (channel == NULL || damage->first == 0 || damage->last < damage->first ||
         damage->last >= YAMI_LIMIT_SEQUENCE || damage->last < channel->first) {

@@ -2,8 +2,11 @@
 
 #include "relay/relay_fixture.h"
 
+#include <string.h>
+
 #include "yami_base.h"
 #include "yami_limits.h"
+#include "yami_relay_damage.h"
 
 #define QUEUE YAMI_KIND_QUEUE
 #define LEASE_MS 30000
@@ -140,6 +143,32 @@ test_ranges_too_many_to_be_noted_are_counted_and_said(void **state)
     assert_int_equal(fixture_number(f, "damaged"), YAMI_LIMIT_DAMAGES + 5 + 7);
 }
 
+//  Of missing segments that are one range, the log named the first only.
+static void
+test_log_says_up_to_which_segment_a_range_is_missing(void **state)
+{
+    fixture_t *f = *state;
+    yami_damage_t damage = {.segment = 26,
+                            .last_segment = 28,
+                            .first_lsn = 7,
+                            .last_lsn = 9,
+                            .what = "missing segments"};
+    char text[YAMI_DAMAGE_TEXT_SIZE];
+    yami_relay_damage_text(&damage, text);
+    assert_string_equal(text,
+                        "what=\"missing segments\" segment=26 last-segment=28 offset=0 bytes=0 "
+                        "first-lsn=7 last-lsn=9 channel=0 first=0 last=0");
+    fixture_restart(f);
+    yami_relay_core_lost(f->core, &damage);
+    fixture_hello(f, 1);
+    assert_string_equal(f->logged, "relay.store-damaged");
+    assert_string_equal(f->log_text, "segment=1a last-segment=1c offset=0 size=0 channel=0 first=0 "
+                                     "last=0 what=\"missing segments\"");
+    damage = (yami_damage_t) {.segment = 26, .what = "missing segment"};
+    yami_relay_damage_text(&damage, text);
+    assert_null(strstr(text, "last-segment"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, s_setup, fixture_teardown)
 
 int
@@ -151,6 +180,7 @@ main(void)
         TEST(test_progress_is_in_stat_and_its_end_in_the_log),
         TEST(test_damage_that_hits_no_message_is_said_and_loses_none),
         TEST(test_ranges_too_many_to_be_noted_are_counted_and_said),
+        TEST(test_log_says_up_to_which_segment_a_range_is_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,6 +19,7 @@
 #define SEGMENT_2 "0000000000000002.seg"
 #define SEGMENT_3 "0000000000000003.seg"
 #define SEGMENT_4 "0000000000000004.seg"
+#define SEGMENT_5 "0000000000000005.seg"
 #define MESSAGES 400u //  of one channel, at most
 #define ROWS 256u
 
@@ -264,6 +265,44 @@ test_loss_beside_a_segment_that_was_given_back_is_named(void **state)
     sim_disk_destroy(&disk);
 }
 
+//  Of a log that was drained again and again: what was given back is gone, and so are the TRIM
+//  entries and the only checkpoint, which lay in the missing segment. Segments given back long ago
+//  were reported missing with it, and every message of a channel up to there named as lost.
+static void
+test_segments_given_back_before_one_that_is_missing_are_not_called_lost(void **state)
+{
+    (void) state;
+    sim_disk_t *disk = sim_disk_new(1);
+    log_model_t model;
+    log_model_init(&model, disk);
+    assert_true(log_model_open(&model));
+    uint64_t base = 1;
+    size_t size = 0;
+    for (; !sim_disk_bytes(disk, SEGMENT_4, &size); base += 5) {
+        s_append(model.store, 1, base, 5);
+    }
+    for (int round = 0; round < 2; round++) {
+        model.store->ops->trim(model.store, 1, base);
+        s_append_checkpoint(model.store);
+    }
+    assert_null(sim_disk_bytes(disk, SEGMENT_3, &size));
+    for (; !sim_disk_bytes(disk, SEGMENT_5, &size); base += 5) {
+        s_append(model.store, 1, base, 5);
+    }
+    s_append(model.store, 1, base, 5);
+    assert_int_equal(model.store->ops->close(&model.store), 0);
+    sim_disk_remove(disk, SEGMENT_4);
+    s_seen_t seen;
+    assert_int_equal(s_look(disk, 0, &seen), 1);
+    assert_true(seen.count > 0);
+    assert_int_equal(seen.row_count, 1);
+    assert_int_equal(seen.rows[0].segment, 4);
+    assert_int_equal(seen.rows[0].last_segment, 0);
+    assert_int_equal(seen.rows[0].last, 0);
+    log_model_clear(&model);
+    sim_disk_destroy(&disk);
+}
+
 int
 main(void)
 {
@@ -271,6 +310,7 @@ main(void)
         cmocka_unit_test(test_damage_that_is_too_much_to_name_is_counted_and_keeps_no_store_shut),
         cmocka_unit_test(test_missing_segments_that_follow_each_other_are_one_exact_range),
         cmocka_unit_test(test_loss_beside_a_segment_that_was_given_back_is_named),
+        cmocka_unit_test(test_segments_given_back_before_one_that_is_missing_are_not_called_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -201,6 +201,7 @@ s_carry_out(fixture_t *self)
             self->log_count++;
             self->log_level = effect.level;
             (void) snprintf(self->logged, sizeof self->logged, "%s", effect.event);
+            memcpy(self->log_text, effect.text, sizeof self->log_text);
             break;
         }
     }

@@ -66,8 +66,9 @@ struct fixture {
     yami_batch_t batch;
 
     yami_relay_effects_t effects;
-    uint64_t closed; //  last peer closed
-    char logged[64]; //  last event name
+    uint64_t closed;    //  last peer closed
+    char logged[64];    //  last event name,
+    char log_text[160]; //  and what follows it
     unsigned log_count;
     unsigned fetch_count;
     yami_log_level_t log_level;
