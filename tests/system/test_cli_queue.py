@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """yam push and pull: what goes in comes out, and what was not printed is not lost."""
 
+import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -25,6 +27,30 @@ def test_thousand_lines_come_out_as_they_went_in():
 def test_push_that_gives_up_with_a_full_window_may_be_tried_again():
     refused("yam", "push", "q", "-e", "tcp://127.0.0.1:1?grade=sure&window=1", "--timeout", "300ms", stdin="1\n2\n3\n",
             code=TEMPFAIL, says="not confirmed by tcp://127.0.0.1:1 (")
+
+
+def push_at_a_terminal(relay, *options):
+    """What yam push says there, with as many lines as take one look at the progress at least."""
+    terminal, errors = os.openpty()
+    pusher = spawn("yam", "push", "q", "-e", relay.endpoint, *options, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                   stderr=errors)
+    os.close(errors)
+    pusher.communicate(b"x\n" * 1024, TIMEOUT)
+    assert pusher.returncode == 0
+    said = b""
+    with contextlib.suppress(OSError):  # EIO: all was read
+        while more := os.read(terminal, 4096):
+            said += more
+    os.close(terminal)
+    return said
+
+
+def test_progress_line_is_for_terminals_and_leaves_nothing():
+    relay = Relay(store=None)
+    said = push_at_a_terminal(relay)
+    assert re.fullmatch(rb"(\r\d+ sent, \d+ confirmed, \d+ msg/s )+\r\x1b\[K", said), said
+    assert push_at_a_terminal(relay, "--quiet") == b""
+    assert relay.yam("push", "q", stdin="x\n" * 1024) == ("1024 confirmed (received)\n", "")
 
 
 def test_restart_between_push_and_pull_changes_nothing():
