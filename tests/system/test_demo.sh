@@ -11,7 +11,7 @@ last=$(tail -n 1 <<< "$output")
 pattern='^demo: 150000 sent, 150000 confirmed, relay killed 3 times, 150000 received, 0 lost, [0-9]+ duplicates, 1 dead letters, [0-9]+ msg/s$'
 [[ $last =~ $pattern ]] || { echo "last line: $last"; exit 1; }
 
-#   A message that the ten-line program loses ends the demo.
+#   A message that the same program loses ends the demo.
 mkdir -p "$TMPDIR/examples"
 ln -s "$(command -v true)" "$TMPDIR/examples/01_queue"
 if said=$(YAM_BUILD=$TMPDIR examples/demo/run.sh 2>&1); then

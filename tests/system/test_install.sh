@@ -58,7 +58,7 @@ programs_have_man_pages_and_units_their_programs() {
     done
 }
 
-#   The ten lines of README, with the port that this yamd got.
+#   The program in README, with the port that this yamd got.
 readme_program() { #  COMPILER ARGUMENT...
     sed -n '/^```c$/,/^```$/p' "$root/README.md" | sed '/^```/d' | sed "s|tcp://127.0.0.1:9260|$endpoint|" > "$TMPDIR/readme.c"
     "$@" -o "$TMPDIR/readme" && timeout 60 "$TMPDIR/readme"
@@ -93,9 +93,9 @@ read -r _ endpoint <&3 || { cat "$TMPDIR/log"; exit 1; }
 judge 'libraries have their sonames and show only names of Yam' libraries_show_only_their_names
 judge 'libpq and hiredis are needed by libraries of their own only' only_libraries_of_their_own_need_a_server
 judge 'programs have man pages, units have their programs' programs_have_man_pages_and_units_their_programs
-judge 'the ten lines of README, in C11' in_c
-judge 'the ten lines of README, in C++17' in_cxx
-judge 'the ten lines of README, linked statically' linked_statically
+judge 'the program in README, in C11' in_c
+judge 'the program in README, in C++17' in_cxx
+judge 'the program in README, linked statically' linked_statically
 judge 'uninstall leaves no file' uninstall_leaves_nothing
 echo "1..$cases"
 exit $((failed > 0))
