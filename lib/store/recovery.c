@@ -35,10 +35,14 @@ yami_recovery_find(const yami_recovery_t *self, uint64_t number)
     return is_found ? &self->found[low] : NULL;
 }
 
-//  Nothing is left out in silence: what cannot be named is told by its number.
+//  No damage is left out in silence: what cannot be named is told by its number. Without files to
+//  count it in, a range whose loss to another channel cannot be named is there all the same.
 static int
 s_count_unnamed(yami_recovery_t *self, const yami_damage_t *damage, uint64_t ranges)
 {
+    if (damage->is_torn_tail || (self->found_count == 0 && ranges == 0)) {
+        return 0;
+    }
     if (self->found_count == 0) {
         return yami_fail(EMSGSIZE, "store: segment %llu has more damage than can be named",
                          (unsigned long long) damage->segment);
@@ -46,6 +50,7 @@ s_count_unnamed(yami_recovery_t *self, const yami_damage_t *damage, uint64_t ran
     const yami_found_t *at = yami_recovery_find(self, damage->segment);
     if (!at) {
         self->unnamed_missing += ranges;
+        self->unnamed_missing_lsn = damage->last_lsn;
         self->has_unnamed_missing = true;
         return 0;
     }
@@ -354,7 +359,7 @@ s_is_repeated(const yami_recovery_t *self, const yami_damage_t *damage)
 }
 
 //  Of what is not named, how much there is.
-static void
+static int
 s_report_more(yami_recovery_t *self, uint64_t segment, uint64_t ranges)
 {
     yami_damage_t damage = {
@@ -363,20 +368,22 @@ s_report_more(yami_recovery_t *self, uint64_t segment, uint64_t ranges)
     if (self->damaged) {
         self->damaged(self->arg, &damage);
     }
+    return self->refuse_damage ? yami_fail(EBADMSG, "store: segment %llu is damaged (%s)",
+                                           (unsigned long long) segment, damage.what)
+                               : 0;
 }
 
-static void
+static int
 s_report_unnamed(yami_recovery_t *self)
 {
     for (size_t index = 0; index < self->found_count; index++) {
         const yami_found_t *found = &self->found[index];
-        if (found->has_unnamed && !found->is_given_back) {
-            s_report_more(self, found->number, found->unnamed_ranges);
+        if (found->has_unnamed && !found->is_given_back &&
+            s_report_more(self, found->number, found->unnamed_ranges) == -1) {
+            return -1;
         }
     }
-    if (self->has_unnamed_missing) {
-        s_report_more(self, 0, self->unnamed_missing);
-    }
+    return self->has_unnamed_missing ? s_report_more(self, 0, self->unnamed_missing) : 0;
 }
 
 //  Tells the owner.
@@ -398,8 +405,7 @@ s_report(yami_recovery_t *self)
                              (unsigned long long) damage->offset, damage->what);
         }
     }
-    s_report_unnamed(self);
-    return 0;
+    return s_report_unnamed(self);
 }
 
 static void

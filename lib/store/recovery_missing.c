@@ -5,10 +5,15 @@
 static const char s_missing[] = "missing segment";
 static const char s_missing_many[] = "missing segments";
 
-//  Segments that follow each other are one range when they are missing.
+//  Segments that follow each other are one range when they are missing, named or not.
 static bool
 s_join_missing(yami_recovery_t *self, const yami_damage_t *damage)
 {
+    if (self->unnamed_missing > 0 && damage->what == s_missing &&
+        self->unnamed_missing_lsn + 1 == damage->first_lsn) {
+        self->unnamed_missing_lsn = damage->last_lsn;
+        return true;
+    }
     yami_damage_t *last = self->damage_count > 0 ? &self->damages[self->damage_count - 1] : NULL;
     bool is_missing = last && (last->what == s_missing || last->what == s_missing_many);
     if (!is_missing || damage->what != s_missing || last->last_lsn + 1 != damage->first_lsn) {

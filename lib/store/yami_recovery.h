@@ -94,8 +94,9 @@ typedef struct {
     yami_damage_t *damages; //  owned
     size_t damage_count;
     size_t damage_capacity;
-    uint64_t unnamed_missing; //  missing segments beyond the limit
-    bool has_unnamed_missing; //  or what those cost some channel
+    uint64_t unnamed_missing;     //  missing segments beyond the limit
+    uint64_t unnamed_missing_lsn; //  the end of the last of them
+    bool has_unnamed_missing;     //  or what those cost some channel
     yami_checkpoint_t checkpoint;
     size_t checkpoint_found; //  index in found of the segment with the checkpoint
     uint64_t checkpoint_offset;
@@ -132,8 +133,8 @@ int
 yami_recovery_plan_scrub(const yami_recovery_t *self, yami_scrub_t *scrub);
 
 //  Remembers a damaged range, to be reported; of those beyond the limit, how many in which file
-//  (their bytes are not kept aside). Returns 0, or -1 with errno ENOMEM, or EMSGSIZE without a list
-//  of files.
+//  (their bytes are not kept aside). A torn tail beyond it is left out: it is no damage. Returns 0,
+//  or -1 with errno ENOMEM, or EMSGSIZE without a list of files.
 int
 yami_recovery_add_damage(yami_recovery_t *self, const yami_damage_t *damage);
 
