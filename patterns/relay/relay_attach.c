@@ -58,6 +58,31 @@ s_take_epoch(yami_relay_core_t *core, yami_relay_producer_t *producer, uint64_t 
     return (uint32_t) epoch;
 }
 
+//  (6) One attachment sends, that of the newest session: else what one stores would pass for what
+//  another sends, and be confirmed to it. False when a newer session has the producer: this ATTACH
+//  was long on its way. Those who only wait for their confirms may go on.
+static bool
+s_take_over(yami_relay_core_t *core, const yami_relay_peer_t *peer, yami_relay_producer_t *producer)
+{
+    yami_relay_handle_t *handle = NULL;
+    TAILQ_FOREACH(handle, &producer->handles, of_owner)
+    {
+        if (!handle->is_leaving && handle->peer->began > peer->began) {
+            return false;
+        }
+    }
+    handle = TAILQ_FIRST(&producer->handles);
+    while (handle != NULL) {
+        yami_relay_handle_t *next = TAILQ_NEXT(handle, of_owner);
+        if (!handle->is_leaving) {
+            yami_relay_handle_end(core, handle, YAM_STATUS_FENCED,
+                                  "this producer was attached anew");
+        }
+        handle = next;
+    }
+    return true;
+}
+
 //  A subscription or an epoch that a crash may undo is none: ATTACHED waits for the ticket.
 static void
 s_answer(yami_relay_core_t *core, yami_relay_handle_t *handle, uint64_t ticket)
@@ -85,6 +110,10 @@ s_attach_producer(yami_relay_core_t *core, yami_relay_peer_t *peer, yami_relay_c
         s_refuse(core, peer, frame, YAM_STATUS_FENCED, "a newer epoch of this producer exists");
         return;
     }
+    if (!s_take_over(core, peer, producer)) {
+        s_refuse(core, peer, frame, YAM_STATUS_FENCED, "a newer session has this producer");
+        return;
+    }
     yami_relay_handle_t *handle = s_new(core, peer, channel, frame);
     handle->producer = producer;
     handle->epoch = epoch;
@@ -93,15 +122,10 @@ s_attach_producer(yami_relay_core_t *core, yami_relay_peer_t *peer, yami_relay_c
     TAILQ_INSERT_TAIL(&producer->handles, handle, of_owner);
     channel->producers++;
     s_answer(core, handle, producer->ticket);
-    //  What was given up may be sent anew: perhaps the client never heard of that.
+    //  What was given up may be sent anew: perhaps the client never heard of that. What it says of
+    //  `first` is its own word, and holds for this handle: nothing is stored or confirmed by it.
     producer->last =
-        producer->stored_last > producer->durable ? producer->stored_last : producer->durable;
-    if (frame->first - 1 > producer->last) {
-        //  The client knows these to be confirmed: they were stored, and this relay forgot the
-        //  producer.
-        producer->last = frame->first - 1;
-        producer->durable = producer->waiting == 0 ? producer->last : producer->durable;
-    }
+        frame->first - 1 > producer->stored_last ? frame->first - 1 : producer->stored_last;
     handle->last = producer->last;
     handle->confirmed = frame->first - 1;
     if (producer->durable > handle->confirmed) {

@@ -79,13 +79,26 @@ s_check_lease(const yami_relay_lease_t *lease)
                TAILQ_FIRST(&lease->handle->leases) != lease);
 }
 
+//  (6) One at most may send; others are fenced, or leave.
+static void
+s_check_sender(const yami_relay_handle_t *handle)
+{
+    const yami_relay_handle_t *other = NULL;
+    TAILQ_FOREACH(other, &handle->producer->handles, of_owner)
+    {
+        YAM_ASSERT(other == handle || other->is_leaving || handle->is_leaving);
+    }
+}
+
 static void
 s_check_handle(const yami_relay_handle_t *handle)
 {
     if (handle->role == YAMI_ROLE_PRODUCER) {
         const yami_relay_producer_t *producer = handle->producer;
-        YAM_ASSERT(handle->epoch == producer->epoch);    //  others are fenced
-        YAM_ASSERT(producer->durable <= producer->last); //  (1), (6)
+        s_check_sender(handle);
+        YAM_ASSERT(handle->epoch == producer->epoch); //  others are fenced
+        YAM_ASSERT(producer->durable <= producer->stored_last &&
+                   producer->stored_last <= producer->last); //  (1), (6)
         YAM_ASSERT(handle->resolved_messages <= handle->received_messages);
         YAM_ASSERT(handle->resolved_bytes <= handle->received_bytes);
         return;

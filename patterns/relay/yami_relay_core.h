@@ -33,7 +33,8 @@
         being moved to the dead letters; or not yet delivered (>= next).
     (5) A settle frame changes something only when its token names a live lease of that very peer
     and handle.
-    (6) Per producer and channel, stored sequences ascend without gap or repetition.
+    (6) Per producer and channel, stored sequences ascend without gap or repetition, and one handle
+    at most may send.
     (9) Memory is bounded by yami_limits.h and the options, before and after HELLO.
 
     Kinds of entries it appends, all idempotent when replayed twice (meta is msgpack, see

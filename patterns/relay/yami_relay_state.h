@@ -77,6 +77,7 @@ struct yami_relay_peer {
     uint64_t id;
     yami_relay_name_t name;
     uint64_t session; //  0: no HELLO yet
+    uint64_t began;   //  number of its session, ascending as they begin
     uint64_t max_frame;
     int64_t heartbeat_ms; //  announced by the peer
     unsigned rights;
@@ -259,8 +260,8 @@ struct yami_relay_producer {
     uint32_t epoch;       //  last given
     uint64_t ticket;      //  of its entry
     uint64_t stored_last; //  appended in epoch; 0: nothing yet
-    uint64_t last;        //  the same, or beyond it what was given up or is known to be confirmed
-    uint64_t durable;     //  durable in epoch
+    uint64_t last;        //  the same, or beyond it what was given up, or is settled by its word
+    uint64_t durable;     //  of those stored; no client's word raises it
     int64_t seen_ms;      //  wall clock
     unsigned waiting;     //  tickets that point here
     yami_relay_handles_t handles;
@@ -380,6 +381,7 @@ struct yami_relay_core {
     uint32_t group_number;
     uint32_t ephemeral_number;
     uint64_t handle_id;
+    uint64_t session_count; //  begun
     uint64_t token_count;
     uint64_t job_id;
     uint64_t random;

@@ -3,6 +3,7 @@
 
 #include "relay/relay_fixture.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "yami_base.h"
@@ -239,10 +240,108 @@ test_forgotten_producer_goes_on_at_first(void **state)
     fixture_producer(f, 1, 1, QUEUE, "q", 9, 3, 101);
     fixture_durable(f);
     fixture_expect(f, 1, YAMI_FRAME_ATTACHED);
-    assert_int_equal(f->frame.sequence, 100);
+    assert_int_equal(f->frame.sequence, 0); //  it has nothing, whatever the client knows
     fixture_publish(f, 1, fixture_batch(1, 9, 3, 101, 2, NULL));
     fixture_durable(f);
     s_expect_confirm(f, 1, 102);
+}
+
+//  Peer 2 begins a session, and attaches with the epoch of peer 1's producer.
+static void
+s_intrude(fixture_t *f, uint64_t first)
+{
+    fixture_hello(f, 2);
+    fixture_producer(f, 2, 1, QUEUE, "q", 9, 1, first);
+}
+
+//  Peer 1 is told that it is replaced, and nothing that it sends now is confirmed.
+static void
+s_expect_fenced(fixture_t *f, uint64_t first, uint32_t count)
+{
+    size_t entry_count = f->entry_count;
+    fixture_expect(f, 1, YAMI_FRAME_DETACHED);
+    assert_int_equal(f->frame.status, YAM_STATUS_FENCED);
+    s_publish(f, first, count);
+    fixture_expect(f, 1, YAMI_FRAME_ERROR);
+    assert_int_equal(f->frame.status, YAM_STATUS_UNKNOWN);
+    fixture_durable(f);
+    fixture_expect_none(f, 1, YAMI_FRAME_CONFIRM);
+    assert_int_equal(f->entry_count, entry_count);
+}
+
+static void
+test_messages_that_another_link_says_are_known_are_not_confirmed_unstored(void **state)
+{
+    fixture_t *f = s_attached(state);
+    s_publish(f, 1, 3);
+    fixture_durable(f);
+    s_expect_confirm(f, 1, 3);
+    s_intrude(f, 1001);
+    s_expect_fenced(f, 4, 900);
+}
+
+//  Something waits for the disk: what it says is known was dropped without a word.
+static void
+test_messages_that_another_link_says_are_known_are_not_dropped_unheard(void **state)
+{
+    fixture_t *f = s_attached(state);
+    s_publish(f, 1, 3);
+    s_intrude(f, 1001);
+    s_expect_fenced(f, 4, 900);
+}
+
+//  What the one stores would pass for what the other sends.
+static void
+test_messages_of_two_links_with_one_producer_do_not_pass_for_each_other(void **state)
+{
+    fixture_t *f = s_attached(state);
+    s_publish(f, 1, 3);
+    fixture_durable(f);
+    s_expect_confirm(f, 1, 3);
+    s_intrude(f, 4);
+    fixture_publish(f, 2, fixture_batch(1, 9, 1, 4, 1000, NULL));
+    s_expect_fenced(f, 4, 900);
+    s_expect_confirm(f, 2, 1003);
+}
+
+static void
+test_messages_that_were_said_to_be_known_while_their_producer_was_away_are_stored(void **state)
+{
+    fixture_t *f = s_attached(state);
+    s_publish(f, 1, 3);
+    fixture_durable(f);
+    s_expect_confirm(f, 1, 3);
+    fixture_hello(f, 1);
+    s_intrude(f, 1001);
+    fixture_expect(f, 2, YAMI_FRAME_ATTACHED);
+    assert_int_equal(f->frame.sequence, 3);
+    fixture_hello(f, 1);
+    fixture_producer(f, 1, 1, QUEUE, "q", 9, 1, 4);
+    fixture_expect(f, 1, YAMI_FRAME_ATTACHED);
+    assert_int_equal(f->frame.sequence, 3);
+    size_t entry_count = f->entry_count;
+    s_publish(f, 4, 900);
+    assert_int_equal(f->entry_count, entry_count + 1);
+    fixture_durable(f);
+    s_expect_confirm(f, 1, 903);
+}
+
+//  The old connection of a client that has come back: what it still had on its way does not end the
+//  new one.
+static void
+test_attach_that_comes_late_from_an_older_session_fences_nobody(void **state)
+{
+    fixture_t *f = *state;
+    s_intrude(f, 1);
+    fixture_durable(f);
+    fixture_expect(f, 2, YAMI_FRAME_ATTACHED);
+    fixture_producer(f, 1, 1, QUEUE, "q", 9, 1, 1);
+    fixture_expect(f, 1, YAMI_FRAME_DETACHED);
+    assert_int_equal(f->frame.status, YAM_STATUS_FENCED);
+    fixture_publish(f, 2, fixture_batch(1, 9, 1, 1, 2, NULL));
+    fixture_durable(f);
+    s_expect_confirm(f, 2, 2);
+    fixture_expect_none(f, 2, YAMI_FRAME_DETACHED);
 }
 
 //  A batch of sequences 1 and 2 whose records are not sound.
@@ -350,6 +449,8 @@ test_producer_that_leaves_behind_a_gap_is_let_go(void **state)
     fixture_t *f = s_attached(state);
     s_publish(f, 1, 1);
     fixture_producer(f, 1, 2, QUEUE, "q", 9, 1, 9); //  it gave up 2 to 8
+    fixture_expect(f, 1, YAMI_FRAME_DETACHED);
+    assert_int_equal(f->frame.handle, 1);
     yami_frame_t detach = {.type = YAMI_FRAME_DETACH, .handle = 2};
     fixture_send(f, 1, &detach);
     fixture_turn(f);
@@ -483,8 +584,10 @@ test_handles_are_limited(void **state)
 {
     fixture_t *f = *state;
     f->is_unchecked = true;
+    char name[8];
     for (uint32_t handle = 1; handle <= YAMI_LIMIT_HANDLES; handle++) {
-        fixture_producer(f, 1, handle, QUEUE, "q", 9, 1, 1);
+        (void) snprintf(name, sizeof name, "q%u", handle);
+        fixture_producer(f, 1, handle, QUEUE, name, 9, 1, 1);
     }
     fixture_expect_none(f, 1, YAMI_FRAME_DETACHED);
     fixture_producer(f, 1, YAMI_LIMIT_HANDLES + 1, QUEUE, "q", 9, 1, 1);
@@ -638,6 +741,11 @@ main(void)
         TEST(test_epoch_given_before_a_restart_is_not_given_again),
         TEST(test_attached_says_only_what_is_durable),
         TEST(test_forgotten_producer_goes_on_at_first),
+        TEST(test_messages_that_another_link_says_are_known_are_not_confirmed_unstored),
+        TEST(test_messages_that_another_link_says_are_known_are_not_dropped_unheard),
+        TEST(test_messages_of_two_links_with_one_producer_do_not_pass_for_each_other),
+        TEST(test_messages_that_were_said_to_be_known_while_their_producer_was_away_are_stored),
+        TEST(test_attach_that_comes_late_from_an_older_session_fences_nobody),
         TEST(test_malformed_batch_is_given_up_and_the_next_is_taken),
         TEST(test_batch_damaged_on_its_way_is_refused_and_may_come_again),
         TEST(test_nothing_is_stored_after_a_damaged_batch_was_refused_until_attached_anew),
