@@ -31,12 +31,17 @@ yami_relay_cancel(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_f
     }
 }
 
+static uint32_t
+s_hash(const yami_relay_job_t *job)
+{
+    return yami_relay_id_hash(yami_slice(job->message_id.text, job->message_id.size));
+}
+
 //  The next to look at; NULL when there is none.
 static const yami_relay_delay_t *
 s_next(const yami_relay_job_t *job)
 {
-    uint32_t hash = yami_relay_id_hash(yami_slice(job->message_id.text, job->message_id.size));
-    return yami_relay_delays_by_id(&job->channel->dues->waiting, hash, job->sequence);
+    return yami_relay_delays_by_id(&job->channel->dues->waiting, s_hash(job), job->sequence);
 }
 
 void
@@ -77,20 +82,30 @@ s_cancel(yami_relay_core_t *core, yami_relay_job_t *job, uint64_t sequence)
 }
 
 void
-yami_relay_cancel_entry(yami_relay_core_t *core, yami_relay_job_t *job, const yami_entry_t *entry,
-                        const yami_batch_t *batch)
+yami_relay_cancel_entry(yami_relay_core_t *core, yami_relay_job_t *job,
+                        const yami_relay_event_t *event, const yami_batch_t *batch)
 {
+    const yami_entry_t *entry = event->entry;
+    uint32_t hash = s_hash(job);
+    uint64_t lowest = event->fetch.sequence; //  of that hash: only from such a one no search starts
     size_t offset = 0;
     yami_record_t record;
     for (uint64_t sequence = entry->base; sequence < entry->base + entry->count; sequence++) {
         int rc = yami_batch_next(batch, &offset, &record);
         YAM_ASSERT(rc == 0);
-        if (sequence < job->sequence && s_is_meant(job, &record) &&
-            yami_relay_delays_find(&job->channel->dues->waiting, sequence) != NULL) {
+        const yami_relay_delay_t *delay =
+            sequence < job->sequence
+                ? yami_relay_delays_find(&job->channel->dues->waiting, sequence)
+                : NULL;
+        if (delay == NULL || delay->id_hash != hash) {
+            continue;
+        }
+        lowest = sequence < lowest ? sequence : lowest;
+        if (s_is_meant(job, &record)) {
             s_cancel(core, job, sequence);
         }
     }
-    job->sequence = entry->base;
+    job->sequence = lowest;
     yami_relay_group_flush(core, TAILQ_FIRST(&job->channel->groups));
     yami_relay_job_wait(core, job); //  the answer waits for it
 }

@@ -115,7 +115,7 @@ s_build_chains(yami_relay_delays_t *self)
 {
     memset(self->chains, 0, self->chain_count * sizeof *self->chains);
     for (size_t place = self->first; place < self->count; place++) {
-        if (s_item(self, place)->id_hash != 0 && s_item(self, place)->is_waiting) {
+        if (s_item(self, place)->id_hash != 0) { //  ended or not: a search may go on from it
             s_link(self, place);
         }
     }
@@ -341,7 +341,7 @@ yami_relay_delays_check(const yami_relay_delays_t *self)
         YAM_ASSERT(place >= self->first || !item->is_waiting);
         waiting += item->is_waiting ? 1 : 0;
         picked += item->is_waiting && item->is_picked ? 1 : 0;
-        YAM_ASSERT(!item->is_waiting || item->id_hash == 0 || s_is_in_chain(self, place)); //  (3)
+        YAM_ASSERT(place < self->first || item->id_hash == 0 || s_is_in_chain(self, place)); //  (3)
     }
     YAM_ASSERT(waiting == self->waiting);
     size_t in_line = 0;

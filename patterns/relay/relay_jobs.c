@@ -11,7 +11,7 @@
 #define S_PEEK_DEFAULT 10u
 #define S_PEEK_BODY 4096u
 #define S_ROWS_SIZE (3u << 20) //  a peek ends here: the reply has room for one more row
-#define S_STEP_MESSAGES 1000u  //  redriven between two turns: others get theirs
+#define S_STEP_MESSAGES 1000u  //  redriven, or looked at, between two turns: others get theirs
 
 //  Each peer may always have one, as long as there is room for it.
 static bool
@@ -360,15 +360,20 @@ static bool
 s_waits(const yami_relay_core_t *core, const yami_relay_job_t *job, const yami_record_t *record)
 {
     const yami_relay_group_t *group = s_group(core, job);
-    return s_next_seen(core, job) == job->sequence &&
-           (group == NULL || yami_relay_group_wants(group, record));
+    bool is_seen = job->channel->dues != NULL //  does not look for the next one that waits
+                       ? yami_relay_delays_find(&job->channel->dues->waiting, job->sequence) != NULL
+                       : s_next_seen(core, job) == job->sequence;
+    return is_seen && (group == NULL || yami_relay_group_wants(group, record));
 }
 
+//  Ends in the middle of an entry when the turn's budget is used up; the next turn's part begins
+//  there. It is never a small one, since each has to go through the entry from its start.
 static void
 s_peek_entry(yami_relay_core_t *core, yami_relay_job_t *job, const yami_entry_t *entry,
              const yami_batch_t *batch)
 {
     size_t offset = 0;
+    unsigned hidden = 0;
     yami_record_t record;
     for (uint64_t sequence = entry->base; sequence < entry->base + entry->count; sequence++) {
         int rc = yami_batch_next(batch, &offset, &record);
@@ -376,13 +381,17 @@ s_peek_entry(yami_relay_core_t *core, yami_relay_job_t *job, const yami_entry_t 
         if (sequence < job->sequence) {
             continue;
         }
-        if (job->left == 0 || job->rows.size >= S_ROWS_SIZE || sequence >= job->until) {
+        if (job->left == 0 || job->rows.size >= S_ROWS_SIZE || sequence >= job->until ||
+            (core->budget <= 0 && hidden >= S_STEP_MESSAGES)) {
             return;
         }
         job->sequence = sequence;
         if (s_waits(core, job, &record)) {
             s_peek_row(job, &record, sequence, entry->time_ms);
             job->left--;
+        } else {
+            core->budget -= YAMI_RELAY_SKIP_COST;
+            hidden++;
         }
         job->sequence = sequence + 1;
     }
@@ -482,7 +491,7 @@ yami_relay_job_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
     } else if (job->type == YAMI_JOB_PEEK) {
         s_peek_entry(core, job, event->entry, &batch);
     } else if (job->type == YAMI_JOB_CANCEL) {
-        yami_relay_cancel_entry(core, job, event->entry, &batch);
+        yami_relay_cancel_entry(core, job, event, &batch);
     } else if (yami_relay_may_move(core)) {
         s_redrive_entry(core, job, event->entry, &batch);
     }

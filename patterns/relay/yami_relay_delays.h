@@ -8,7 +8,8 @@
     (1) Sequences ascend. None before first waits.
     (2) Each item that waits is in the heap, unless it was picked; the root is the earliest (due
         time, then sequence), once those that wait no more are taken away.
-    (3) Each item with an id that waits is in the chain of its hash, the highest sequence first.
+    (3) Each item with an id, from first on, is in the chain of its hash, the highest sequence
+        first.
 */
 #ifndef YAMI_RELAY_DELAYS_H
 #define YAMI_RELAY_DELAYS_H

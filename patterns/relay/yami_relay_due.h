@@ -73,7 +73,7 @@ yami_relay_cancel(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_f
 void
 yami_relay_cancel_go_on(yami_relay_core_t *core, yami_relay_job_t *job);
 void
-yami_relay_cancel_entry(yami_relay_core_t *core, yami_relay_job_t *job, const yami_entry_t *entry,
-                        const yami_batch_t *batch);
+yami_relay_cancel_entry(yami_relay_core_t *core, yami_relay_job_t *job,
+                        const yami_relay_event_t *event, const yami_batch_t *batch);
 
 #endif

@@ -4,9 +4,12 @@
 #include "relay/delay_fixture.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "yami_base.h"
+#include "yami_limits.h"
 #include "yami_properties.h"
 #include "yami_relay_due.h"
 #include "yami_relay_parts.h"
@@ -98,6 +101,39 @@ test_ids_of_the_same_hash_are_told_apart(void **state)
     fixture_advance(f, 1000);
     fixture_settle_down(f);
     assert_string_equal(delay_delivered(f), "2");
+}
+
+//  What the job stands at is one of its id, whose item says which is the next.
+static void
+s_expect_no_search(fixture_t *f, const yami_relay_fetch_t *fetch)
+{
+    const yami_relay_job_t *job = TAILQ_FIRST(&f->core->jobs);
+    if (fetch->purpose == YAMI_FETCH_JOB && job->sequence != UINT64_MAX) {
+        yami_relay_channel_t *channel = yami_relay_channel_find(f->core, "q.delayed", 9);
+        const yami_relay_delay_t *at =
+            yami_relay_delays_find(&channel->dues->waiting, job->sequence);
+        assert_non_null(at);
+        assert_int_equal(at->id_hash, yami_relay_id_hash(yami_slice_text("a")));
+    }
+}
+
+//  In front of each stands one of another id: all that had been looked at was gone through again
+//  for each entry.
+static void
+test_dry_run_of_cancel_does_not_begin_again_at_each_entry(void **state)
+{
+    fixture_t *f = *state;
+    delay_message_t messages[] = {{1000, "b"}, {1000, "a"}, {1000, "b"}, {1000, "a"}};
+    for (uint64_t index = 0; index < 50; index++) {
+        delay_publish(f, 1 + index * 4, messages, 4);
+    }
+    f->before_fetch = s_expect_no_search;
+    unsigned fetches = f->fetch_count;
+    assert_int_equal(delay_cancel(f, "q", "a", true), 100);
+    assert_int_equal(f->fetch_count - fetches, 50);
+    f->before_fetch = NULL;
+    assert_int_equal(delay_cancel(f, "q", "a", false), 100);
+    assert_int_equal(delay_waiting(f), 100);
 }
 
 static void
@@ -300,6 +336,43 @@ test_peek_shows_only_what_waits_and_when_it_is_due(void **state)
     assert_int_equal(fixture_number(f, "due-time"), delay_start_ms + 9000);
 }
 
+//  count messages in one batch: the first of them is due later than the others.
+static void
+s_publish_many(fixture_t *f, uint64_t first, uint32_t count, int64_t first_ms, int64_t others_ms)
+{
+    delay_message_t *messages = calloc(count, sizeof *messages);
+    assert_non_null(messages);
+    for (uint32_t index = 0; index < count; index++) {
+        messages[index] = (delay_message_t) {index == 0 ? first_ms : others_ms, NULL};
+    }
+    delay_publish(f, first, messages, count);
+    free(messages);
+}
+
+//  For each that had ended, all behind it were gone through, up to the next that waits:
+//  thousands of millions of steps, in which nobody else was served.
+static void
+test_peek_of_messages_of_which_most_have_come_takes_no_time(void **state)
+{
+    fixture_t *f = *state;
+    const uint32_t count = YAMI_LIMIT_BATCH_COUNT;
+    f->is_unchecked = true;                        //  that takes longer than all the rest
+    for (uint64_t index = 0; index < 6; index++) { //  more wait than ended: these stay in place
+        s_publish_many(f, 1 + index * count, count, index == 0 || index > 2 ? 9000 : 100,
+                       index > 2 ? 9000 : 100);
+    }
+    fixture_advance(f, 100);
+    fixture_settle_down(f);
+    assert_int_equal(delay_waiting(f), 3 * count + 1);
+    clock_t start = clock();
+    fixture_admin(f, PRODUCER, "peek", "q.delayed", false);
+    assert_true(clock() - start < CLOCKS_PER_SEC); //  it took five
+    yami_reader_t reader;
+    yami_reader_init(&reader, f->frame.rows.data, f->frame.rows.size);
+    assert_int_equal(yami_reader_array(&reader), 10);
+    assert_int_equal(fixture_number(f, "sequence"), 1);
+}
+
 static void
 test_purge_cancels_all(void **state)
 {
@@ -381,6 +454,7 @@ main(void)
         TEST(test_cancel_of_what_is_not_durable_yet_waits_for_it),
         TEST(test_cancel_of_what_has_fired_finds_nothing),
         TEST(test_ids_of_the_same_hash_are_told_apart),
+        TEST(test_dry_run_of_cancel_does_not_begin_again_at_each_entry),
         TEST(test_cancel_that_cannot_read_says_so),
         TEST(test_cancel_needs_a_channel_that_is_there),
         TEST(test_full_channel_keeps_due_messages_waiting_until_there_is_room),
@@ -392,6 +466,7 @@ main(void)
         TEST(test_lost_definitions_lose_no_delayed_message),
         TEST(test_missing_entries_of_delayed_messages_count_as_lost),
         TEST(test_peek_shows_only_what_waits_and_when_it_is_due),
+        TEST(test_peek_of_messages_of_which_most_have_come_takes_no_time),
         TEST(test_purge_cancels_all),
         TEST(test_nobody_attaches_to_delayed_messages),
         TEST(test_nothing_is_redriven_into_delayed_messages),

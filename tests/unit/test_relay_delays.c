@@ -124,6 +124,24 @@ test_those_of_an_id_are_found_from_the_last_to_the_first(void **state)
     yami_relay_delays_clear(&delays);
 }
 
+//  From one that had ended, the search went on in the chains of before, and missed those behind.
+static void
+test_those_of_an_id_are_found_from_one_that_ended_before_the_index_grew(void **state)
+{
+    (void) state;
+    yami_relay_delays_t delays = {0};
+    s_add(&delays, 1, 10, 1);
+    s_add(&delays, 2, 10, 65); //  in the same chain, while there are 64
+    s_add(&delays, 3, 10, 1);
+    assert_int_equal(yami_relay_delays_end(&delays, 3, 3), 1);
+    assert_true(yami_relay_delays_reserve(&delays, 1000));
+    const yami_relay_delay_t *found = yami_relay_delays_by_id(&delays, 1, 3);
+    assert_non_null(found);
+    assert_int_equal(found->sequence, 1);
+    yami_relay_delays_check(&delays);
+    yami_relay_delays_clear(&delays);
+}
+
 static void
 test_those_that_wait_are_kept_in_order_when_most_have_ended(void **state)
 {
@@ -293,6 +311,7 @@ main(void)
         cmocka_unit_test(test_one_that_ended_hides_no_earlier_one_that_comes_later),
         cmocka_unit_test(test_what_is_picked_waits_out_of_line_until_it_is_put_back),
         cmocka_unit_test(test_those_of_an_id_are_found_from_the_last_to_the_first),
+        cmocka_unit_test(test_those_of_an_id_are_found_from_one_that_ended_before_the_index_grew),
         cmocka_unit_test(test_those_that_wait_are_kept_in_order_when_most_have_ended),
         cmocka_unit_test(test_without_memory_nothing_changes),
         cmocka_unit_test(test_random_operations_agree_with_an_array),

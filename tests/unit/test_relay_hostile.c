@@ -242,6 +242,66 @@ test_answers_to_many_peeks_are_made_in_many_turns(void **state)
     assert_int_equal(answers, YAMI_LIMIT_ADMIN_REQUESTS / 2);
 }
 
+static void
+s_ask_to_peek_group(fixture_t *f, uint64_t peer, const char *channel, const char *group)
+{
+    yami_frame_t frame = {.type = YAMI_FRAME_ADMIN,
+                          .present = YAMI_F_SERIAL | YAMI_F_COMMAND | YAMI_F_CHANNEL | YAMI_F_GROUP,
+                          .serial = 1,
+                          .command = yami_slice_text("peek"),
+                          .channel = yami_slice_text(channel),
+                          .group = yami_slice_text(group)};
+    fixture_send(f, peer, &frame);
+}
+
+//  How far all peeks have come, and are to come.
+static uint64_t
+s_peeked(const fixture_t *f, uint64_t end)
+{
+    uint64_t sum = (YAMI_LIMIT_ADMIN_REQUESTS / 2 - f->core->job_count) * end;
+    const yami_relay_job_t *job = NULL;
+    TAILQ_FOREACH(job, &f->core->jobs, of_core)
+    {
+        sum += job->sequence;
+    }
+    return sum;
+}
+
+//  Of what a filter leaves out only the bytes counted: a few turns went through all of it, and
+//  each of them through an entry for every request.
+static void
+test_peeks_that_find_nothing_look_at_a_bounded_amount_in_a_turn(void **state)
+{
+    fixture_t *f = *state;
+    const unsigned requests = YAMI_LIMIT_ADMIN_REQUESTS / 2;
+    const uint64_t end = 1 + 3 * BATCH_COUNT;
+    const uint64_t most = YAMI_RELAY_TURN_BYTES / YAMI_RELAY_SKIP_COST + requests * 1000u;
+    fixture_producer(f, 1, 2, TOPIC, "t", 8, 0, 1);
+    fixture_consumer(f, 3, 5, TOPIC, "t", "group", "nothing.like.it", 0, 1000000);
+    fixture_settle_down(f);
+    for (uint64_t index = 0; index < 3; index++) {
+        fixture_publish(f, 1, fixture_batch(2, 8, 1, 1 + index * BATCH_COUNT, BATCH_COUNT, NULL));
+        fixture_settle_down(f);
+    }
+    fixture_forget(f);
+    for (unsigned count = 0; count < requests; count++) {
+        s_ask_to_peek_group(f, 2, "t", "group");
+    }
+    assert_int_equal(f->core->job_count, requests);
+    unsigned turns = 0;
+    for (; turns < 1000 && f->core->job_count > 0; turns++) {
+        uint64_t before = s_peeked(f, end);
+        assert_true(s_is_due(f));
+        fixture_turn(f);
+        assert_true(s_peeked(f, end) - before <= most);
+    }
+    assert_true(turns < 1000); //  each comes to its end
+    for (unsigned count = 0; count < requests; count++) {
+        fixture_expect(f, 2, YAMI_FRAME_REPLY);
+        assert_int_equal(f->frame.status, YAM_STATUS_OK);
+    }
+}
+
 //  What the relay says of itself.
 static int64_t
 s_refusals(fixture_t *f)
@@ -536,6 +596,9 @@ main(void)
             fixture_teardown),
         cmocka_unit_test_setup_teardown(test_answers_to_many_peeks_are_made_in_many_turns, s_setup,
                                         fixture_teardown),
+        cmocka_unit_test_setup_teardown(
+            test_peeks_that_find_nothing_look_at_a_bounded_amount_in_a_turn, s_setup,
+            fixture_teardown),
         cmocka_unit_test_setup_teardown(test_acks_without_end_of_what_is_not_held_end_the_link,
                                         s_setup, fixture_teardown),
         PIECES_TEST(test_nacks_of_every_other_message_make_no_more_pieces_than_there_may_be),

@@ -30,7 +30,7 @@ yami_block_t *
 delay_batch(uint64_t first, const delay_message_t *messages, uint32_t count)
 {
     yami_builder_t builder;
-    yami_builder_init(&builder, 1 << 20);
+    yami_builder_init(&builder, 4 << 20);
     for (uint32_t index = 0; index < count; index++) {
         char body[24];
         int size = snprintf(body, sizeof body, "%llu", (unsigned long long) first + index);
