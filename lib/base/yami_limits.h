@@ -43,6 +43,7 @@
 #define YAMI_LIMIT_GOODBYES 16u    //  sessions that end on one connection; then it is ended, too
 #define YAMI_LIMIT_UNTAKEN_BYTES (40u << 20)  //  received on one connection since its last message
 #define YAMI_LIMIT_UNTAKEN_TOTAL (512u << 20) //  the same on all connections
+#define YAMI_LIMIT_PARTS 16u //  parts too many of one message; then its connection is ended
 #define YAMI_LIMIT_UNSENT_BYTES (16u << 20) //  queued for one link; more, and it gets no deliveries
 #define YAMI_LIMIT_UNSENT_TOTAL (256u << 20) //  queued for all; more, and a link keeps a share only
 #define YAMI_LIMIT_UNSENT_SHARE (256u << 10) //  that share, in bytes

@@ -85,6 +85,21 @@ yami_socket_recv_wait(void *socket, bool *more_p)
     return s_recv(socket, more_p, 0, NULL);
 }
 
+size_t
+yami_socket_skip(void *socket)
+{
+    size_t parts = 0;
+    zmq_msg_t message;
+    (void) zmq_msg_init(&message);
+    bool has_more = true;
+    while (has_more && zmq_msg_recv(&message, socket, ZMQ_DONTWAIT) != -1) {
+        has_more = zmq_msg_more(&message) != 0;
+        parts++;
+    }
+    (void) zmq_msg_close(&message);
+    return parts;
+}
+
 static void
 s_drop_reference(void *data, void *hint)
 {

@@ -23,6 +23,10 @@ yami_socket_recv_from(void *socket, bool *more_p, int *fd_p);
 yami_block_t *
 yami_socket_recv_wait(void *socket, bool *more_p);
 
+//  Drops the parts of a message that are left, after *more_p said that there are some: how many.
+size_t
+yami_socket_skip(void *socket);
+
 //  Sends a reference to block as one part, without waiting; large blocks are not copied (the I/O
 //  thread drops the reference), small ones (< 1 KiB) are. 0; or -1 with errno EAGAIN, EHOSTUNREACH
 //  (ROUTER), ETERM; the reference stays the caller's in every case. EAGAIN may be stale by a

@@ -155,10 +155,11 @@ yami_relay_door_receive(yami_relay_door_t *self, yami_relay_arrival_t *arrival, 
     if (has_more) {
         arrival->block = s_receive_part(self, link, &has_more, now_ms);
     }
-    while (has_more) { //  a message of ours has one part after the routing id
+    if (has_more) { //  a message of ours has one part after the routing id
         yami_block_unref(&arrival->block);
-        yami_block_t *extra = yami_socket_recv(self->router, &has_more);
-        yami_block_unref(&extra);
+        if (yami_socket_skip(self->router) >= YAMI_LIMIT_PARTS && link != NULL) {
+            yami_connections_end(self->connections, link->connection, now_ms);
+        }
     }
     if (link != NULL) {
         yami_connections_taken(self->connections, link->connection);

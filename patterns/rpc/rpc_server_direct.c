@@ -138,15 +138,18 @@ s_receive(yam_rpc_server_t *self, s_arrival_t *arrival, int64_t now_ms)
     if (has_more) {
         arrival->block = yami_socket_recv_from(self->socket, &has_more, &fd);
     }
-    while (has_more) { //  a message of ours has one part after the routing id
+    size_t parts = 0;
+    if (has_more) { //  a message of ours has one part after the routing id
         yami_block_unref(&arrival->block);
-        yami_block_t *extra = yami_socket_recv(self->socket, &has_more);
-        yami_block_unref(&extra);
+        parts = yami_socket_skip(self->socket);
     }
     arrival->connection = id->size == OWN_ID_SIZE && id->data[0] == 0
                               ? yami_connections_find(self->connections, fd, s_order(id), now_ms)
                               : yami_connections_find_named(self->connections, fd, now_ms);
     yami_connections_taken(self->connections, arrival->connection);
+    if (parts >= YAMI_LIMIT_PARTS) {
+        yami_connections_end(self->connections, arrival->connection, now_ms);
+    }
     return true;
 }
 

@@ -100,6 +100,25 @@ def test_message_of_parts_without_end_is_cut():
     wait_for(relay, lambda row: row["connections-ended"] >= 2, "they are counted")
 
 
+def test_message_of_many_tiny_parts_ends_its_connection():
+    relay = start()
+    for is_known in (False, True):
+        raw = Raw(relay)
+        if is_known:
+            raw.hello()
+        raw.say(b"\x01\x00" * 100000 + b"\x00\x00")
+        assert raw.is_ended(support.TIMEOUT), "it goes on"
+        raw.close()
+        serve(relay)
+    few = Raw(relay)
+    few.hello()
+    few.say(b"\x01\x00" * 8 + b"\x00\x00")
+    row = wait_for(relay, lambda row: row["errors"] >= 3, "it is told")
+    assert row["connections-ended"] == 2, row
+    few.close()
+    serve(relay)
+
+
 def fill(relay, queue, mebibytes):
     """That much in a queue, in messages of half a MiB."""
     with rc.Client(relay.endpoint, rc.Journal(queue, MIB // 2, MIB // 2 + 1), relay.process) as client:

@@ -94,12 +94,29 @@ test_part_without_memory_for_its_copy_is_not_lost(void **state)
     s_expect(*state, "next", 4, false);
 }
 
+//  And the message after them is the next.
+static void
+test_parts_that_are_too_many_are_skipped_and_counted(void **state)
+{
+    s_pair_t *pair = *state;
+    s_send(pair, "first", 5, true);
+    for (int part = 0; part < 20; part++) {
+        s_send(pair, "", 0, part < 19);
+    }
+    s_send(pair, "next", 4, false);
+    s_expect(pair, "first", 5, true);
+    assert_int_equal(yami_socket_skip(pair->in), 20);
+    s_expect(pair, "next", 4, false);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_parts_come_one_after_the_other_and_then_none, s_setup,
                                         s_teardown),
+        cmocka_unit_test_setup_teardown(test_parts_that_are_too_many_are_skipped_and_counted,
+                                        s_setup, s_teardown),
         cmocka_unit_test_setup_teardown(test_part_without_memory_for_its_copy_is_not_lost, s_setup,
                                         s_teardown),
     };
