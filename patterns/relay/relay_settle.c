@@ -2,32 +2,39 @@
 #include "yami_planted.h"
 #include "yami_relay_parts.h"
 
-//  How many of first..last are open in this lease; *more_p is how many pieces more there are when
-//  they are told from the rest, or, with is_ack, taken out.
+//  How many of this range are open in this lease; *others_p is how many runs in between are not.
 static uint64_t
-s_open(const yami_relay_lease_t *lease, uint64_t first, uint64_t last, bool is_ack, size_t *more_p)
+s_open(const yami_relay_lease_t *lease, const yami_settle_t *range, uint64_t *others_p)
 {
     uint64_t count = 0;
-    *more_p = 0;
-    for (const yami_piece_t *piece = yami_pieces_find(&lease->group->pieces, first);
-         piece != NULL && piece->first <= last; piece = yami_pieces_next(piece)) {
+    for (const yami_piece_t *piece = yami_pieces_find(&lease->group->pieces, range->first);
+         piece != NULL && piece->first <= range->last; piece = yami_pieces_next(piece)) {
         if (piece->lease == lease) {
-            size_t below = piece->first < first;
-            size_t above = piece->last > last;
-            count += (above ? last : piece->last) - (below ? first : piece->first) + 1;
-            *more_p += is_ack ? below & above : below + above;
+            uint64_t first = piece->first < range->first ? range->first : piece->first;
+            uint64_t last = piece->last > range->last ? range->last : piece->last;
+            count += last - first + 1;
+        } else {
+            (*others_p)++;
         }
     }
     return count;
 }
 
-//  Whether the relay can do what is asked of this part of a lease. It cannot when that makes too
-//  many pieces: the part stays leased then, and comes again when the lease is over.
+//  Whether the relay can do what is asked of this part of a lease. It cannot when to tell it from
+//  the rest, or with an ack to take it out, makes too many pieces: the part stays leased then, and
+//  comes again when the lease is over. Told by its ends alone, for it may be asked again and again.
 static bool
-s_can_apply(const yami_relay_core_t *core, const yami_frame_t *frame, size_t more)
+s_can_apply(const yami_relay_core_t *core, const yami_frame_t *frame,
+            const yami_relay_lease_t *lease, const yami_settle_t *range)
 {
-    return frame->type == YAMI_FRAME_EXTEND ||
-           yami_relay_pieces_fit(core, more, frame->type == YAMI_FRAME_ACK);
+    const yami_piece_t *low = yami_pieces_find(&lease->group->pieces, range->first);
+    const yami_piece_t *high = yami_pieces_find(&lease->group->pieces, range->last);
+    bool is_ack = frame->type == YAMI_FRAME_ACK;
+    size_t below = low != NULL && low->lease == lease && low->first < range->first;
+    size_t above = high != NULL && high->lease == lease && high->first <= range->last &&
+                   high->last > range->last;
+    size_t more = is_ack ? below & above & (low == high) : below + above;
+    return yami_relay_pieces_fit(core, more, is_ack);
 }
 
 //  The open part of first..last is done.
@@ -61,9 +68,6 @@ s_apply(yami_relay_core_t *core, const yami_frame_t *frame, yami_relay_lease_t *
     switch (frame->type) {
     case YAMI_FRAME_ACK:
         s_ack(core, lease, range->first, range->last + (YAMI_PLANTED(ACK_OFF_BY_ONE) ? 1 : 0));
-        break;
-    case YAMI_FRAME_EXTEND:
-        yami_relay_lease_extend(core, lease);
         break;
     case YAMI_FRAME_RELEASE:
         yami_relay_lease_release(core, lease, range->first, range->last);
@@ -100,6 +104,31 @@ s_lease(const yami_relay_core_t *core, const yami_relay_handle_t *handle,
     return lease != NULL && lease->handle == handle ? lease : NULL;
 }
 
+//  Returns how many of the range's messages are stale; adds to *runs_p what that cost. Open
+//  messages can be settled once; but a lease can be extended again and again, so nobody counts what
+//  is left of the range then.
+static uint64_t
+s_settle(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_frame_t *frame,
+         const yami_settle_t *range, const yami_relay_blame_t *blame, uint64_t *runs_p)
+{
+    yami_relay_lease_t *lease = s_lease(core, handle, range);
+    bool is_valid = lease != NULL && range->first >= lease->first && range->last <= lease->last;
+    if (is_valid && frame->type == YAMI_FRAME_EXTEND) {
+        yami_relay_lease_extend(core, lease);
+        return 0;
+    }
+    uint64_t open = 0;
+    uint64_t others = 0;
+    if (is_valid && s_can_apply(core, frame, lease, range)) {
+        open = s_open(lease, range, &others);
+    }
+    if (open > 0) {
+        s_apply(core, frame, lease, range, blame);
+    }
+    *runs_p += open == 0 && others == 0 ? 1 : others;
+    return range->last - range->first + 1 - open;
+}
+
 void
 yami_relay_settle(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
 {
@@ -119,19 +148,9 @@ yami_relay_settle(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_f
     uint64_t stale_ranges = 0;
     size_t offset = 0;
     yami_settle_t range;
-    while (yami_frame_range(frame, &offset, &range)) {
-        yami_relay_lease_t *lease = s_lease(core, handle, &range);
-        bool is_valid = lease != NULL && range.first >= lease->first && range.last <= lease->last;
-        size_t more;
-        bool is_ack = frame->type == YAMI_FRAME_ACK;
-        uint64_t open = is_valid ? s_open(lease, range.first, range.last, is_ack, &more) : 0;
-        stale += range.last - range.first + 1 - open;
-        stale_ranges += open == 0;
-        if (open > 0 && s_can_apply(core, frame, more)) {
-            s_apply(core, frame, lease, &range, &blame);
-        } else {
-            stale += open;
-        }
+    //  With more than the limit the link ends.
+    while (stale_ranges <= YAMI_LIMIT_STALE_RANGES && yami_frame_range(frame, &offset, &range)) {
+        stale += s_settle(core, handle, frame, &range, &blame, &stale_ranges);
     }
     yami_block_unref(&reason);
     handle->serial = frame->serial > handle->serial ? frame->serial : handle->serial;

@@ -180,7 +180,7 @@ s_note(oracle_link_t *link, const yami_frame_t *frame, uint64_t sequence,
 
 static void
 s_settle_one(oracle_t *self, oracle_group_t *group, oracle_place_t *place,
-             const yami_frame_t *frame, const oracle_link_t *link)
+             const yami_frame_t *frame)
 {
     int64_t delay_ms = (frame->present & YAMI_F_DELAY_MS) != 0 ? (int64_t) frame->delay_ms : -1;
     switch (frame->type) {
@@ -203,22 +203,25 @@ s_settle_one(oracle_t *self, oracle_group_t *group, oracle_place_t *place,
         place->where = ORACLE_FREE;
         place->not_before_ms = 0;
         break;
-    default: //  EXTEND
-        place->deadline_ms = world_ms(self->world) + link->lease_ms;
+    default:
         break;
     }
 }
 
-//  The whole lease is extended, whatever part was named.
-static void
-s_extend(oracle_t *self, oracle_group_t *group, const oracle_link_t *link, uint64_t token)
+//  The whole lease is extended, whatever part was named. Whether that link holds any of it.
+static bool
+s_extend(oracle_t *self, oracle_group_t *group, uint64_t number, const oracle_link_t *link,
+         uint64_t token)
 {
+    bool holds = false;
     for (size_t index = 0; index < group->capacity; index++) {
         oracle_place_t *place = &group->places[index];
-        if (place->where == ORACLE_LEASED && place->token == token) {
+        if (place->where == ORACLE_LEASED && place->token == token && place->link == number) {
             place->deadline_ms = world_ms(self->world) + link->lease_ms;
+            holds = true;
         }
     }
+    return holds;
 }
 
 static void
@@ -233,7 +236,9 @@ s_settle(oracle_t *self, uint64_t number, oracle_link_t *link, const yami_frame_
     size_t offset = 0;
     yami_settle_t range;
     while (yami_frame_range(frame, &offset, &range)) {
-        bool holds = false;
+        if (frame->type == YAMI_FRAME_EXTEND && s_extend(self, group, number, link, range.token)) {
+            continue;
+        }
         link->stale += range.last - range.first + 1;
         for (uint64_t sequence = range.first; sequence <= range.last && sequence <= group->capacity;
              sequence++) {
@@ -242,13 +247,9 @@ s_settle(oracle_t *self, uint64_t number, oracle_link_t *link, const yami_frame_
                 place->link != number) {
                 continue; //  stale: it changes nothing
             }
-            holds = true;
             link->stale--;
-            s_settle_one(self, group, place, frame, link);
+            s_settle_one(self, group, place, frame);
             s_note(link, frame, sequence, place);
-        }
-        if (holds && frame->type == YAMI_FRAME_EXTEND) {
-            s_extend(self, group, link, range.token);
         }
     }
 }

@@ -201,6 +201,31 @@ test_extend_starts_the_lease_anew(void **state)
     fixture_expect_none(f, 2, YAMI_FRAME_ERROR);
 }
 
+//  Of a range of which only a part was left, the rest was called stale.
+static void
+test_extend_of_what_is_settled_extends_what_is_left_of_the_lease(void **state)
+{
+    fixture_t *f = *state;
+    fixture_credit(f, 2, 5, 100, PLENTY);
+    consume_publish(f, 1, 10);
+    fixture_settle_down(f);
+    consume_expect_deliver(f, 2, 1, 10, 1, 0);
+    uint64_t token = f->frame.token;
+    consume_settle(f, YAMI_FRAME_ACK, token, 1, 9);
+    fixture_advance(f, LEASE_MS - 1);
+    consume_settle(f, YAMI_FRAME_EXTEND, token, 1, 5);
+    fixture_advance(f, LEASE_MS - 1);
+    consume_settle(f, YAMI_FRAME_EXTEND, token, 1, 10);
+    fixture_advance(f, LEASE_MS - 1);
+    fixture_expect_none(f, 2, YAMI_FRAME_ERROR);
+    consume_settle(f, YAMI_FRAME_EXTEND, token, 1, 11); //  not within it
+    fixture_expect(f, 2, YAMI_FRAME_ERROR);
+    consume_settle(f, YAMI_FRAME_ACK, token, 10, 10);
+    fixture_expect_none(f, 2, YAMI_FRAME_ERROR);
+    consume_settle(f, YAMI_FRAME_EXTEND, token, 1, 10); //  nothing is left
+    fixture_expect(f, 2, YAMI_FRAME_ERROR);
+}
+
 static void
 test_nack_waits_its_delay(void **state)
 {
@@ -455,6 +480,7 @@ main(void)
         TEST(test_stale_ack_changes_nothing),
         TEST(test_lease_timeout_redelivers_with_a_failure),
         TEST(test_extend_starts_the_lease_anew),
+        TEST(test_extend_of_what_is_settled_extends_what_is_left_of_the_lease),
         TEST(test_nack_waits_its_delay),
         TEST(test_release_and_gone_return_without_blame),
         TEST(test_returned_ones_come_before_new_ones),

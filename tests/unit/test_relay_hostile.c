@@ -4,6 +4,7 @@
 #include "relay/relay_fixture.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "yami_base.h"
 #include "yami_limits.h"
@@ -450,6 +451,100 @@ s_settle_some(fixture_t *f, uint64_t peer, int type, uint64_t step)
     fixture_send(f, peer, &frame);
 }
 
+static void
+s_ack_all_of(fixture_t *f, uint64_t peer)
+{
+    fixture_settle(f, peer, 1, YAMI_FRAME_ACK, 3, f->frame.token, f->frame.first, f->frame.last);
+    fixture_settle_down(f);
+}
+
+//  A full frame of the same range.
+static void
+s_settle_again(fixture_t *f, int type, uint64_t token, uint64_t first, uint64_t last)
+{
+    yami_settle_t ranges[YAMI_LIMIT_RANGES];
+    for (uint64_t index = 0; index < YAMI_LIMIT_RANGES; index++) {
+        ranges[index] = (yami_settle_t) {token, first, last};
+    }
+    yami_frame_t frame = {.type = (uint8_t) type,
+                          .handle = 1,
+                          .present = YAMI_F_SERIAL | YAMI_F_RANGES,
+                          .serial = 2,
+                          .ranges = ranges,
+                          .range_count = YAMI_LIMIT_RANGES};
+    fixture_send(f, 2, &frame);
+}
+
+//  Each of its ranges was walked through, piece by piece, and nothing counted it: a frame of 30 KB
+//  took half a second.
+static void
+test_extending_a_lease_in_pieces_without_end_holds_nobody_up(void **state)
+{
+    fixture_t *f = *state;
+    f->core->piece_limit = YAMI_LIMIT_PIECES;
+    fixture_expect(f, 2, YAMI_FRAME_DELIVER);
+    fixture_settle(f, 2, 1, YAMI_FRAME_ACK, 1, f->frame.token, f->frame.first, f->frame.last);
+    fixture_publish(f, 1, fixture_batch(1, 9, 1, YAMI_LIMIT_RANGES + 1, 2 * BATCH_COUNT, NULL));
+    fixture_settle_down(f);
+    fixture_expect(f, 2, YAMI_FRAME_DELIVER);
+    uint64_t token = f->frame.token;
+    uint64_t first = f->frame.first;
+    uint64_t last = f->frame.last;
+    assert_int_equal(last - first + 1, 2 * BATCH_COUNT);
+    for (uint64_t at = first; at < last; at += (uint64_t) 2 * YAMI_LIMIT_RANGES) {
+        f->frame.first = at;
+        f->frame.last = at + (uint64_t) 2 * YAMI_LIMIT_RANGES - 1;
+        f->frame.token = token;
+        s_settle_some(f, 2, YAMI_FRAME_ACK, 2);
+    }
+    assert_true(f->core->piece_count > BATCH_COUNT);
+    clock_t start = clock();
+    for (unsigned count = 0; count < 4; count++) {
+        s_settle_again(f, YAMI_FRAME_EXTEND, token, first, last);
+        s_settle_again(f, YAMI_FRAME_EXTEND, token, first, last - 2);
+    }
+    assert_true(clock() - start < CLOCKS_PER_SEC / 4); //  it was fifty times as much
+    assert_int_equal(f->closed, 0);
+}
+
+//  Neither used up nor counted, such a range could come for ever.
+static void
+test_nacks_without_end_for_which_there_are_no_pieces_end_the_link(void **state)
+{
+    fixture_t *f = *state;
+    fixture_expect(f, 2, YAMI_FRAME_DELIVER);
+    s_settle_some(f, 2, YAMI_FRAME_NACK, 2);
+    size_t pieces = f->core->piece_count;
+    const unsigned most = YAMI_LIMIT_STALE_RANGES / YAMI_LIMIT_RANGES;
+    for (unsigned count = 0; count < most - 1; count++) {
+        s_settle_again(f, count % 2 == 0 ? YAMI_FRAME_NACK : YAMI_FRAME_RELEASE, f->frame.token,
+                       f->frame.last - 2, f->frame.last - 1);
+    }
+    assert_int_equal(f->closed, 0);
+    assert_int_equal(f->core->piece_count, pieces);
+    for (unsigned count = 0; count < 2; count++) {
+        s_settle_again(f, YAMI_FRAME_NACK, f->frame.token, f->frame.last - 2, f->frame.last - 1);
+    }
+    assert_int_equal(f->closed, 2);
+}
+
+//  Those among its own were walked through each time, and the range counted as one, or as none.
+static void
+test_acks_without_end_of_ranges_full_of_what_is_not_held_end_the_link(void **state)
+{
+    fixture_t *f = *state;
+    f->core->piece_limit = YAMI_LIMIT_PIECES;
+    fixture_expect(f, 2, YAMI_FRAME_DELIVER);
+    s_settle_some(f, 2, YAMI_FRAME_NACK, 2);
+    fixture_settle(f, 2, 1, YAMI_FRAME_ACK, 2, f->frame.token, f->frame.first, f->frame.last - 2);
+    assert_int_equal(f->closed, 0);
+    s_settle_again(f, YAMI_FRAME_ACK, f->frame.token, f->frame.first, f->frame.last - 2);
+    assert_int_equal(f->closed, 2);
+    fixture_expect(f, 3, YAMI_FRAME_DELIVER);
+    s_ack_all_of(f, 3);
+    fixture_expect_none(f, 3, YAMI_FRAME_ERROR);
+}
+
 //  Acks whatever comes to anybody, as a whole, until there is nothing left.
 static void
 s_settle_all(fixture_t *f)
@@ -517,13 +612,6 @@ test_acks_of_every_other_message_make_no_more_pieces_than_there_may_be(void **st
     }
     fixture_checkpoint(f);
     s_settle_all(f);
-}
-
-static void
-s_ack_all_of(fixture_t *f, uint64_t peer)
-{
-    fixture_settle(f, peer, 1, YAMI_FRAME_ACK, 3, f->frame.token, f->frame.first, f->frame.last);
-    fixture_settle_down(f);
 }
 
 //  Nobody told the others that there was room again.
@@ -602,6 +690,9 @@ main(void)
         cmocka_unit_test_setup_teardown(test_acks_without_end_of_what_is_not_held_end_the_link,
                                         s_setup, fixture_teardown),
         PIECES_TEST(test_nacks_of_every_other_message_make_no_more_pieces_than_there_may_be),
+        PIECES_TEST(test_extending_a_lease_in_pieces_without_end_holds_nobody_up),
+        PIECES_TEST(test_nacks_without_end_for_which_there_are_no_pieces_end_the_link),
+        PIECES_TEST(test_acks_without_end_of_ranges_full_of_what_is_not_held_end_the_link),
         PIECES_TEST(test_acks_in_any_order_work_when_nacks_have_taken_their_pieces),
         PIECES_TEST(test_deliveries_that_wait_for_pieces_go_on_when_those_of_other_groups_end),
         PIECES_TEST(test_acks_of_every_other_message_make_no_more_pieces_than_there_may_be),

@@ -255,8 +255,6 @@ s_settle_one(model_t *self, model_group_t *group, uint64_t sequence, const model
         fact->peer = settle->peer;
         fact->handle = settle->handle;
         fact->serial = settle->serial;
-    } else if (settle->type == YAMI_FRAME_EXTEND) {
-        s_extend(self, group, settle->range.token);
     } else if (settle->type == YAMI_FRAME_RELEASE) {
         message->now.place = PLACE_FREE;
         message->now.token = 0;
@@ -275,6 +273,10 @@ model_settle(model_t *self, const model_settle_t *settle)
     self->now_ms = self->fixture->mono_ms;
     if (leased == NULL || range->first < leased->lease_first || range->last > leased->lease_last) {
         self->may_be_stale = true; //  all of the range
+        return;
+    }
+    if (settle->type == YAMI_FRAME_EXTEND) { //  of the whole lease, whatever part is named
+        s_extend(self, group, range->token);
         return;
     }
     for (uint64_t sequence = range->first; sequence <= range->last; sequence++) {
