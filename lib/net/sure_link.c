@@ -105,11 +105,8 @@ yami_sure_link_recv(yami_sure_link_t *self, yami_block_t **second_p, bool *is_od
         *second_p = yami_socket_recv(self->socket, &has_more);
         *is_odd_p = *second_p == NULL;
     }
-    while (first != NULL && has_more && *second_p != NULL) {
-        yami_block_t *extra = yami_socket_recv(self->socket, &has_more);
-        has_more = has_more && extra != NULL;
-        *is_odd_p = true;
-        yami_block_unref(&extra);
+    if (first != NULL && has_more && *second_p != NULL) {
+        *is_odd_p = yami_socket_skip(self->socket) > 0;
     }
     return first;
 }

@@ -34,6 +34,21 @@ s_new(yami_relay_core_t *core, yami_relay_peer_t *peer, yami_relay_channel_t *ch
     return handle;
 }
 
+//  Ends those that may send; with also_leaving, those that only wait for their confirms, too.
+static void
+s_fence(yami_relay_core_t *core, yami_relay_producer_t *producer, bool also_leaving,
+        const char *text)
+{
+    yami_relay_handle_t *handle = TAILQ_FIRST(&producer->handles);
+    while (handle != NULL) {
+        yami_relay_handle_t *next = TAILQ_NEXT(handle, of_owner);
+        if (also_leaving || !handle->is_leaving) {
+            yami_relay_handle_end(core, handle, YAM_STATUS_FENCED, text);
+        }
+        handle = next;
+    }
+}
+
 //  Decides the epoch; older owners of the producer are fenced. 0 when this one is. A new one is
 //  written down: were it forgotten, it would be given to another incarnation, and the messages of
 //  the one taken for those of the other.
@@ -47,13 +62,7 @@ s_take_epoch(yami_relay_core_t *core, yami_relay_producer_t *producer, uint64_t 
     if (epoch > producer->epoch) {
         yami_relay_producer_stored(core, producer, (uint32_t) epoch, 0, core->wall_ms);
         producer->ticket = yami_relay_write_epoch(core, producer);
-        yami_relay_handle_t *handle = TAILQ_FIRST(&producer->handles);
-        while (handle != NULL) {
-            yami_relay_handle_t *next = TAILQ_NEXT(handle, of_owner);
-            yami_relay_handle_end(core, handle, YAM_STATUS_FENCED,
-                                  "a newer epoch of this producer attached");
-            handle = next;
-        }
+        s_fence(core, producer, true, "a newer epoch of this producer attached");
     }
     return (uint32_t) epoch;
 }
@@ -64,22 +73,14 @@ s_take_epoch(yami_relay_core_t *core, yami_relay_producer_t *producer, uint64_t 
 static bool
 s_take_over(yami_relay_core_t *core, const yami_relay_peer_t *peer, yami_relay_producer_t *producer)
 {
-    yami_relay_handle_t *handle = NULL;
+    const yami_relay_handle_t *handle = NULL;
     TAILQ_FOREACH(handle, &producer->handles, of_owner)
     {
         if (!handle->is_leaving && handle->peer->began > peer->began) {
             return false;
         }
     }
-    handle = TAILQ_FIRST(&producer->handles);
-    while (handle != NULL) {
-        yami_relay_handle_t *next = TAILQ_NEXT(handle, of_owner);
-        if (!handle->is_leaving) {
-            yami_relay_handle_end(core, handle, YAM_STATUS_FENCED,
-                                  "this producer was attached anew");
-        }
-        handle = next;
-    }
+    s_fence(core, producer, false, "this producer was attached anew");
     return true;
 }
 

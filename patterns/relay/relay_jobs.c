@@ -1,3 +1,5 @@
+//  Requests of administration that take several turns, and one of them: redrive.
+
 #include <errno.h>
 #include <string.h>
 
@@ -8,10 +10,7 @@
 #include "yami_relay_move.h"
 #include "yami_relay_parts.h"
 
-#define S_PEEK_DEFAULT 10u
-#define S_PEEK_BODY 4096u
-#define S_ROWS_SIZE (3u << 20) //  a peek ends here: the reply has room for one more row
-#define S_STEP_MESSAGES 1000u  //  redriven, or looked at, between two turns: others get theirs
+#define S_STEP_MESSAGES 1000u //  redriven between two turns: others get theirs
 
 //  Each peer may always have one, as long as there is room for it.
 static bool
@@ -118,36 +117,6 @@ yami_relay_job_moved(yami_relay_core_t *core, uint64_t id)
     }
 }
 
-//  Of a topic without a group, all that it keeps.
-void
-yami_relay_peek(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
-{
-    yami_relay_channel_t *channel =
-        yami_relay_channel_find(core, frame->channel.data, frame->channel.size);
-    bool has_name = (frame->present & YAMI_F_GROUP) != 0 && frame->group.size > 0;
-    const yami_relay_group_t *group = channel == NULL ? NULL
-                                      : has_name      ? yami_relay_group_find(channel, frame->group)
-                                      : channel->kind != YAMI_KIND_TOPIC
-                                          ? TAILQ_FIRST(&channel->groups)
-                                          : NULL;
-    if (channel == NULL || (has_name && group == NULL)) {
-        yami_relay_reply(core, peer->id, frame->serial, YAM_STATUS_UNKNOWN,
-                         channel == NULL ? "no such channel" : "no such group", NULL, 0);
-        return;
-    }
-    yami_relay_job_t *job = yami_relay_job_new(core, peer, frame, YAMI_JOB_PEEK);
-    if (job != NULL) {
-        job->channel = channel;
-        job->group = group != NULL ? group->number : 0;
-        job->sequence = group != NULL ? yami_relay_group_floor(group) : channel->first;
-        if (frame->sequence > job->sequence) {
-            job->sequence = frame->sequence;
-        }
-        job->left = frame->messages > 0 ? frame->messages : S_PEEK_DEFAULT;
-        job->until = channel->durable;
-    }
-}
-
 //  Dead letters that are neither with a consumer nor settled.
 static uint64_t
 s_free_count(const yami_relay_group_t *group)
@@ -211,40 +180,6 @@ s_next_free(const yami_relay_job_t *job)
     return sequence < job->until ? sequence : job->until;
 }
 
-//  The group a peek is about. NULL: none, or it was removed since.
-static const yami_relay_group_t *
-s_group(const yami_relay_core_t *core, const yami_relay_job_t *job)
-{
-    return job->group != 0 ? yami_relay_map_get(&core->groups, job->group) : NULL;
-}
-
-//  The next sequence, from sequence on, that the group has not settled.
-static uint64_t
-s_next_unsettled(const yami_relay_group_t *group, uint64_t sequence)
-{
-    if (sequence >= group->next) {
-        return sequence;
-    }
-    const yami_piece_t *piece = yami_pieces_find(&group->pieces, sequence);
-    if (piece == NULL) {
-        return group->next;
-    }
-    return piece->first > sequence ? piece->first : sequence;
-}
-
-//  Where a peek looks next.
-static uint64_t
-s_next_seen(const yami_relay_core_t *core, const yami_relay_job_t *job)
-{
-    const yami_relay_group_t *group = s_group(core, job);
-    if (job->channel->dues != NULL) { //  its index stands in the place of the group's pieces
-        const yami_relay_delay_t *delay =
-            yami_relay_delays_from(&job->channel->dues->waiting, job->sequence);
-        return delay != NULL ? delay->sequence : job->until;
-    }
-    return group != NULL ? s_next_unsettled(group, job->sequence) : job->sequence;
-}
-
 //  Looks at the next entry, or sees that there is none.
 static void
 s_go_on(yami_relay_core_t *core, yami_relay_job_t *job)
@@ -257,9 +192,9 @@ s_go_on(yami_relay_core_t *core, yami_relay_job_t *job)
         job->sequence = s_next_free(job);
     }
     if (job->type == YAMI_JOB_PEEK) {
-        job->sequence = s_next_seen(core, job);
+        job->sequence = yami_relay_peek_next(core, job);
     }
-    if (job->left == 0 || job->sequence >= job->until || job->rows.size >= S_ROWS_SIZE) {
+    if (job->left == 0 || job->sequence >= job->until) {
         job->is_finished = true;
         return;
     }
@@ -327,74 +262,6 @@ yami_relay_jobs_are_due(const yami_relay_core_t *core)
         }
     }
     return false;
-}
-
-static void
-s_peek_row(yami_relay_job_t *job, const yami_record_t *record, uint64_t sequence, int64_t time_ms)
-{
-    yami_writer_t *rows = &job->rows;
-    size_t shown = record->body.size < S_PEEK_BODY ? record->body.size : S_PEEK_BODY;
-    yami_writer_map(rows, record->due_ms > 0 ? 7 : 6);
-    yami_writer_str(rows, "sequence");
-    yami_writer_uint(rows, sequence);
-    yami_writer_str(rows, "time");
-    yami_writer_int(rows, time_ms);
-    if (record->due_ms > 0) {
-        yami_writer_str(rows, "due-time");
-        yami_writer_int(rows, record->due_ms);
-    }
-    yami_writer_str(rows, "priority");
-    yami_writer_uint(rows, record->priority);
-    yami_writer_str(rows, "size");
-    yami_writer_uint(rows, record->body.size);
-    yami_writer_str(rows, "properties");
-    yami_writer_bin(rows, record->properties.data, record->properties.size);
-    yami_writer_str(rows, "body");
-    yami_writer_bin(rows, record->body.data, shown);
-    job->row_count++;
-}
-
-//  What was settled, came when it was due, was cancelled, or is not wanted by the filter, does not
-//  wait.
-static bool
-s_waits(const yami_relay_core_t *core, const yami_relay_job_t *job, const yami_record_t *record)
-{
-    const yami_relay_group_t *group = s_group(core, job);
-    bool is_seen = job->channel->dues != NULL //  does not look for the next one that waits
-                       ? yami_relay_delays_find(&job->channel->dues->waiting, job->sequence) != NULL
-                       : s_next_seen(core, job) == job->sequence;
-    return is_seen && (group == NULL || yami_relay_group_wants(group, record));
-}
-
-//  Ends in the middle of an entry when the turn's budget is used up; the next turn's part begins
-//  there. It is never a small one, since each has to go through the entry from its start.
-static void
-s_peek_entry(yami_relay_core_t *core, yami_relay_job_t *job, const yami_entry_t *entry,
-             const yami_batch_t *batch)
-{
-    size_t offset = 0;
-    unsigned hidden = 0;
-    yami_record_t record;
-    for (uint64_t sequence = entry->base; sequence < entry->base + entry->count; sequence++) {
-        int rc = yami_batch_next(batch, &offset, &record);
-        YAM_ASSERT(rc == 0);
-        if (sequence < job->sequence) {
-            continue;
-        }
-        if (job->left == 0 || job->rows.size >= S_ROWS_SIZE || sequence >= job->until ||
-            (core->budget <= 0 && hidden >= S_STEP_MESSAGES)) {
-            return;
-        }
-        job->sequence = sequence;
-        if (s_waits(core, job, &record)) {
-            s_peek_row(job, &record, sequence, entry->time_ms);
-            job->left--;
-        } else {
-            core->budget -= YAMI_RELAY_SKIP_COST;
-            hidden++;
-        }
-        job->sequence = sequence + 1;
-    }
 }
 
 //  Where a dead letter goes back to; NULL when nobody knows.
@@ -489,7 +356,7 @@ yami_relay_job_entry(yami_relay_core_t *core, const yami_relay_event_t *event)
                               : job->sequence + 1;
         job->sequence = behind;
     } else if (job->type == YAMI_JOB_PEEK) {
-        s_peek_entry(core, job, event->entry, &batch);
+        yami_relay_peek_entry(core, job, event->entry, &batch);
     } else if (job->type == YAMI_JOB_CANCEL) {
         yami_relay_cancel_entry(core, job, event, &batch);
     } else if (yami_relay_may_move(core)) {

@@ -1,6 +1,6 @@
 /*  yami_relay_jobs - what people ask of a relay: its statistics, and jobs that take several turns.
 
-    For the files of the relay core: relay_admin.c, relay_stat.c and relay_jobs.c.
+    For the files of the relay core: relay_admin.c, relay_stat.c, relay_jobs.c and relay_peek.c.
 */
 #ifndef YAMI_RELAY_JOBS_H
 #define YAMI_RELAY_JOBS_H
@@ -32,6 +32,14 @@ void
 yami_relay_peek(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame);
 void
 yami_relay_redrive(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame);
+
+//  Where a peek looks next; its end when it has found enough.
+uint64_t
+yami_relay_peek_next(const yami_relay_core_t *core, const yami_relay_job_t *job);
+//  Shows what of an entry waits.
+void
+yami_relay_peek_entry(yami_relay_core_t *core, yami_relay_job_t *job, const yami_entry_t *entry,
+                      const yami_batch_t *batch);
 
 //  A job of that request; NULL when there are too many (the peer was told).
 yami_relay_job_t *

@@ -103,12 +103,7 @@ s_receive(yami_rpc_peer_t *peer, int64_t now_ms)
     if (block == NULL) {
         return false;
     }
-    bool is_odd = has_more;
-    while (has_more) {
-        yami_block_t *extra = yami_socket_recv(peer->socket, &has_more);
-        has_more = has_more && extra != NULL;
-        yami_block_unref(&extra);
-    }
+    bool is_odd = has_more && yami_socket_skip(peer->socket) > 0;
     bool is_sound = !is_odd && yami_rpc_decode(&frame, block->data, block->size) == 0;
     yami_monitor_lock(&peer->rpc->monitor);
     if (is_sound) {

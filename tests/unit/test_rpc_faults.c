@@ -25,14 +25,14 @@
 #define QUICK "heartbeat=50ms"
 #define PATIENT "heartbeat=60s"
 
-static void *s_socket; //  owned; of a server or caller that does what a test says, closed with it
+static void *s_sockets[2]; //  owned; of servers or callers that do what a test says, closed with it
+static size_t s_socket_count;
 
 static int
 s_teardown(void **state)
 {
-    if (s_socket != NULL) {
-        (void) zmq_close(s_socket);
-        s_socket = NULL;
+    while (s_socket_count > 0) {
+        (void) zmq_close(s_sockets[--s_socket_count]);
     }
     return rpc_teardown(state);
 }
@@ -42,10 +42,11 @@ s_open_socket(int type)
 {
     int patience_ms = PATIENCE_MS;
     int linger_ms = 0;
-    s_socket = zmq_socket(yam_zmq_context(rpc_yam), type);
-    assert_int_equal(zmq_setsockopt(s_socket, ZMQ_RCVTIMEO, &patience_ms, sizeof patience_ms), 0);
-    assert_int_equal(zmq_setsockopt(s_socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms), 0);
-    return s_socket;
+    void *socket = zmq_socket(yam_zmq_context(rpc_yam), type);
+    s_sockets[s_socket_count++] = socket;
+    assert_int_equal(zmq_setsockopt(socket, ZMQ_RCVTIMEO, &patience_ms, sizeof patience_ms), 0);
+    assert_int_equal(zmq_setsockopt(socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms), 0);
+    return socket;
 }
 
 //  -- Servers that go
@@ -373,6 +374,19 @@ s_dealer_receive(void *dealer)
     return frame.status;
 }
 
+//  Calls, and is answered. Returns the call.
+static yami_rpc_frame_t
+s_dealer_call(void *dealer)
+{
+    yami_rpc_frame_t call = {.kind = YAMI_RPC_CALL,
+                             .correlation = yami_slice_text("7"),
+                             .service = yami_slice_text("orders")};
+    call.record.body = yami_slice_text("echo x");
+    s_dealer_send(dealer, &call);
+    assert_int_equal(s_dealer_receive(dealer), YAM_STATUS_OK);
+    return call;
+}
+
 static void
 test_junk_on_the_port_of_a_service_is_counted_and_harms_nobody(void **state)
 {
@@ -398,17 +412,31 @@ test_junk_on_the_port_of_a_service_is_counted_and_harms_nobody(void **state)
 }
 
 static void
+test_message_of_many_parts_ends_its_connection_to_a_service(void **state)
+{
+    (void) state;
+    yam_rpc_server_t *server = rpc_serve("@tcp://127.0.0.1:*");
+    void *dealer = s_open_socket(ZMQ_DEALER);
+    void *monitor = s_open_socket(ZMQ_PAIR);
+    assert_int_equal(zmq_socket_monitor(dealer, "inproc://parts", ZMQ_EVENT_DISCONNECTED), 0);
+    assert_int_equal(zmq_connect(monitor, "inproc://parts"), 0);
+    assert_int_equal(zmq_connect(dealer, yam_rpc_server_endpoint(server)), 0);
+    (void) s_dealer_call(dealer); //  so it may stay
+    for (int parts = 100; parts > 0; parts--) {
+        assert_int_equal(zmq_send(dealer, "", 0, parts > 1 ? ZMQ_SNDMORE : 0), 0);
+    }
+    uint8_t event[6];
+    assert_int_equal(zmq_recv(monitor, event, sizeof event, 0), sizeof event);
+    RPC_WAIT_SERVER(server, malformed, 1);
+}
+
+static void
 test_call_of_a_stranger_is_answered_and_of_a_stale_one_refused(void **state)
 {
     (void) state;
     yam_rpc_server_t *server = rpc_serve("@tcp://127.0.0.1:*");
     void *dealer = s_connect(yam_rpc_server_endpoint(server));
-    yami_rpc_frame_t call = {.kind = YAMI_RPC_CALL,
-                             .correlation = yami_slice_text("7"),
-                             .service = yami_slice_text("orders")};
-    call.record.body = yami_slice_text("echo x");
-    s_dealer_send(dealer, &call);
-    assert_int_equal(s_dealer_receive(dealer), YAM_STATUS_OK);
+    yami_rpc_frame_t call = s_dealer_call(dealer);
     call.deadline_ms = 1; //  on the clock of which server?
     s_dealer_send(dealer, &call);
     assert_int_equal(s_dealer_receive(dealer), YAM_STATUS_NO_SESSION);
@@ -436,6 +464,7 @@ main(void)
         FAULT_TEST(test_nonsense_from_a_server_is_dropped_and_counted),
         FAULT_TEST(test_server_that_was_restarted_gets_the_call_anew),
         FAULT_TEST(test_junk_on_the_port_of_a_service_is_counted_and_harms_nobody),
+        FAULT_TEST(test_message_of_many_parts_ends_its_connection_to_a_service),
         FAULT_TEST(test_call_of_a_stranger_is_answered_and_of_a_stale_one_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
