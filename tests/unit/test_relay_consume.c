@@ -6,6 +6,17 @@
 #include "yami_base.h"
 #include "yami_properties.h"
 
+//  Peer 2 gets so many messages, on a lease of that token.
+static uint64_t
+s_lease(fixture_t *f, uint32_t count)
+{
+    fixture_credit(f, 2, 5, 100, PLENTY);
+    consume_publish(f, 1, count);
+    fixture_settle_down(f);
+    consume_expect_deliver(f, 2, 1, count, 1, 0);
+    return f->frame.token;
+}
+
 static void
 test_nothing_delivered_before_durable(void **state)
 {
@@ -137,11 +148,7 @@ static void
 test_stale_ack_changes_nothing(void **state)
 {
     fixture_t *f = *state;
-    fixture_credit(f, 2, 5, 100, PLENTY);
-    consume_publish(f, 1, 3);
-    fixture_settle_down(f);
-    consume_expect_deliver(f, 2, 1, 3, 1, 0);
-    uint64_t token = f->frame.token;
+    uint64_t token = s_lease(f, 3);
     fixture_hello(f, 3);
     fixture_consumer(f, 3, 5, QUEUE, "q", "", "", 0, LEASE_MS);
     fixture_settle(f, 3, 5, YAMI_FRAME_ACK, 1, token, 1, 3); //  another peer's
@@ -164,11 +171,7 @@ static void
 test_lease_timeout_redelivers_with_a_failure(void **state)
 {
     fixture_t *f = *state;
-    fixture_credit(f, 2, 5, 100, PLENTY);
-    consume_publish(f, 1, 3);
-    fixture_settle_down(f);
-    consume_expect_deliver(f, 2, 1, 3, 1, 0);
-    uint64_t token = f->frame.token;
+    uint64_t token = s_lease(f, 3);
     consume_settle(f, YAMI_FRAME_ACK, token, 2, 2);
     fixture_settle_down(f);
     fixture_advance(f, LEASE_MS - 1);
@@ -189,11 +192,7 @@ static void
 test_extend_starts_the_lease_anew(void **state)
 {
     fixture_t *f = *state;
-    fixture_credit(f, 2, 5, 100, PLENTY);
-    consume_publish(f, 1, 1);
-    fixture_settle_down(f);
-    consume_expect_deliver(f, 2, 1, 1, 1, 0);
-    uint64_t token = f->frame.token;
+    uint64_t token = s_lease(f, 1);
     fixture_advance(f, LEASE_MS - 1);
     consume_settle(f, YAMI_FRAME_EXTEND, token, 1, 1);
     fixture_advance(f, LEASE_MS - 1);
@@ -206,11 +205,7 @@ static void
 test_extend_of_what_is_settled_extends_what_is_left_of_the_lease(void **state)
 {
     fixture_t *f = *state;
-    fixture_credit(f, 2, 5, 100, PLENTY);
-    consume_publish(f, 1, 10);
-    fixture_settle_down(f);
-    consume_expect_deliver(f, 2, 1, 10, 1, 0);
-    uint64_t token = f->frame.token;
+    uint64_t token = s_lease(f, 10);
     consume_settle(f, YAMI_FRAME_ACK, token, 1, 9);
     fixture_advance(f, LEASE_MS - 1);
     consume_settle(f, YAMI_FRAME_EXTEND, token, 1, 5);
