@@ -18,6 +18,7 @@
 #define YAMI_LIMIT_PROPERTY_COUNT 64u  //  properties of one message
 #define YAMI_LIMIT_FRAME (20u << 20)   //  bytes of one data frame (a batch); ZMQ_MAXMSGSIZE
 #define YAMI_LIMIT_BATCH_COUNT 65536u  //  records of one batch
+#define YAMI_LIMIT_RUNS 1024u          //  runs, with and without due time, stored of it at once
 #define YAMI_LIMIT_CONTROL (64u << 10) //  bytes of one control frame a peer sends
 #define YAMI_LIMIT_REPLY (4u << 20)    //  bytes of one administration reply
 #define YAMI_LIMIT_RANGES 2048u      //  settled ranges of one control frame (27 bytes each at most)

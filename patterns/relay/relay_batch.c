@@ -210,19 +210,22 @@ s_run(const yami_relay_core_t *core, const yami_batch_t *batch, size_t *offset_p
 
 //  A batch of both kinds is stored as runs of one kind. Each is an entry with its own producer
 //  sequences: of whatever a crash leaves, the producer learns how far it goes, and sends the rest.
+//  So it does of what is left when that were too many at once.
 static void
 s_store_runs(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_batch_t *batch,
              s_credit_t credit)
 {
     yami_batch_t rest = *batch;
-    while (rest.count > 0) {
+    for (size_t run_count = 0; rest.count > 0; run_count++) {
         size_t size = 0;
         bool is_later = false;
         uint32_t count = s_run(core, &rest, &size, rest.count, &is_later);
         yami_batch_t run;
-        yami_block_t *block = s_slice(&rest, 0, count, &run);
+        bool is_full = run_count == core->run_limit;
+        yami_block_t *block = is_full ? NULL : s_slice(&rest, 0, count, &run);
         if (block == NULL) {
-            s_refuse_part(core, handle, rest.first_sequence, &rest, YAM_STATUS_LIMIT, credit);
+            s_refuse_part(core, handle, rest.first_sequence, &rest,
+                          is_full ? YAM_STATUS_FULL : YAM_STATUS_LIMIT, credit);
             return;
         }
         bool is_last = count == rest.count;

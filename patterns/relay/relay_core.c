@@ -67,6 +67,7 @@ yami_relay_core_new(const yami_relay_options_t *options, int level, const char *
     self->due_retry_ms = INT64_MAX;
     yami_heap_init(&self->wakes, S_WAKES_LIMIT);
     self->piece_limit = YAMI_LIMIT_PIECES;
+    self->run_limit = YAMI_LIMIT_RUNS;
     self->budget = YAMI_RELAY_TURN_BYTES;
     self->has_said_room = true;
     return self;

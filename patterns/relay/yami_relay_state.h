@@ -401,6 +401,7 @@ struct yami_relay_core {
     size_t cached_bytes;
     size_t piece_count; //  of all groups
     size_t piece_limit; //  YAMI_LIMIT_PIECES, but in tests
+    size_t run_limit;   //  YAMI_LIMIT_RUNS, the same
     unsigned topic_count;
     int64_t budget; //  bytes that may still be read and delivered before the next turn
     yami_relay_requests_t requests;     //  of all peers

@@ -12,6 +12,7 @@
 #include "yam_status.h"
 #include "yami_alloc_test.h"
 #include "yami_base.h"
+#include "yami_relay_state.h"
 
 #define IDLE_TURN_US 1000000
 #define TURN_DELAY_MAX_US 50
@@ -22,6 +23,7 @@
 #define DOWN_MIN_US 5000
 #define DOWN_MAX_US 400000
 #define STOP_MAX_US 500000
+#define RUNS_MOST 8
 
 static void
 s_turn(void *arg, uint64_t life);
@@ -557,6 +559,8 @@ s_recover(void *arg)
     relay_host_t *self = arg;
     self->core = yami_relay_core_new(&self->options, YAM_LEVEL_SYNCED, "sim",
                                      world_mix(self->world->seed, self->life));
+    //  Batches are small here: those of both kinds come in parts all the same.
+    self->core->run_limit = 1 + world_mix(self->world->seed, self->life) % RUNS_MOST;
     self->store = yami_segment_log_open(sim_disk_attach(self->disk), &self->log_options, s_replay,
                                         s_damaged, self);
     self->open_error = self->store == NULL ? errno : 0;

@@ -195,6 +195,65 @@ test_batch_of_both_kinds_is_split_and_confirmed_when_all_is_durable(void **state
     assert_int_equal(delay_stat(f, "q.delayed", "published"), 3);
 }
 
+//  Records of a batch of mixed kinds, alternately for now and for later.
+static yami_block_t *
+s_alternating(uint64_t first, uint32_t count)
+{
+    static delay_message_t messages[YAMI_LIMIT_BATCH_COUNT];
+    for (uint32_t index = 0; index < count; index++) {
+        bool is_later = (first + index) % 2 == 0;
+        messages[index] = (delay_message_t) {is_later ? 1000000 : AT_ONCE, NULL};
+    }
+    return delay_batch(first, messages, count);
+}
+
+static void
+test_batch_of_both_kinds_makes_no_entry_of_each_of_its_records_at_once(void **state)
+{
+    fixture_t *f = *state;
+    f->is_unchecked = true;
+    f->options.window_messages = YAMI_LIMIT_WINDOW_MESSAGES;
+    size_t entries = f->entry_count;
+    fixture_publish(f, PRODUCER, s_alternating(1, 50000));
+    assert_int_equal(f->entry_count, entries + 1 + YAMI_LIMIT_RUNS); //  and q.delayed
+    fixture_expect(f, PRODUCER, YAMI_FRAME_REFUSE);
+    assert_int_equal(f->frame.status, YAM_STATUS_FULL);
+    assert_int_equal(f->frame.first, YAMI_LIMIT_RUNS + 1);
+    assert_int_equal(f->frame.last, 50000);
+    fixture_settle_down(f);
+    fixture_expect(f, PRODUCER, YAMI_FRAME_CONFIRM);
+    assert_int_equal(f->frame.sequence, YAMI_LIMIT_RUNS);
+    s_check_credit(f);
+}
+
+//  Sent again as a whole, as its producer has it.
+static void
+test_batch_of_more_runs_than_are_stored_at_once_is_stored_in_parts_and_once(void **state)
+{
+    fixture_t *f = *state;
+    f->core->run_limit = 4;
+    for (uint64_t stored = 4; stored < 11; stored += 4) {
+        fixture_publish(f, PRODUCER, s_alternating(1, 11));
+        fixture_expect(f, PRODUCER, YAMI_FRAME_REFUSE);
+        assert_int_equal(f->frame.first, stored + 1);
+        fixture_publish(f, PRODUCER, s_alternating(12, 1)); //  was on its way
+        fixture_expect(f, PRODUCER, YAMI_FRAME_REFUSE);
+        assert_int_equal(f->frame.status, YAM_STATUS_GAP);
+        assert_int_equal(f->frame.first, stored + 1);
+        fixture_settle_down(f);
+        fixture_expect(f, PRODUCER, YAMI_FRAME_CONFIRM);
+        assert_int_equal(f->frame.sequence, stored);
+    }
+    fixture_publish(f, PRODUCER, s_alternating(1, 11));
+    fixture_settle_down(f);
+    fixture_expect(f, PRODUCER, YAMI_FRAME_CONFIRM);
+    assert_int_equal(f->frame.sequence, 11);
+    fixture_expect_none(f, PRODUCER, YAMI_FRAME_REFUSE);
+    s_check_credit(f);
+    assert_string_equal(delay_delivered(f), "1 3 5 7 9 11");
+    assert_int_equal(delay_stat(f, "q", "published"), 11);
+}
+
 static void
 test_crash_between_the_runs_of_a_batch_loses_and_doubles_nothing(void **state)
 {
@@ -445,6 +504,8 @@ main(void)
         TEST(test_wall_clock_that_jumps_forward_fires_and_back_waits),
         TEST(test_topic_gets_delayed_messages_as_new_ones),
         TEST(test_batch_of_both_kinds_is_split_and_confirmed_when_all_is_durable),
+        TEST(test_batch_of_both_kinds_makes_no_entry_of_each_of_its_records_at_once),
+        TEST(test_batch_of_more_runs_than_are_stored_at_once_is_stored_in_parts_and_once),
         TEST(test_crash_between_the_runs_of_a_batch_loses_and_doubles_nothing),
         TEST(test_without_memory_to_cut_a_batch_the_rest_is_refused_as_limit),
         TEST(test_known_messages_of_a_batch_that_cannot_be_cut_give_their_credit_back),
