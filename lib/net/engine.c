@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -26,6 +25,7 @@
 #include "yami_engine.h"
 #include "yami_fork.h"
 #include "yami_monitor.h"
+#include "yami_thread.h"
 
 #define TASK_LIMIT 65536
 #define EVENT_COUNT 64
@@ -293,16 +293,10 @@ s_thread(void *arg)
     }
 }
 
-//  The thread takes no signal: those are for the application's own threads.
 static int
 s_start(yami_engine_t *self)
 {
-    sigset_t all;
-    sigset_t before;
-    (void) sigfillset(&all);
-    (void) pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&self->thread, NULL, s_thread, self);
-    (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int rc = yami_thread_start(&self->thread, s_thread, self);
     if (rc != 0) {
         return yami_fail(ENOMEM,
                          "cannot start the engine's thread: %s (raise the limit of threads)",

@@ -92,9 +92,13 @@ yami_socket_skip(void *socket)
     zmq_msg_t message;
     (void) zmq_msg_init(&message);
     bool has_more = true;
-    while (has_more && zmq_msg_recv(&message, socket, ZMQ_DONTWAIT) != -1) {
-        has_more = zmq_msg_more(&message) != 0;
-        parts++;
+    while (has_more) {
+        if (zmq_msg_recv(&message, socket, ZMQ_DONTWAIT) != -1) {
+            has_more = zmq_msg_more(&message) != 0;
+            parts++;
+        } else {
+            has_more = errno == EINTR; //  else the context ends: parts come together
+        }
     }
     (void) zmq_msg_close(&message);
     return parts;

@@ -97,7 +97,7 @@ s_has_credit(const yami_producer_core_t *self, const yami_window_batch_t *batch)
     bool fits = batch->last - batch->first < self->credit_messages - self->sent_messages &&
                 batch->block->size <= self->credit_bytes - self->sent_bytes;
     bool is_all_answered =
-        self->sent_count == 0 && (self->burst_first == 0 || self->burst_seen >= self->burst_until);
+        self->sent_count == 0 && (self->burst_begin == 0 || self->burst_seen >= self->burst_until);
     return fits || is_all_answered;
 }
 

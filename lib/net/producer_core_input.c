@@ -22,7 +22,7 @@ s_lost(yami_producer_core_t *self)
     self->owes_attach = false;
     self->owes_detach = false;
     self->sent_count = 0;
-    self->burst_first = 0;
+    self->burst_begin = 0;
     self->pause_ms = 0;
     self->refused_last = 0;
     for (size_t index = 0; index < self->window.count; index++) {
@@ -116,7 +116,7 @@ static void
 s_go_back(yami_producer_core_t *self, int64_t now_ms, size_t index, uint64_t refused_last)
 {
     YAM_ASSERT(index < self->sent_count);
-    self->burst_first = yami_window_at(&self->window, index)->first;
+    self->burst_begin = yami_window_at(&self->window, index)->last;
     self->burst_seen = refused_last;
     self->burst_until = yami_window_at(&self->window, self->sent_count - 1)->last;
     self->sent_count = index; //  (5)
@@ -143,10 +143,11 @@ s_confirm(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t *frame)
     self->refusal_count = 0;
     self->gap_count = 0;
     s_progress(self, now_ms);
-    if (self->burst_first == 0 || sequence < self->burst_first) {
+    if (self->burst_begin == 0 || sequence < self->burst_begin) {
         return;
     }
-    //  The relay took what was sent anew, so no refusal of the earlier burst can follow. Should it
+    //  The relay took all of the batch that was sent anew (of the first sending it may have taken a
+    //  part), so no refusal of the earlier burst can follow. Should it
     //  not have refused each batch of that burst, one that we took for such a refusal may have
     //  meant the new sending.
     bool may_have_ignored = self->burst_seen > sequence && self->burst_seen < self->burst_until;
@@ -154,7 +155,7 @@ s_confirm(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t *frame)
     if (may_have_ignored && index < self->sent_count) {
         self->sent_count = index;
     }
-    self->burst_first = 0;
+    self->burst_begin = 0;
 }
 
 //  Whether this answers an earlier sending of what lies behind the batch we went back to. Refusals
@@ -163,7 +164,7 @@ s_confirm(yami_producer_core_t *self, int64_t now_ms, const yami_frame_t *frame)
 static bool
 s_is_of_earlier_burst(yami_producer_core_t *self, const yami_frame_t *frame)
 {
-    if (self->burst_first == 0 || self->burst_seen >= self->burst_until ||
+    if (self->burst_begin == 0 || self->burst_seen >= self->burst_until ||
         frame->last <= self->burst_seen) {
         return false;
     }

@@ -106,7 +106,8 @@ yami_sure_link_recv(yami_sure_link_t *self, yami_block_t **second_p, bool *is_od
         *is_odd_p = *second_p == NULL;
     }
     if (first != NULL && has_more && *second_p != NULL) {
-        *is_odd_p = yami_socket_skip(self->socket) > 0;
+        *is_odd_p = true;
+        (void) yami_socket_skip(self->socket);
     }
     return first;
 }

@@ -89,7 +89,7 @@ typedef struct {
     int64_t pause_ms;       //  nothing is sent before
     uint32_t refusal_count; //  temporary ones without progress
     uint32_t gap_count;     //  gaps without progress
-    uint64_t burst_first;   //  what was gone back to; 0: refusals are taken as they come
+    uint64_t burst_begin;   //  end of the batch gone back to; 0: refusals are taken as they come
     uint64_t burst_seen;    //  refusals of what was sent before came up to this
     uint64_t burst_until;   //  and may come up to this
     uint64_t

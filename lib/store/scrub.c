@@ -12,6 +12,7 @@
 #include "yami_limits.h"
 #include "yami_monitor.h"
 #include "yami_sealed.h"
+#include "yami_thread.h"
 
 #define STEP_BYTES (256U << 10) //  read between two looks at the clock
 #define AGAIN_US 1000000        //  until a file that found no descriptor is tried again
@@ -225,7 +226,7 @@ yami_scrub_start(yami_scrub_t *self)
     if (self->has_ended || !self->is_threaded) {
         return 0;
     }
-    int rc = pthread_create(&self->thread, NULL, s_run, self);
+    int rc = yami_thread_start(&self->thread, s_run, self);
     if (rc != 0) {
         return yami_fail(ENOMEM,
                          "store: cannot start the scrub's thread (raise the limit on threads)");

@@ -14,6 +14,7 @@
 #include "yami_limits.h"
 #include "yami_monitor.h"
 #include "yami_segment_format.h"
+#include "yami_thread.h"
 
 #define FILL_CHUNK ((size_t) 256 << 10)
 #define LOOK_BYTES (1U << 20)
@@ -294,7 +295,7 @@ yami_spares_start(yami_spares_t *self)
     if (!self->is_threaded) {
         return 0;
     }
-    int rc = pthread_create(&self->thread, NULL, s_run, self);
+    int rc = yami_thread_start(&self->thread, s_run, self);
     if (rc != 0) {
         return yami_fail(ENOMEM, "store: cannot start the thread that fills spare segments "
                                  "(raise the limit on threads)");

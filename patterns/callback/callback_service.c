@@ -13,6 +13,7 @@
 #include "yami_callback_turn.h"
 #include "yami_context.h"
 #include "yami_socket.h"
+#include "yami_thread.h"
 
 static void
 s_wait(yam_callback_service_t *self)
@@ -114,7 +115,7 @@ yam_callback_service_new(yam_t *yam, const char *endpoint, yam_callback_store_t 
     int rc = s_open(self, yam, endpoint, options);
     if (rc == 0) {
         self->turn.store = *store_p;
-        int error = pthread_create(&self->thread, NULL, s_run, self);
+        int error = yami_thread_start(&self->thread, s_run, self);
         rc = error == 0 ? 0 : yami_fail(error, "cannot start a thread: %s", strerror(error));
     }
     if (rc == -1) {

@@ -13,6 +13,7 @@
 #include "yami_log.h"
 #include "yami_monitor.h"
 #include "yami_option.h"
+#include "yami_thread.h"
 
 #define S_DAY_MS (24ll * 3600 * 1000)
 
@@ -164,7 +165,7 @@ s_start(yam_pruner_t *self, const char *options)
     if (yami_options_read(s_table, &self->options, options) == -1 || s_connect(self) == -1) {
         return -1;
     }
-    int rc = pthread_create(&self->thread, NULL, s_run, self);
+    int rc = yami_thread_start(&self->thread, s_run, self);
     return rc == 0
                ? 0
                : yami_fail(rc, "cannot start the pruner's thread: %s (raise the limit of threads)",

@@ -14,6 +14,7 @@
 #include "yami_limits.h"
 #include "yami_option.h"
 #include "yami_outbox_sqlite.h"
+#include "yami_thread.h"
 
 #define S_DAY_MS (24ll * 3600 * 1000)
 #define S_OUTPUTS 64 //  of one round: then the database has its turn
@@ -227,7 +228,7 @@ s_start(yam_dispatcher_t *self)
     if (db->producer(database, self->producer) == -1) {
         return -1;
     }
-    int rc = pthread_create(&self->thread, NULL, s_run, self);
+    int rc = yami_thread_start(&self->thread, s_run, self);
     return rc == 0 ? 0
                    : yami_fail(rc,
                                "cannot start the dispatcher's thread: %s (raise the limit of "

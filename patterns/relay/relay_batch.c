@@ -208,7 +208,7 @@ s_run(const yami_relay_core_t *core, const yami_batch_t *batch, size_t *offset_p
     return length;
 }
 
-//  A batch of both kinds is stored as runs of one kind. Each is an entry with its own producer
+//  What is left of a batch, or is of both kinds, is stored as runs of one kind. Each is an entry with its own producer
 //  sequences: of whatever a crash leaves, the producer learns how far it goes, and sends the rest.
 //  So it does of what is left when that were too many at once.
 static void
@@ -239,21 +239,6 @@ s_store_runs(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_ba
     }
 }
 
-//  block is given away. received counts the credit of the whole frame.
-static void
-s_store(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_batch_t *batch,
-        yami_block_t *block, const yami_batch_t *received, uint8_t flags)
-{
-    s_credit_t credit = s_credit(received);
-    uint32_t later = s_later(core, batch, flags).count;
-    if (later == 0 || later == batch->count) {
-        s_append(core, handle, batch, block, later > 0, credit);
-    } else {
-        s_store_runs(core, handle, batch, credit);
-        yami_block_unref(&block);
-    }
-}
-
 //  Everything of the batch is stored already: say so again, when it is durable.
 static void
 s_duplicate(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_batch_t *batch)
@@ -266,22 +251,45 @@ s_duplicate(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_bat
     yami_relay_handle_touch(core, handle);
 }
 
-//  The new part of a batch that begins with known messages.
-static void
-s_store_rest(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_batch_t *batch,
-             uint64_t expected, uint8_t flags)
+//  The part of a batch behind so many of its records; a view of its bytes.
+static yami_batch_t
+s_behind(const yami_batch_t *batch, uint32_t count)
 {
-    uint32_t known = (uint32_t) (expected - batch->first_sequence);
-    yami_batch_t rest;
-    yami_block_t *block =
-        s_slice(batch, YAMI_PLANTED(WRONG_RECORD_STORED) ? 0 : known, batch->count - known, &rest);
-    if (block == NULL) {
-        s_refuse(core, handle, expected, batch, YAM_STATUS_LIMIT);
-        return;
+    yami_batch_t rest = *batch;
+    size_t offset = 0;
+    for (uint32_t index = 0; index < (YAMI_PLANTED(WRONG_RECORD_STORED) ? 0 : count); index++) {
+        yami_record_t record;
+        int rc = yami_batch_next(batch, &offset, &record);
+        YAM_ASSERT(rc == 0);
     }
-    rest.first_sequence = expected;
-    handle->channel->counts.duplicates += known;
-    s_store(core, handle, &rest, block, batch, flags);
+    rest.count -= count;
+    rest.first_sequence += count;
+    rest.payload = yami_slice(rest.payload.data + offset, rest.payload.size - offset);
+    return rest;
+}
+
+//  Stores what is new of a batch of sound records, from expected on, if there is room for that: what
+//  is known has its room already.
+static void
+s_take_new(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_relay_event_t *event,
+           uint64_t expected, uint8_t flags)
+{
+    const yami_batch_t *batch = event->batch;
+    uint32_t known = (uint32_t) (expected - batch->first_sequence);
+    yami_batch_t rest = s_behind(batch, known);
+    s_later_t later = s_later(core, &rest, flags);
+    yam_status_t status = s_pressure(core, handle->channel, &rest, &later);
+    if (status == YAM_STATUS_CONFLICT) {
+        s_give_up(core, handle, expected, batch, status);
+    } else if (status != YAM_STATUS_OK) {
+        s_refuse(core, handle, expected, batch, status);
+    } else if (known == 0 && (later.count == 0 || later.count == batch->count)) {
+        s_append(core, handle, batch, yami_block_ref(event->block), later.count > 0,
+                 s_credit(batch));
+    } else {
+        handle->channel->counts.duplicates += known;
+        s_store_runs(core, handle, &rest, s_credit(batch));
+    }
 }
 
 static void
@@ -309,17 +317,7 @@ s_take(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_relay_ev
     } else if (yami_batch_check_records(batch, &flags) == -1) {
         s_give_up(core, handle, expected, batch, YAM_STATUS_MALFORMED);
     } else {
-        s_later_t later = s_later(core, batch, flags);
-        yam_status_t status = s_pressure(core, handle->channel, batch, &later);
-        if (status == YAM_STATUS_CONFLICT) {
-            s_give_up(core, handle, expected, batch, status);
-        } else if (status != YAM_STATUS_OK) {
-            s_refuse(core, handle, expected, batch, status);
-        } else if (batch->first_sequence < expected) {
-            s_store_rest(core, handle, batch, expected, flags);
-        } else {
-            s_store(core, handle, batch, yami_block_ref(event->block), batch, flags);
-        }
+        s_take_new(core, handle, event, expected, flags);
     }
 }
 

@@ -7,6 +7,7 @@
 
 #include "yami_base.h"
 #include "yami_monitor.h"
+#include "yami_thread.h"
 
 #define S_AGAIN_MS 100 //  until what found no space is tried again
 
@@ -79,7 +80,7 @@ yami_relay_commit_new(yami_store_t *store, int wake_fd)
     self->store = store;
     self->wake_fd = wake_fd;
     yami_monitor_init(&self->monitor);
-    int rc = pthread_create(&self->thread, NULL, s_run, self);
+    int rc = yami_thread_start(&self->thread, s_run, self);
     if (rc != 0) {
         yami_monitor_destroy(&self->monitor);
         yami_free(self);

@@ -8,7 +8,6 @@
 #define S_DEFAULT 10u          //  messages, for who does not say
 #define S_BODY 4096u           //  bytes of a body that are shown
 #define S_ROWS_SIZE (3u << 20) //  it ends here: the reply has room for one more row
-#define S_HIDDEN_LEAST 1000u   //  looked at and not shown, before a turn may end it
 
 //  Of a topic without a group, all that it keeps.
 void
@@ -122,14 +121,14 @@ s_waits(const yami_relay_core_t *core, const yami_relay_job_t *job, const yami_r
     return is_seen && (group == NULL || yami_relay_group_wants(group, record));
 }
 
-//  Ends in the middle of an entry when the turn's budget is used up; the next turn's part begins
-//  there, behind S_HIDDEN_LEAST at least, since each has to go through the entry from its start.
+//  Ends in the middle of an entry when the turn's budget is used up, and the next turn's part
+//  begins there; but not before it has done as much as it takes to read the entry once more.
 void
 yami_relay_peek_entry(yami_relay_core_t *core, yami_relay_job_t *job, const yami_entry_t *entry,
                       const yami_batch_t *batch)
 {
     size_t offset = 0;
-    unsigned hidden = 0;
+    uint64_t hidden = 0; //  what it cost to look at what is not shown
     yami_record_t record;
     for (uint64_t sequence = entry->base; sequence < entry->base + entry->count; sequence++) {
         int rc = yami_batch_next(batch, &offset, &record);
@@ -138,7 +137,7 @@ yami_relay_peek_entry(yami_relay_core_t *core, yami_relay_job_t *job, const yami
             continue;
         }
         if (job->left == 0 || s_is_full(job) || sequence >= job->until ||
-            (core->budget <= 0 && hidden >= S_HIDDEN_LEAST)) {
+            (core->budget <= 0 && hidden >= batch->payload.size)) {
             return;
         }
         job->sequence = sequence;
@@ -147,7 +146,7 @@ yami_relay_peek_entry(yami_relay_core_t *core, yami_relay_job_t *job, const yami
             job->left--;
         } else {
             core->budget -= YAMI_RELAY_SKIP_COST;
-            hidden++;
+            hidden += YAMI_RELAY_SKIP_COST;
         }
         job->sequence = sequence + 1;
     }

@@ -81,9 +81,11 @@ s_end_session(yami_relay_core_t *core, yami_relay_peer_t *peer)
 void
 yami_relay_peer_hello(yami_relay_core_t *core, yami_relay_peer_t *peer, const yami_frame_t *frame)
 {
+    if (frame->session != peer->session) { //  else said again, perhaps long ago
+        peer->began = ++core->session_count;
+    }
     s_end_session(core, peer);
     peer->session = frame->session;
-    peer->began = ++core->session_count;
     peer->received_ms = core->mono_ms;
     peer->name = yami_relay_name(frame->name.data, frame->name.size);
     peer->max_frame = frame->max_frame;

@@ -14,6 +14,7 @@
 #include "yami_relay_commit.h"
 #include "yami_relay_door.h"
 #include "yami_relay_driver.h"
+#include "yami_thread.h"
 
 #define S_BURST_LIMIT 64    //  frames taken before timers, confirms and deliveries get their turn
 #define S_BURST_US 250      //  and no more after so long: some cost a hundred times what others do
@@ -255,7 +256,7 @@ s_start(yami_relay_shell_t *self)
     if (self->commit == NULL) {
         return -1;
     }
-    int rc = pthread_create(&self->thread, NULL, s_run, self);
+    int rc = yami_thread_start(&self->thread, s_run, self);
     if (rc != 0) {
         yami_relay_commit_destroy(&self->commit);
         return yami_fail(ENOMEM, "relay: cannot start its thread (raise the limit on threads)");

@@ -103,7 +103,10 @@ s_receive(yami_rpc_peer_t *peer, int64_t now_ms)
     if (block == NULL) {
         return false;
     }
-    bool is_odd = has_more && yami_socket_skip(peer->socket) > 0;
+    bool is_odd = has_more;
+    if (is_odd) {
+        (void) yami_socket_skip(peer->socket);
+    }
     bool is_sound = !is_odd && yami_rpc_decode(&frame, block->data, block->size) == 0;
     yami_monitor_lock(&peer->rpc->monitor);
     if (is_sound) {

@@ -1,7 +1,6 @@
 //  yam_rpc_server: what applications call, and the workers. See yami_rpc_server.h.
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include "yami_message.h"
 #include "yami_properties.h"
 #include "yami_rpc_server.h"
+#include "yami_thread.h"
 
 //  -- Requests
 
@@ -95,22 +95,16 @@ s_work(void *arg)
     return NULL;
 }
 
-//  The threads take no signal: those are for the application's own.
 static int
 s_start_workers(yam_rpc_server_t *self)
 {
     size_t count = (size_t) self->endpoint.options.workers;
-    sigset_t all;
-    sigset_t before;
     int rc = 0;
     self->workers = yami_alloc(count * sizeof *self->workers);
-    (void) sigfillset(&all);
-    (void) pthread_sigmask(SIG_SETMASK, &all, &before);
     while (rc == 0 && self->worker_count < count) {
-        rc = pthread_create(&self->workers[self->worker_count], NULL, s_work, self);
+        rc = yami_thread_start(&self->workers[self->worker_count], s_work, self);
         self->worker_count += rc == 0 ? 1 : 0;
     }
-    (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc == 0 ? 0
                    : yami_fail(rc, "cannot start %zu workers: %s (raise the limit of threads)",
                                count, strerror(rc));

@@ -378,6 +378,26 @@ test_refusals_of_the_old_burst_that_come_late_are_ignored(void **state)
     assert_int_equal(s_core.sent_count, 1);
 }
 
+//  A relay may take a part of a batch, and refuse the rest: to confirm that part answers the first
+//  sending.
+static void
+test_confirm_of_a_part_does_not_end_the_burst(void **state)
+{
+    (void) state;
+    s_attach();
+    s_publish(3);
+    s_refuse(6, 10, YAM_STATUS_FULL);
+    s_now += 100;
+    s_confirm(5);
+    s_expect_batch(1);
+    s_expect_batch(11);
+    s_refuse(6, 20, YAM_STATUS_GAP); //  of the first sending
+    s_refuse(6, 30, YAM_STATUS_GAP);
+    s_expect_batch(21);
+    s_confirm(30);
+    s_expect_outcome(1, 30, YAM_STATUS_OK);
+}
+
 static void
 test_repeated_refusals_pause_longer(void **state)
 {
@@ -744,6 +764,7 @@ main(void)
         TEST(test_confirm_before_the_resend_skips_what_it_covers),
         TEST(test_full_goes_back_to_the_refused_batch_after_a_pause),
         TEST(test_refusals_of_the_old_burst_that_come_late_are_ignored),
+        TEST(test_confirm_of_a_part_does_not_end_the_burst),
         TEST(test_repeated_refusals_pause_longer),
         TEST(test_gap_resends_from_the_first_unconfirmed_at_once),
         TEST(test_gaps_without_end_begin_a_new_session),

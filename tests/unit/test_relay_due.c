@@ -254,6 +254,27 @@ test_batch_of_more_runs_than_are_stored_at_once_is_stored_in_parts_and_once(void
     assert_int_equal(delay_stat(f, "q", "published"), 11);
 }
 
+//  What was stored counted twice: its batch was refused until some of that was due.
+static void
+test_batch_that_just_fits_a_limit_is_not_refused_for_what_is_stored_of_it(void **state)
+{
+    fixture_t *f = *state;
+    f->core->run_limit = 4;
+    f->options.delayed_messages = 5;
+    for (uint64_t stored = 4; stored < 11; stored += 4) {
+        fixture_publish(f, PRODUCER, s_alternating(1, 11));
+        fixture_settle_down(f);
+        fixture_expect(f, PRODUCER, YAMI_FRAME_CONFIRM);
+        assert_int_equal(f->frame.sequence, stored);
+    }
+    fixture_publish(f, PRODUCER, s_alternating(1, 11));
+    fixture_settle_down(f);
+    fixture_expect(f, PRODUCER, YAMI_FRAME_CONFIRM);
+    assert_int_equal(f->frame.sequence, 11);
+    assert_int_equal(delay_waiting(f), 5);
+    s_check_credit(f);
+}
+
 static void
 test_crash_between_the_runs_of_a_batch_loses_and_doubles_nothing(void **state)
 {
@@ -317,7 +338,7 @@ test_known_messages_of_a_batch_that_cannot_be_cut_give_their_credit_back(void **
     delay_message_t messages[] = {{1000, NULL}, {1000, NULL}, {AT_ONCE, NULL}, {1000, NULL}};
     delay_publish(f, 1, messages, 2);
     yami_block_t *block = delay_batch(1, messages, 4);
-    yami_alloc_fail_after(1); //  the new part, but not its runs
+    yami_alloc_fail_after(0); //  the runs of the new part
     fixture_publish(f, PRODUCER, block);
     assert_true(yami_alloc_has_failed());
     yami_alloc_fail_after(-1);
@@ -506,6 +527,7 @@ main(void)
         TEST(test_batch_of_both_kinds_is_split_and_confirmed_when_all_is_durable),
         TEST(test_batch_of_both_kinds_makes_no_entry_of_each_of_its_records_at_once),
         TEST(test_batch_of_more_runs_than_are_stored_at_once_is_stored_in_parts_and_once),
+        TEST(test_batch_that_just_fits_a_limit_is_not_refused_for_what_is_stored_of_it),
         TEST(test_crash_between_the_runs_of_a_batch_loses_and_doubles_nothing),
         TEST(test_without_memory_to_cut_a_batch_the_rest_is_refused_as_limit),
         TEST(test_known_messages_of_a_batch_that_cannot_be_cut_give_their_credit_back),

@@ -344,6 +344,23 @@ test_attach_that_comes_late_from_an_older_session_fences_nobody(void **state)
     fixture_expect_none(f, 2, YAMI_FRAME_DETACHED);
 }
 
+//  A client says HELLO again when no answer comes; the second one of the old connection came last.
+static void
+test_hello_said_again_makes_no_newer_session(void **state)
+{
+    fixture_t *f = *state;
+    fixture_hello(f, 1);
+    const uint64_t session = f->session;
+    s_intrude(f, 1);
+    fixture_durable(f);
+    fixture_expect(f, 2, YAMI_FRAME_ATTACHED);
+    fixture_hello_of(f, 1, session);
+    fixture_producer(f, 1, 1, QUEUE, "q", 9, 1, 1);
+    fixture_expect(f, 1, YAMI_FRAME_DETACHED);
+    assert_int_equal(f->frame.status, YAM_STATUS_FENCED);
+    fixture_expect_none(f, 2, YAMI_FRAME_DETACHED);
+}
+
 //  A batch of sequences 1 and 2 whose records are not sound.
 static void
 s_publish_malformed(fixture_t *f)
@@ -746,6 +763,7 @@ main(void)
         TEST(test_messages_of_two_links_with_one_producer_do_not_pass_for_each_other),
         TEST(test_messages_that_were_said_to_be_known_while_their_producer_was_away_are_stored),
         TEST(test_attach_that_comes_late_from_an_older_session_fences_nobody),
+        TEST(test_hello_said_again_makes_no_newer_session),
         TEST(test_malformed_batch_is_given_up_and_the_next_is_taken),
         TEST(test_batch_damaged_on_its_way_is_refused_and_may_come_again),
         TEST(test_nothing_is_stored_after_a_damaged_batch_was_refused_until_attached_anew),

@@ -8,8 +8,11 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 
 #include "yam_pull.h"
@@ -59,6 +62,46 @@ test_threads_that_set_at_once_are_each_told_their_own_outcome(void **state)
         (void) pthread_join(threads[index], NULL);
         assert_int_equal(setters[index].wrong_count, 0);
     }
+    yam_relay_destroy(&relay);
+    yam_destroy(&yam);
+}
+
+//  Whether that thread would be given the signal.
+static bool
+s_takes(const char *task, int signal)
+{
+    char path[64 + NAME_MAX];
+    char line[256];
+    unsigned long long blocked = 0;
+    (void) snprintf(path, sizeof path, "/proc/self/task/%s/status", task);
+    FILE *file = fopen(path, "r");
+    if (file == NULL) { //  it has ended
+        return false;
+    }
+    while (fgets(line, sizeof line, file) != NULL) {
+        (void) sscanf(line, "SigBlk: %llx", &blocked);
+    }
+    (void) fclose(file);
+    return (blocked & 1ull << (signal - 1)) == 0;
+}
+
+//  An application's handler ran in the relay's thread, and broke off what that was waiting for.
+static void
+test_threads_of_a_relay_take_no_signal(void **state)
+{
+    (void) state;
+    yam_t *yam = yam_new();
+    yam_relay_t *relay = yam_relay_new(yam, "tcp://127.0.0.1:*", NULL, NULL);
+    assert_non_null(relay);
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    int taking = 0;
+    const struct dirent *entry;
+    while ((entry = readdir(tasks)) != NULL) {
+        taking += entry->d_name[0] != '.' && s_takes(entry->d_name, SIGPROF) ? 1 : 0;
+    }
+    (void) closedir(tasks);
+    assert_int_equal(taking, 1); //  this one
     yam_relay_destroy(&relay);
     yam_destroy(&yam);
 }
@@ -160,6 +203,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_threads_of_a_relay_take_no_signal),
         cmocka_unit_test(test_threads_that_set_at_once_are_each_told_their_own_outcome),
         cmocka_unit_test(
             test_relay_that_waits_for_a_lease_before_it_closes_keeps_nobody_from_embedding_another),

@@ -346,16 +346,23 @@ fixture_send(fixture_t *self, uint64_t peer, const yami_frame_t *frame)
 void
 fixture_hello(fixture_t *self, uint64_t peer)
 {
+    self->session++;
+    fixture_hello_of(self, peer, self->session);
+}
+
+void
+fixture_hello_of(fixture_t *self, uint64_t peer, uint64_t session)
+{
     yami_frame_t frame = {.type = YAMI_FRAME_HELLO,
                           .present =
                               YAMI_F_SESSION | YAMI_F_NAME | YAMI_F_MAX_FRAME | YAMI_F_HEARTBEAT_MS,
-                          .session = 1000 + peer,
+                          .session = session,
                           .name = yami_slice_text("client"),
                           .max_frame = YAMI_LIMIT_FRAME,
                           .heartbeat_ms = 3600000};
     fixture_send(self, peer, &frame);
     fixture_expect(self, peer, YAMI_FRAME_WELCOME);
-    assert_int_equal(self->frame.session, 1000 + peer);
+    assert_int_equal(self->frame.session, session);
 }
 
 void

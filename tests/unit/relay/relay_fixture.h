@@ -43,6 +43,7 @@ struct fixture {
     yami_relay_options_t options;
     yami_relay_core_t *core;
     uint64_t seed;
+    uint64_t session; //  of the last HELLO
     int64_t mono_ms;
     int64_t wall_ms;
     bool has_room;
@@ -114,8 +115,12 @@ fixture_advance(fixture_t *self, int64_t ms);
 
 void
 fixture_send(fixture_t *self, uint64_t peer, const yami_frame_t *frame);
+//  Begins a session of its own.
 void
 fixture_hello(fixture_t *self, uint64_t peer);
+//  Says HELLO of that session, perhaps again.
+void
+fixture_hello_of(fixture_t *self, uint64_t peer, uint64_t session);
 void
 fixture_producer(fixture_t *self, uint64_t peer, uint32_t handle, int kind, const char *channel,
                  uint8_t id, uint32_t epoch, uint64_t first);
