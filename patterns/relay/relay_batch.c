@@ -208,9 +208,9 @@ s_run(const yami_relay_core_t *core, const yami_batch_t *batch, size_t *offset_p
     return length;
 }
 
-//  What is left of a batch, or is of both kinds, is stored as runs of one kind. Each is an entry with its own producer
-//  sequences: of whatever a crash leaves, the producer learns how far it goes, and sends the rest.
-//  So it does of what is left when that were too many at once.
+//  A batch of both kinds, and what is left of one, is stored as runs of one kind. Each is an entry
+//  with its own producer sequences: of whatever a crash leaves, the producer learns how far it goes,
+//  and sends the rest. So it does of what is left when that were too many at once.
 static void
 s_store_runs(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_batch_t *batch,
              s_credit_t credit)
@@ -268,8 +268,8 @@ s_behind(const yami_batch_t *batch, uint32_t count)
     return rest;
 }
 
-//  Stores what is new of a batch of sound records, from expected on, if there is room for that: what
-//  is known has its room already.
+//  Stores what is new of a batch of sound records, from expected on, if there is room for that:
+//  what is known has its room already.
 static void
 s_take_new(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_relay_event_t *event,
            uint64_t expected, uint8_t flags)
