@@ -209,8 +209,8 @@ s_run(const yami_relay_core_t *core, const yami_batch_t *batch, size_t *offset_p
 }
 
 //  A batch of both kinds, and what is left of one, is stored as runs of one kind. Each is an entry
-//  with its own producer sequences: of whatever a crash leaves, the producer learns how far it goes,
-//  and sends the rest. So it does of what is left when that were too many at once.
+//  with its own producer sequences: of whatever a crash leaves, the producer learns how far it
+//  goes, and sends the rest. So it does of what is left when that were too many at once.
 static void
 s_store_runs(yami_relay_core_t *core, yami_relay_handle_t *handle, const yami_batch_t *batch,
              s_credit_t credit)

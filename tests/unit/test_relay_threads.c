@@ -14,6 +14,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "yam_pull.h"
 #include "yam_push.h"
@@ -79,7 +81,9 @@ s_takes(const char *task, int signal)
         return false;
     }
     while (fgets(line, sizeof line, file) != NULL) {
-        (void) sscanf(line, "SigBlk: %llx", &blocked);
+        if (strncmp(line, "SigBlk:", 7) == 0) {
+            blocked = strtoull(line + 7, NULL, 16);
+        }
     }
     (void) fclose(file);
     return (blocked & 1ull << (signal - 1)) == 0;
